@@ -22,6 +22,14 @@ impl Digest {
         }
     }
 
+    /// A number of the algorithm that never changes, for digests and files.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Blake3(_) => 1,
+            Self::Sha256(_) => 2,
+        }
+    }
+
     /// The algorithm's name as it stands before the colon in text.
     pub fn algorithm(&self) -> &'static str {
         match self {

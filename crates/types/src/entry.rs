@@ -154,12 +154,37 @@ pub enum EntryKind {
     Tombstone,
 }
 
+impl EntryKind {
+    /// A number that never changes, for digests and files.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::File => 0,
+            Self::Block => 1,
+            Self::Tombstone => 2,
+        }
+    }
+}
+
 /// How an entry's bytes are encoded on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Codec {
     /// As they are.
     Plain,
+}
+
+impl Codec {
+    /// A number that never changes, for record headers, digests and files.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Plain => 0,
+        }
+    }
+
+    /// The codec of a number, if it is known here.
+    pub fn from_code(code: u8) -> Option<Self> {
+        (code == 0).then_some(Self::Plain)
+    }
 }
 
 /// One line of an inventory or manifest.

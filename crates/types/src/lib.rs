@@ -34,6 +34,7 @@
 //! | [`chunk`] | [`ChunkSize`], [`ChunkIndex`] and [`ChunkRange`] |
 //! | [`span`] | [`Span`]: what is asked for, acknowledged, released |
 //! | [`manifest`] | [`ManifestHeader`]: what a snapshot is, in one value |
+//! | [`page`] | [`PageToken`]: where a listing continues |
 //! | [`position`] | [`Position`] of a change log |
 //! | [`operation`] | [`Operation`]: why bytes move |
 //! | [`unit`] | [`ByteCount`], [`ByteRate`] |
@@ -50,6 +51,7 @@ pub mod id;
 pub mod manifest;
 pub mod name;
 pub mod operation;
+pub mod page;
 pub mod position;
 pub mod selector;
 pub mod shard;
@@ -59,11 +61,12 @@ pub mod unit;
 
 pub use chunk::{ChunkIndex, ChunkRange, ChunkSize};
 pub use digest::{ChainingValue, Digest};
-pub use entry::{Codec, Entry, EntryKey, EntryKind, Ordinal};
+pub use entry::{Codec, Entry, EntryKey, EntryKind, KeyError, Ordinal};
 pub use id::{FetchId, Incarnation, OfferId, PlanId, Role, SessionId};
 pub use manifest::{EntryCounts, ManifestHeader};
 pub use name::{ClusterName, DatasetName, NameError, NodeId};
 pub use operation::Operation;
+pub use page::PageToken;
 pub use position::Position;
 pub use selector::Selector;
 pub use shard::ShardId;

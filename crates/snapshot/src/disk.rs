@@ -1,0 +1,142 @@
+//! The disk seam: everything that a store does to files goes through here, so that a simulator can
+//! answer with latency, full disks, torn writes and crashes.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::BoxFuture;
+
+/// A disk. Paths are absolute or relative to a root that the implementation fixes. No operation is
+/// cancel safe: an abandoned one may or may not have happened.
+pub trait Disk: Send + Sync + fmt::Debug {
+    /// Opens a file for reading, or for reading and writing; `Create` makes it if it is missing.
+    fn open<'a>(
+        &'a self,
+        path: &'a Path,
+        mode: OpenMode,
+    ) -> BoxFuture<'a, Result<Arc<dyn DiskFile>, DiskError>>;
+
+    /// What is at `path`, or `None` if nothing is. Symbolic links are not followed.
+    fn metadata<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Option<Metadata>, DiskError>>;
+
+    /// The names in a directory, in byte order.
+    fn list<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Vec<DirEntry>, DiskError>>;
+
+    /// Makes a directory and its parents; an existing one is fine.
+    fn create_dir_all<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<(), DiskError>>;
+
+    /// Renames within one file system, replacing a file at `to`. Atomic.
+    fn rename<'a>(&'a self, from: &'a Path, to: &'a Path) -> BoxFuture<'a, Result<(), DiskError>>;
+
+    /// Gives the file `from` a second name `to`, which must not exist.
+    fn hard_link<'a>(&'a self, from: &'a Path, to: &'a Path) -> BoxFuture<'a, Result<(), DiskError>>;
+
+    /// Removes a file; a missing one is fine.
+    fn remove_file<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<(), DiskError>>;
+
+    /// Removes a directory and all below it; a missing one is fine.
+    fn remove_dir_all<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<(), DiskError>>;
+
+    /// Makes the names in a directory durable.
+    fn sync_dir<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<(), DiskError>>;
+}
+
+/// An open file. Positions are given with every call, so that many calls may be under way at once.
+pub trait DiskFile: Send + Sync + fmt::Debug {
+    /// Up to `len` bytes from `offset` on; fewer only at the end of the file.
+    fn read_at(&self, offset: u64, len: usize) -> BoxFuture<'_, Result<Bytes, DiskError>>;
+
+    /// Writes all of `bytes` at `offset`.
+    fn write_at(&self, offset: u64, bytes: Bytes) -> BoxFuture<'_, Result<(), DiskError>>;
+
+    /// The current length in bytes.
+    fn len(&self) -> BoxFuture<'_, Result<u64, DiskError>>;
+
+    /// Cuts or extends (with zeros) to `len` bytes.
+    fn set_len(&self, len: u64) -> BoxFuture<'_, Result<(), DiskError>>;
+
+    /// Makes the content durable.
+    fn sync(&self) -> BoxFuture<'_, Result<(), DiskError>>;
+}
+
+/// How a file is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenMode {
+    /// To read; it must exist.
+    Read,
+    /// To read and write; it must exist.
+    Write,
+    /// To read and write; made if missing.
+    Create,
+}
+
+/// What stands at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Dir,
+    /// A link, a device, a socket: nothing that peerstream reads or writes.
+    Other,
+}
+
+/// What is known of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metadata {
+    /// What it is.
+    pub kind: FileKind,
+    /// Length in bytes, for files.
+    pub len: u64,
+}
+
+/// A name in a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirEntry {
+    /// The name, as the file system has it.
+    pub name: std::ffi::OsString,
+    /// What it is.
+    pub kind: FileKind,
+}
+
+/// A disk operation failed. Whether it happened is open, unless the kind tells.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{operation} {}: {why}", path.display())]
+pub struct DiskError {
+    /// What was tried.
+    pub operation: &'static str,
+    /// On what.
+    pub path: PathBuf,
+    /// What kind of failure it is, where a caller would act differently.
+    pub kind: DiskErrorKind,
+    /// What the system said.
+    pub why: String,
+}
+
+/// Kinds of disk failure that call for different actions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DiskErrorKind {
+    /// Nothing there.
+    NotFound,
+    /// No room: free some, then go on; what is staged is kept.
+    Full,
+    /// Anything else: the operator has to look at the disk.
+    Other,
+}
+
+impl DiskError {
+    /// Keeps what the system said about an operation on a path.
+    pub fn new(operation: &'static str, path: &Path, error: &std::io::Error) -> Self {
+        use std::io::ErrorKind;
+        let kind = match error.kind() {
+            ErrorKind::NotFound => DiskErrorKind::NotFound,
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => DiskErrorKind::Full,
+            _ => DiskErrorKind::Other,
+        };
+        Self { operation, path: path.to_owned(), kind, why: error.to_string() }
+    }
+}
