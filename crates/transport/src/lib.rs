@@ -19,6 +19,7 @@
 //!
 //! The messages inside the streams (`peerstream-wire`), certificates (`peerstream-quic`).
 
+pub mod access;
 pub mod connection;
 pub mod error;
 pub mod identity;

@@ -47,7 +47,11 @@ pub trait Transport: Send + Sync + fmt::Debug {
     /// connected before it has answered.
     ///
     /// Cancel safe: dropping the future gives up the attempt.
-    fn connect(&self, target: &Target, lane: Lane) -> BoxFuture<'static, Result<Arc<dyn Connection>, ConnectError>>;
+    fn connect(
+        &self,
+        target: &Target,
+        lane: Lane,
+    ) -> BoxFuture<'static, Result<Arc<dyn Connection>, ConnectError>>;
 
     /// The next connection that a peer opened and that passed authentication; `None` once the
     /// transport is closed. Peers that fail authentication are counted and logged by the
