@@ -39,7 +39,11 @@ impl Class {
             Operation::BulkLoad => Self::BulkLoad,
             Operation::Repair => Self::Repair,
             Operation::Replicate => Self::Replication,
-            _ => Self::Bootstrap,
+            Operation::Bootstrap
+            | Operation::Rebuild
+            | Operation::Move
+            | Operation::Decommission
+            | Operation::Other => Self::Bootstrap,
         }
     }
 }

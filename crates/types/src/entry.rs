@@ -144,7 +144,6 @@ impl fmt::Debug for EntryKey {
 
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[non_exhaustive]
 pub enum EntryKind {
     /// A file; the key is its relative path.
     File,
@@ -167,7 +166,6 @@ impl EntryKind {
 
 /// How an entry's bytes are encoded on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[non_exhaustive]
 pub enum Codec {
     /// As they are.
     Plain,

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 /// The operation that a plan carries out. It travels in Init, so that the other end can admit,
 /// weigh and report it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[non_exhaustive]
 pub enum Operation {
     /// A new or empty replica is brought up.
     Bootstrap,

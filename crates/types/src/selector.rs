@@ -6,7 +6,6 @@ use crate::{Entry, EntryKey};
 
 /// Which part of a shard a request, an offer, an inventory or a publish unit speaks of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
-#[non_exhaustive]
 pub enum Selector {
     /// The whole shard.
     #[default]
