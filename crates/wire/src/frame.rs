@@ -61,6 +61,15 @@ pub fn decode<T: Framed>(body: &[u8]) -> Result<T, WireError> {
     Ok(value)
 }
 
+/// Checks the length that a frame declares, before its body is read.
+///
+/// # Errors
+///
+/// [`WireError::FrameTooLong`] for more than any frame of this type may have.
+pub fn check_declared<T: Framed>(len: usize) -> Result<(), WireError> {
+    check_len::<T>(len, None)
+}
+
 fn malformed<T: Framed>(error: &postcard::Error) -> WireError {
     WireError::Malformed { what: T::WHAT, why: error.to_string() }
 }
