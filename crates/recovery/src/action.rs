@@ -1,0 +1,146 @@
+//! What the job asks its driver to do.
+
+use std::fmt;
+
+use peerstream_types::{FetchId, ManifestHeader, NodeId, Ordinal, PageToken, Span};
+
+use crate::{Outcome, Refusal};
+
+/// One attempt at one peer. Never used again by this job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceId(pub(crate) u32);
+
+impl fmt::Display for SourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What the driver carries out, in the order given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Open a session with `peer` and prepare the shard. Answered by
+    /// [`handle_offer`](crate::Recovery::handle_offer),
+    /// [`handle_refusal`](crate::Recovery::handle_refusal) or
+    /// [`handle_source_lost`](crate::Recovery::handle_source_lost). Exactly one
+    /// [`Action::Close`] follows for every open, whoever ended it.
+    Open {
+        /// Names this attempt from now on.
+        source: SourceId,
+        /// Who is asked.
+        peer: NodeId,
+        /// Which attempt at this peer it is, from one.
+        attempt: u32,
+    },
+    /// Begin the staging (over) with this manifest; content that is staged stays. No answer; if the
+    /// store fails, say [`handle_store_failed`](crate::Recovery::handle_store_failed).
+    Begin {
+        /// The offered header: only its chunk size is final if it is not sealed.
+        header: ManifestHeader,
+    },
+    /// Ask for the page at `token`. Answered by [`handle_page`](crate::Recovery::handle_page) or
+    /// [`handle_page_failed`](crate::Recovery::handle_page_failed). At most one at a time.
+    List {
+        /// Whom to ask.
+        source: SourceId,
+        /// Where the page begins, as this same source said.
+        token: PageToken,
+    },
+    /// Ask for the outline of an entry, check it, and keep it until the entry is finished. Answered by
+    /// [`handle_outline`](crate::Recovery::handle_outline).
+    Outline {
+        /// Whom to ask.
+        source: SourceId,
+        /// The entry.
+        ordinal: Ordinal,
+        /// How many chunks it has.
+        chunks: u64,
+    },
+    /// Ask for data. Answered by any number of [`handle_stored`](crate::Recovery::handle_stored),
+    /// [`handle_bad`](crate::Recovery::handle_bad) and
+    /// [`handle_fetch_failed`](crate::Recovery::handle_fetch_failed), in any order, and by
+    /// [`handle_fetch_ended`](crate::Recovery::handle_fetch_ended) when nothing more comes.
+    Fetch {
+        /// Whom to ask.
+        source: SourceId,
+        /// Names the request. Unique in this job: a session that carries several jobs maps it.
+        fetch: FetchId,
+        /// What to ask for: runs of entries of one chunk, and runs of chunks of longer ones.
+        spans: Vec<Span>,
+        /// The most often that any of it was asked of this source, this time included.
+        attempt: u32,
+    },
+    /// Stop a fetch and store nothing more of it. No answer.
+    Cancel {
+        /// Who was asked.
+        source: SourceId,
+        /// What was asked.
+        fetch: FetchId,
+    },
+    /// Tell the source that nothing more of its offer is needed. No answer.
+    Release {
+        /// Who offered.
+        source: SourceId,
+    },
+    /// End the session if it still runs. From here on store nothing that came from it. No answer.
+    Close {
+        /// Which one.
+        source: SourceId,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// Everything is stored: make it durable and check it against the sealed header. Answered by
+    /// [`handle_sealed`](crate::Recovery::handle_sealed).
+    Seal {
+        /// The sealed header.
+        header: ManifestHeader,
+    },
+    /// Make the sealed generation visible. Answered by
+    /// [`handle_published`](crate::Recovery::handle_published).
+    Publish,
+    /// The job has ended. The last action there is; given once.
+    Done(Outcome),
+}
+
+/// Why a source was closed. What it means for its peer is decided by the job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// Everything came, and is durable.
+    Complete,
+    /// It gave what it could; something is missing and is asked elsewhere. Not asked again.
+    WorkedThrough,
+    /// It refused.
+    Refused(Refusal),
+    /// Its connection or session ended.
+    Lost(String),
+    /// It made no offer in time.
+    OpenTimeout,
+    /// It brought nothing for the no-progress timeout (row F-50).
+    Stalled,
+    /// It said busy again and again.
+    Busy,
+    /// Its manifest cannot be right, or cannot be kept here. Not asked again.
+    BadManifest(String),
+    /// It could not list its snapshot.
+    ListFailed(String),
+    /// The job ended for a reason that is not the source's.
+    JobEnded(String),
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Complete => f.write_str("complete"),
+            Self::WorkedThrough => f.write_str("gave what it could"),
+            Self::Refused(refusal) => write!(f, "refused: {}", refusal.reason),
+            Self::Lost(why) => write!(f, "lost: {why}"),
+            Self::OpenTimeout => f.write_str("made no offer in time"),
+            Self::Stalled => f.write_str("stalled"),
+            Self::Busy => f.write_str("busy for too long"),
+            Self::BadManifest(why) => write!(f, "manifest is wrong: {why}"),
+            Self::ListFailed(why) => write!(f, "cannot list its snapshot: {why}"),
+            Self::JobEnded(why) => write!(f, "job ended: {why}"),
+        }
+    }
+}

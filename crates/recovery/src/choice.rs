@@ -1,0 +1,204 @@
+//! Who is asked next.
+//!
+//! For now: one at a time, in the given order. A peer that was not tried goes before one that
+//! failed, so a dead peer never delays another (row F-13); among those that failed, the one whose
+//! back-off ends first. Levels and the choice among several holders will stand here.
+
+use std::time::Duration;
+
+use peerstream_types::{NodeId, Timestamp};
+
+use crate::config::{OPENS_TOTAL_MAX, RETRY_AFTER_MAX};
+use crate::{BackOff, CloseReason, Config, PeerReport};
+
+/// What to do about a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Open this candidate now.
+    Open(usize),
+    /// This candidate is the next, but not before.
+    Wait(usize, Timestamp),
+    /// No candidate is left.
+    Nobody,
+}
+
+/// What a source did before it was closed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Yield {
+    pub(crate) stored_bytes: u64,
+    pub(crate) bad_chunks: u64,
+}
+
+#[derive(Debug)]
+struct Candidate {
+    report: PeerReport,
+    /// Attempts in a row that brought nothing.
+    in_vain: u32,
+    not_before: Timestamp,
+    spent: bool,
+}
+
+/// The candidates and what came of them.
+#[derive(Debug)]
+pub(crate) struct Candidates {
+    all: Vec<Candidate>,
+    opens_in_vain_max: u32,
+    back_off: BackOff,
+    seed: u64,
+}
+
+impl Candidates {
+    /// Repeated peers count once.
+    pub(crate) fn new(peers: Vec<NodeId>, config: &Config) -> Self {
+        let mut all: Vec<Candidate> = Vec::new();
+        for peer in peers {
+            if all.iter().all(|other| other.report.peer != peer) {
+                let report = PeerReport { peer, opens: 0, ended: None, stored_bytes: 0, bad_chunks: 0 };
+                all.push(Candidate { report, in_vain: 0, not_before: Timestamp::ZERO, spent: false });
+            }
+        }
+        let (back_off, seed) = (config.back_off, config.seed);
+        Self { all, opens_in_vain_max: config.opens_per_peer, back_off, seed }
+    }
+
+    pub(crate) fn next(&self, now: Timestamp) -> Next {
+        let left = || self.all.iter().enumerate().filter(|(_, candidate)| !candidate.spent);
+        if let Some((index, _)) = left().find(|(_, candidate)| candidate.report.opens == 0) {
+            return Next::Open(index);
+        }
+        match left().min_by_key(|(_, candidate)| candidate.not_before) {
+            None => Next::Nobody,
+            Some((index, candidate)) if candidate.not_before > now => Next::Wait(index, candidate.not_before),
+            Some((index, _)) => Next::Open(index),
+        }
+    }
+
+    /// Counts an attempt at a candidate; says which it is, from one.
+    pub(crate) fn opened(&mut self, index: usize) -> u32 {
+        let report = &mut self.all[index].report;
+        report.opens += 1;
+        report.ended = None;
+        report.opens
+    }
+
+    /// Takes the end of an attempt into account.
+    pub(crate) fn closed(&mut self, now: Timestamp, index: usize, reason: CloseReason, got: Yield) {
+        let candidate = &mut self.all[index];
+        candidate.report.stored_bytes += got.stored_bytes;
+        candidate.report.bad_chunks += got.bad_chunks;
+        candidate.in_vain = if got.stored_bytes > 0 { 0 } else { candidate.in_vain + 1 };
+        let wait = self.back_off.delay(candidate.in_vain.max(1), self.seed ^ ((index as u64) << 32));
+        match may_ask_again(&reason) {
+            None => candidate.spent = true,
+            Some(asked_for) => {
+                candidate.not_before = now + wait.max(asked_for);
+                candidate.spent =
+                    candidate.in_vain >= self.opens_in_vain_max || candidate.report.opens >= OPENS_TOTAL_MAX;
+            }
+        }
+        candidate.report.ended = Some(reason);
+    }
+
+    pub(crate) fn peer(&self, index: usize) -> &NodeId {
+        &self.all[index].report.peer
+    }
+
+    pub(crate) fn reports(&self) -> Vec<PeerReport> {
+        self.all.iter().map(|candidate| candidate.report.clone()).collect()
+    }
+}
+
+/// Whether a peer may be asked again after this, and after how long at the earliest.
+fn may_ask_again(reason: &CloseReason) -> Option<Duration> {
+    match reason {
+        CloseReason::Complete
+        | CloseReason::WorkedThrough
+        | CloseReason::BadManifest(_)
+        | CloseReason::JobEnded(_) => None,
+        CloseReason::Refused(refusal) if refusal.permanent => None,
+        CloseReason::Refused(refusal) => Some(refusal.retry_after.unwrap_or_default().min(RETRY_AFTER_MAX)),
+        CloseReason::Lost(_)
+        | CloseReason::OpenTimeout
+        | CloseReason::Stalled
+        | CloseReason::Busy
+        | CloseReason::ListFailed(_) => Some(Duration::ZERO),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOST: fn() -> CloseReason = || CloseReason::Lost("reset".into());
+
+    fn candidates(names: &[&str]) -> Candidates {
+        let peers = names.iter().map(|name| NodeId::new(name).unwrap()).collect();
+        Candidates::new(peers, &Config::default())
+    }
+
+    fn fail(candidates: &mut Candidates, now: Timestamp, index: usize, reason: CloseReason) {
+        candidates.opened(index);
+        candidates.closed(now, index, reason, Yield::default());
+    }
+
+    /// F-13: the back-off of a dead peer holds nobody else.
+    #[test]
+    fn untried_peers_go_before_failed_ones() {
+        let now = Timestamp::ZERO;
+        let mut all = candidates(&["a", "b", "c"]);
+        assert_eq!(all.next(now), Next::Open(0));
+        fail(&mut all, now, 0, LOST());
+        assert_eq!(all.next(now + Duration::from_secs(40)), Next::Open(1), "though a could be tried");
+        fail(&mut all, now, 1, LOST());
+        assert_eq!(all.next(now), Next::Open(2));
+        fail(&mut all, now, 2, LOST());
+        assert!(matches!(all.next(now), Next::Wait(..)));
+    }
+
+    #[test]
+    fn a_refusal_waits_as_long_as_it_asks_within_a_limit() {
+        let now = Timestamp::ZERO;
+        let refused = |secs, permanent| {
+            let retry_after = Some(Duration::from_secs(secs));
+            CloseReason::Refused(crate::Refusal { reason: "busy".into(), retry_after, permanent })
+        };
+        for (asked, waited) in [(100, 100), (u64::MAX, 300)] {
+            let mut all = candidates(&["a"]);
+            fail(&mut all, now, 0, refused(asked, false));
+            assert_eq!(all.next(now), Next::Wait(0, now + Duration::from_secs(waited)));
+        }
+        let mut all = candidates(&["a"]);
+        fail(&mut all, now, 0, refused(1, true));
+        assert_eq!(all.next(now), Next::Nobody);
+    }
+
+    #[test]
+    fn only_attempts_without_progress_use_up_a_peer() {
+        let mut all = candidates(&["a", "a"]);
+        let mut now = Timestamp::ZERO;
+        for _ in 0..10 {
+            all.opened(0);
+            all.closed(now, 0, LOST(), Yield { stored_bytes: 1, bad_chunks: 0 });
+            now = now + Duration::from_secs(30);
+            assert_eq!(all.next(now), Next::Open(0));
+        }
+        for _ in 0..3 {
+            assert_eq!(all.next(now), Next::Open(0));
+            fail(&mut all, now, 0, LOST());
+            now = now + Duration::from_secs(30);
+        }
+        assert_eq!(all.next(now), Next::Nobody);
+    }
+
+    #[test]
+    fn a_peer_with_endless_novelties_is_given_up() {
+        let mut all = candidates(&["a"]);
+        let mut now = Timestamp::ZERO;
+        while all.next(now) == Next::Open(0) {
+            all.opened(0);
+            all.closed(now, 0, LOST(), Yield { stored_bytes: 1, bad_chunks: 0 });
+            now = now + Duration::from_secs(30);
+        }
+        assert_eq!(all.reports()[0].opens, OPENS_TOTAL_MAX);
+    }
+}

@@ -1,0 +1,83 @@
+//! Cuts what is wanted into fetches.
+
+use std::collections::BTreeMap;
+
+use peerstream_types::{ChunkRange, Span};
+
+use crate::Config;
+use crate::retry::Tries;
+use crate::wanted::{Item, Wanted};
+
+/// One fetch.
+#[derive(Debug, Default)]
+pub(crate) struct Cut {
+    pub(crate) spans: Vec<Span>,
+    /// What the spans name, with lengths in bytes.
+    pub(crate) items: BTreeMap<Item, u64>,
+    /// The most often that any of it was asked, this time included.
+    pub(crate) attempt: u32,
+    bytes: u64,
+}
+
+impl Cut {
+    /// Takes the next fetch out of what is wanted, if `outstanding` bytes leave room for a whole one,
+    /// so that requests do not become tiny; or if nothing is outstanding. At least one item, also if
+    /// it is larger than the window.
+    pub(crate) fn next(
+        wanted: &mut Wanted,
+        tries: &Tries,
+        config: &Config,
+        outstanding: u64,
+    ) -> Option<Self> {
+        let window = config.window.0;
+        let fetch = config.fetch_bytes.0.min(window);
+        let room = window.saturating_sub(outstanding);
+        if outstanding > 0 && room < fetch {
+            return None;
+        }
+        let mut cut = Self::default();
+        while let Some((item, len)) = wanted.peek() {
+            let most = if cut.items.is_empty() { room } else { fetch };
+            let alone = outstanding == 0 && cut.items.is_empty();
+            if !alone && cut.bytes.saturating_add(len) > most {
+                break;
+            }
+            if !cut.push(item, wanted.is_single(item.ordinal), config.fetch_spans) {
+                break;
+            }
+            wanted.take();
+            cut.items.insert(item, len);
+            cut.bytes += len;
+            cut.attempt = cut.attempt.max(tries.used(item) + 1);
+        }
+        (!cut.items.is_empty()).then_some(cut)
+    }
+
+    /// Names the item, as part of the last span if it follows it.
+    fn push(&mut self, item: Item, single: bool, spans_max: u32) -> bool {
+        match self.spans.last_mut() {
+            Some(Span::Entries { first, count })
+                if single && first.0 + u64::from(*count) == item.ordinal.0 =>
+            {
+                *count += 1;
+                return true;
+            }
+            Some(Span::Chunks { ordinal, range })
+                if !single && *ordinal == item.ordinal && range.end() == item.chunk.0 =>
+            {
+                range.count += 1;
+                return true;
+            }
+            Some(Span::Entries { .. } | Span::Chunks { .. }) | None => {}
+        }
+        if self.spans.len() as u64 >= u64::from(spans_max) {
+            return false;
+        }
+        self.spans.push(if single {
+            Span::entry(item.ordinal)
+        } else {
+            Span::Chunks { ordinal: item.ordinal, range: ChunkRange::one(item.chunk) }
+        });
+        true
+    }
+}

@@ -1,0 +1,109 @@
+//! The job that brings one (shard, selector) up at one node across its candidate peers: who is
+//! asked next, what is wanted and outstanding, retries, fail-over, seal, publish. No I/O, no clock,
+//! no randomness: the driver moves the bytes, and tells the job what happened.
+//!
+//! One source is used at a time. When it is lost, stalls, refuses or has given all that it can, the
+//! next candidate continues with what is missing; what was verified is never fetched again.
+//!
+//! # Example
+//!
+//! A shard of one entry, from the first dial to the publish.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use peerstream_recovery::{Action, Config, Job, Outcome, PageIn, Recovery};
+//! use peerstream_types::*;
+//!
+//! let key = EntryKey::from_path("000001.sst")?;
+//! let digest = Some(Digest::Blake3([7; 32]));
+//! let (kind, codec) = (EntryKind::File, Codec::Plain);
+//! let entry = Arc::new(Entry { ordinal: Ordinal(0), key, len: 900, digest, kind, codec, metadata: vec![] });
+//! let header = ManifestHeader {
+//!     chunk_size: ChunkSize::DEFAULT,
+//!     counts: EntryCounts { entries: 1, bytes: 900 },
+//!     digest: Some(Digest::Blake3([9; 32])),
+//!     position: None,
+//!     state: vec![],
+//! };
+//! let shard = ShardId::new(DatasetName::new("metrics")?, 1, 0);
+//! let candidates = vec![NodeId::new("node-b")?, NodeId::new("node-c")?];
+//! let now = Timestamp::ZERO;
+//!
+//! let job = Job { shard, selector: Selector::All, candidates };
+//! let mut job = Recovery::new(now, Config::default(), job)?;
+//! while let Some(action) = job.poll_action() {
+//!     match action {
+//!         Action::Open { source, .. } => job.handle_offer(now, source, header.clone())?,
+//!         Action::List { source, .. } => {
+//!             job.handle_page(now, source, PageIn::last(vec![entry.clone()], header.clone()))?;
+//!         }
+//!         Action::Fetch { fetch, spans, .. } => {
+//!             for span in spans {
+//!                 job.handle_stored(now, fetch, span)?;
+//!             }
+//!         }
+//!         Action::Seal { .. } => job.handle_sealed(now, Ok(()))?,
+//!         Action::Publish => job.handle_published(now, Ok(1))?,
+//!         Action::Done(outcome) => assert_eq!(outcome, Outcome::Published { generation: 1 }),
+//!         _ => {}
+//!     }
+//! }
+//! assert_eq!(job.stats().stored_bytes, 900);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The drain rule
+//!
+//! After [`Recovery::new`] and after every input: carry out [`Recovery::poll_action`] until it is
+//! empty, in order, then arm one timer for [`Recovery::poll_timeout`]. Each [`Action`] says what
+//! answers it. No input panics, and none is lost: what comes for a closed source or a finished fetch
+//! is ignored and counted ([`Stats::late_inputs`]); what no driver may say is a [`Misuse`] and
+//! changes nothing.
+//!
+//! # Map
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`recovery`] | [`Recovery`], the job: inputs, outputs, and what follows from what |
+//! | [`config`] | [`Config`], [`Job`] and the fixed limits |
+//! | [`action`] | [`Action`], [`SourceId`], [`CloseReason`]: what the driver carries out |
+//! | [`input`] | [`PageIn`], [`Refusal`], [`Fault`], [`Misuse`]: what the driver says |
+//! | [`outcome`] | [`Outcome`], [`Gap`], [`PeerReport`]: how it ended, and why |
+//! | [`status`] | [`Status`], [`Waiting`], [`Stats`]: the truth at any moment |
+//! | [`retry`] | [`BackOff`] and the budgets of items |
+//! | `choice` | who is asked next |
+//! | `pass` | one listing of one manifest through one source, over `listing`, `wanted`, `flights`, `cut`, `shortfall` |
+//! | `phase` | the phases, and what may follow what |
+//!
+//! # Not here
+//!
+//! Consistency levels, comparing several inventories, several sources at once (a later
+//! `peerstream-select` stands where `choice` is); sessions and wire messages (`peerstream-session`);
+//! bytes, hashing and the store (`peerstream-engine`, `peerstream-snapshot`); pacing of requests
+//! (`peerstream-shape`).
+
+pub mod action;
+mod choice;
+mod chunks;
+pub mod config;
+mod cut;
+mod flights;
+pub mod input;
+mod listing;
+pub mod outcome;
+mod pass;
+mod phase;
+pub mod recovery;
+pub mod retry;
+mod shortfall;
+pub mod status;
+mod wanted;
+
+pub use action::{Action, CloseReason, SourceId};
+pub use config::{Config, Job};
+pub use input::{Fault, Misuse, PageIn, Refusal};
+pub use outcome::{Gap, Outcome, PeerReport, Step};
+pub use phase::Phase;
+pub use recovery::Recovery;
+pub use retry::BackOff;
+pub use status::{Retries, Stats, Status, WaitReason, Waiting};

@@ -1,0 +1,135 @@
+//! How a job ended.
+
+use std::fmt;
+
+use peerstream_types::{ChunkIndex, EntryKey, NodeId, Ordinal};
+
+use crate::CloseReason;
+
+/// How a job ended. The first outcome stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Everything was verified, stored, sealed and made visible.
+    Published {
+        /// The generation that the sink made visible.
+        generation: u64,
+    },
+    /// A source was worked through, and parts of its manifest could be had from no candidate. All
+    /// else is staged; nothing was sealed or published. Try again with other candidates.
+    Incomplete {
+        /// What is missing, in manifest order; at most
+        /// [`GAPS_LISTED_MAX`](crate::config::GAPS_LISTED_MAX) of it.
+        gaps: Vec<Gap>,
+        /// How many entries are not complete, listed or not.
+        entries: u64,
+        /// How each candidate fared.
+        peers: Vec<PeerReport>,
+    },
+    /// No candidate could be worked through. What was verified is staged; nothing was published. Try
+    /// again when one of the peers can serve.
+    NoSource {
+        /// How each candidate fared.
+        peers: Vec<PeerReport>,
+    },
+    /// The local store failed. Staging is kept; the operator of this node has to look.
+    Failed {
+        /// What it was doing.
+        step: Step,
+        /// What it said.
+        why: String,
+    },
+    /// Stopped on request or by the overall limit. Staging is kept; nothing was published.
+    Aborted {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Published { generation } => write!(f, "published generation {generation}"),
+            Self::Incomplete { gaps, entries, .. } => {
+                write!(f, "{entries} entries could be had from no candidate")?;
+                gaps.first().map_or(Ok(()), |gap| write!(f, ", the first is {gap}"))
+            }
+            Self::NoSource { peers } => {
+                f.write_str("no candidate could serve the shard")?;
+                peers.iter().try_for_each(|peer| write!(f, "; {peer}"))
+            }
+            Self::Failed { step, why } => write!(f, "{step} failed: {why}"),
+            Self::Aborted { reason } => write!(f, "aborted: {reason}"),
+        }
+    }
+}
+
+/// What the local store was doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Step {
+    /// Staging manifests and chunks.
+    Stage,
+    /// Making the staged content durable.
+    Seal,
+    /// Making it visible.
+    Publish,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stage => "staging",
+            Self::Seal => "seal",
+            Self::Publish => "publish",
+        })
+    }
+}
+
+/// Something that could not be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// The entry, in the manifest of `peer`.
+    pub ordinal: Ordinal,
+    /// Its key.
+    pub key: EntryKey,
+    /// The chunk; `None` for all of the entry that was missing.
+    pub chunk: Option<ChunkIndex>,
+    /// The last peer that was asked.
+    pub peer: NodeId,
+    /// What came of it.
+    pub why: String,
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "entry {} ({})", self.ordinal, self.key)?;
+        self.chunk.map_or(Ok(()), |chunk| write!(f, " chunk {chunk}"))?;
+        write!(f, " from {}: {}", self.peer, self.why)
+    }
+}
+
+/// How one candidate fared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerReport {
+    /// The candidate.
+    pub peer: NodeId,
+    /// How often it was opened.
+    pub opens: u32,
+    /// How the last attempt ended; `None` if there was none, or it still runs.
+    pub ended: Option<CloseReason>,
+    /// Bytes that came from it, verified and stored.
+    pub stored_bytes: u64,
+    /// Chunks from it that did not fit their digest.
+    pub bad_chunks: u64,
+}
+
+impl fmt::Display for PeerReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { peer, opens, ended, .. } = self;
+        match ended {
+            Some(reason) => write!(f, "{peer} ({opens} attempts): {reason}"),
+            None => write!(f, "{peer} ({opens} attempts)"),
+        }
+    }
+}

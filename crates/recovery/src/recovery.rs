@@ -1,0 +1,342 @@
+//! The job: takes inputs in, decides what follows, hands actions out.
+
+mod inputs;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::mem;
+use std::sync::Arc;
+
+use peerstream_types::{
+    ByteCount, ChunkIndex, Entry, EntryCounts, FetchId, ManifestHeader, Ordinal, Selector, ShardId, Timestamp,
+};
+
+use crate::choice::{Candidates, Next, Yield};
+use crate::config::{CANDIDATES_MAX, clip};
+use crate::pass::{Context, Pass};
+use crate::phase::{Live, State};
+use crate::shortfall::Shortfall;
+use crate::{
+    Action, CloseReason, Config, Job, Misuse, Outcome, Phase, SourceId, Stats, Status, WaitReason, Waiting,
+};
+
+/// Brings one (shard, selector) up across its candidates, one source at a time.
+///
+/// Driven: give inputs with `handle_*`; after [`Recovery::new`] and after each of them carry out
+/// [`Recovery::poll_action`] until it is empty, then arm a timer for [`Recovery::poll_timeout`]. Time
+/// never runs backwards; an earlier `now` counts as the latest one seen.
+///
+/// **It ends.** Whatever the peers do, the job reaches [`Action::Done`]: at every moment it has ended,
+/// or has a timeout, or waits for the local store, which always answers [`Action::Seal`] and
+/// [`Action::Publish`]. **Bounded.** What it keeps is the unfinished entries of the pages in flight
+/// and the window, whatever the size of the shard.
+///
+/// **Fail-over.** Every source is listed from the start of its own manifest, because page tokens
+/// belong to the source that made them; [`Action::Begin`] comes first, and the staging says for each
+/// entry what is verified already. So nothing is fetched twice, the same path serves a source with
+/// another manifest, and all that is known of an entry (row F-36) comes with the listing.
+#[derive(Debug)]
+pub struct Recovery {
+    config: Config,
+    shard: ShardId,
+    selector: Selector,
+    candidates: Candidates,
+    state: State,
+    actions: VecDeque<Action>,
+    stats: Stats,
+    now: Timestamp,
+    overall_deadline: Option<Timestamp>,
+    next_source: u32,
+    next_fetch: u64,
+    /// What the last source that was worked through could not give.
+    shortfall: Option<Shortfall>,
+    /// Header and progress of the manifest that was used last.
+    last: Option<(ManifestHeader, EntryCounts)>,
+    /// Bytes that were stored before the current source was opened.
+    stored_before: u64,
+    outcome: Option<Outcome>,
+}
+
+impl Recovery {
+    /// Starts a job. Without candidates it is done at once, with [`Outcome::NoSource`].
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse`] for settings of zero and for too many candidates.
+    pub fn new(now: Timestamp, config: Config, job: Job) -> Result<Self, Misuse> {
+        config.check()?;
+        if job.candidates.len() > CANDIDATES_MAX {
+            return Err(Misuse::TooManyCandidates(job.candidates.len()));
+        }
+        let mut recovery = Self {
+            shard: job.shard,
+            selector: job.selector,
+            candidates: Candidates::new(job.candidates, &config),
+            state: State::Choosing { wait: None, since: now },
+            actions: VecDeque::new(),
+            stats: Stats::default(),
+            now,
+            overall_deadline: config.overall_limit.map(|limit| now + limit),
+            next_source: 0,
+            next_fetch: 0,
+            shortfall: None,
+            last: None,
+            stored_before: 0,
+            outcome: None,
+            config,
+        };
+        recovery.advance();
+        Ok(recovery)
+    }
+
+    /// The next thing to do, in order; `None` when there is nothing until the next input.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When to call [`Recovery::handle_timeout`] if nothing comes before; `None` while the local
+    /// store works, and after the end. Ask again after every input.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        let own = match &self.state {
+            State::Choosing { wait, .. } => wait.as_ref().map(|(_, until)| *until),
+            State::Opening { since, .. } => Some(*since + self.config.open_timeout),
+            State::Streaming { pass, .. } => {
+                let stalls_at = pass.stalls_at(self.config.no_progress_timeout);
+                stalls_at.into_iter().chain(pass.paused_until()).min()
+            }
+            State::Sealing { .. } => None,
+            State::Publishing { .. } | State::Done => return None,
+        };
+        own.into_iter().chain(self.overall_deadline).min()
+    }
+
+    /// The shard that is brought up.
+    pub fn shard(&self) -> &ShardId {
+        &self.shard
+    }
+
+    /// The part of the shard that is brought up.
+    pub fn selector(&self) -> &Selector {
+        &self.selector
+    }
+
+    /// How it ended, once it has.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        self.outcome.as_ref()
+    }
+
+    /// An unfinished entry of the manifest of `source`: what its bytes are verified against, and its
+    /// metadata (row F-36). `None` once it is finished or the source is closed.
+    pub fn entry(&self, source: SourceId, ordinal: Ordinal) -> Option<&Arc<Entry>> {
+        let live = self.state.live().filter(|live| live.id == source);
+        live.and_then(|_| self.state.pass()?.entry(ordinal))
+    }
+
+    /// Whether `fetch` still waits for this chunk (0 for a small entry). What it does not wait for
+    /// is surplus (row F-35): drop it before it is hashed and stored.
+    pub fn expects(&self, fetch: FetchId, ordinal: Ordinal, chunk: ChunkIndex) -> bool {
+        self.state.pass().is_some_and(|pass| pass.expects(fetch, ordinal, chunk))
+    }
+
+    /// Counters.
+    pub fn stats(&self) -> Stats {
+        let held = self.state.pass().map_or(0, |pass| pass.held_bytes().saturating_sub(self.stored_before));
+        Stats { held_bytes: self.stats.held_bytes.max(held), ..self.stats }
+    }
+
+    /// Where the job is, how far, and what it waits for.
+    pub fn status(&self) -> Status {
+        let missing = self.shortfall.as_ref().map_or(0, Shortfall::entries);
+        let (header, done) = self.progress().unzip();
+        Status {
+            phase: self.state.phase(),
+            waiting: self.waiting(),
+            source: self.state.live().map(|live| self.candidates.peer(live.candidate).clone()),
+            done: done.unwrap_or_default(),
+            total: header.filter(|header| header.is_sealed()).map(|header| header.counts),
+            outstanding: self.state.pass().map_or(ByteCount(0), Pass::outstanding),
+            entries_missing: self.state.pass().map_or(missing, Pass::entries_missing),
+        }
+    }
+
+    /// The manifest in use and how much of it is there. A source that lists the same sealed manifest
+    /// again takes nothing back.
+    fn progress(&self) -> Option<(&ManifestHeader, EntryCounts)> {
+        let last = self.last.as_ref().map(|(header, done)| (header, *done));
+        let Some(pass) = self.state.pass() else {
+            return last;
+        };
+        let (header, mut done) = (pass.header(), pass.done());
+        if let Some((_, before)) = last.filter(|(last, _)| last.is_sealed() && last.digest == header.digest) {
+            done.entries = done.entries.max(before.entries);
+            done.bytes = done.bytes.max(before.bytes);
+        }
+        Some((header, done))
+    }
+
+    fn waiting(&self) -> Option<Waiting> {
+        let (reason, since) = match &self.state {
+            State::Choosing { wait, since } => {
+                let (peer, until) = wait.clone()?;
+                (WaitReason::BackOff { peer, until }, *since)
+            }
+            State::Opening { since, .. } => (WaitReason::Offer, *since),
+            State::Streaming { pass, .. } => (pass.wait_reason(), pass.moved_at()),
+            State::Sealing { since, .. } => (WaitReason::Seal, *since),
+            State::Publishing { since, .. } => (WaitReason::Publish, *since),
+            State::Done => return None,
+        };
+        Some(Waiting { reason, since })
+    }
+
+    /// Does everything that follows from the state without another input.
+    fn advance(&mut self) {
+        loop {
+            self.with_pass(Pass::ask);
+            match &mut self.state {
+                State::Choosing { wait, .. } => match self.candidates.next(self.now) {
+                    Next::Open(candidate) => return self.open(candidate),
+                    Next::Wait(candidate, until) => {
+                        *wait = Some((self.candidates.peer(candidate).clone(), until));
+                        return;
+                    }
+                    Next::Nobody => return self.give_up(),
+                },
+                State::Streaming { pass, .. } if !pass.is_worked_through() => return,
+                State::Streaming { source, pass } => match pass.complete().cloned() {
+                    Some(header) => {
+                        let sealing =
+                            State::Sealing { source: Some(*source), got: pass.got(), since: self.now };
+                        return self.seal(header, sealing);
+                    }
+                    None => self.close(CloseReason::WorkedThrough),
+                },
+                State::Opening { .. } | State::Sealing { .. } | State::Publishing { .. } | State::Done => {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Lets the pass, if there is one, work on the rest of the job.
+    fn with_pass<R>(&mut self, work: impl FnOnce(&mut Pass, &mut Context<'_>) -> R) -> Option<R> {
+        let State::Streaming { pass, .. } = &mut self.state else {
+            return None;
+        };
+        let mut context = Context {
+            now: self.now,
+            config: &self.config,
+            stats: &mut self.stats,
+            actions: &mut self.actions,
+            next_fetch: &mut self.next_fetch,
+        };
+        Some(work(pass, &mut context))
+    }
+
+    fn open(&mut self, candidate: usize) {
+        let source = SourceId(self.next_source);
+        self.next_source += 1;
+        self.stats.sources_opened += 1;
+        self.stored_before = self.stats.stored_bytes;
+        let attempt = self.candidates.opened(candidate);
+        let peer = self.candidates.peer(candidate).clone();
+        self.actions.push_back(Action::Open { source, peer, attempt });
+        self.state = State::Opening { source: Live { id: source, candidate }, since: self.now };
+    }
+
+    fn seal(&mut self, header: ManifestHeader, sealing: State) {
+        self.keep_progress();
+        self.actions.push_back(Action::Seal { header });
+        self.state = sealing;
+    }
+
+    /// All candidates are used up.
+    fn give_up(&mut self) {
+        let peers = self.candidates.reports();
+        let missing = self.shortfall.take().filter(|shortfall| shortfall.entries() > 0);
+        self.finish(match missing {
+            Some(shortfall) => {
+                let entries = shortfall.entries();
+                Outcome::Incomplete { gaps: shortfall.into_gaps(), entries, peers }
+            }
+            None => Outcome::NoSource { peers },
+        });
+    }
+
+    /// Keeps what a pass knows and the job shows after it.
+    fn keep_progress(&mut self) {
+        self.stats = self.stats();
+        self.last = self.progress().map(|(header, done)| (header.clone(), done));
+    }
+
+    /// Closes the source in use, if there is one; another may be chosen then.
+    fn close(&mut self, reason: CloseReason) {
+        let Some(Live { id: source, candidate }) = self.state.live() else {
+            return;
+        };
+        self.keep_progress();
+        if !matches!(reason, CloseReason::Lost(_) | CloseReason::Refused(_)) {
+            let fetches = self.state.pass().into_iter().flat_map(Pass::fetches);
+            self.actions.extend(fetches.map(|fetch| Action::Cancel { source, fetch }));
+        }
+        let settled =
+            matches!(reason, CloseReason::Complete | CloseReason::WorkedThrough | CloseReason::JobEnded(_));
+        if settled && self.state.phase() != Phase::Opening {
+            self.actions.push_back(Action::Release { source });
+        }
+        self.actions.push_back(Action::Close { source, reason: reason.clone() });
+        let got = self.leave_source();
+        self.candidates.closed(self.now, candidate, reason, got);
+    }
+
+    /// Forgets the source in use; says what it gave.
+    fn leave_source(&mut self) -> Yield {
+        if let State::Sealing { source, got, .. } = &mut self.state {
+            *source = None;
+            return *got;
+        }
+        let choosing = State::Choosing { wait: None, since: self.now };
+        let State::Streaming { pass, .. } = mem::replace(&mut self.state, choosing) else {
+            return Yield::default();
+        };
+        let got = pass.got();
+        self.shortfall = pass.into_shortfall();
+        got
+    }
+
+    /// Ends the job before its time. What was not handed out yet never happens, so no further peer is
+    /// dialled (row A25).
+    fn stop(&mut self, outcome: Outcome) {
+        let (mut unopened, mut unsent) = (BTreeSet::new(), BTreeSet::new());
+        self.actions.retain(|action| match action {
+            Action::Open { source, .. } => !unopened.insert(*source),
+            Action::Fetch { fetch, .. } => !unsent.insert(*fetch),
+            Action::Cancel { .. } | Action::Release { .. } | Action::Close { .. } | Action::Done(_) => true,
+            Action::Begin { .. }
+            | Action::List { .. }
+            | Action::Outline { .. }
+            | Action::Seal { .. }
+            | Action::Publish => false,
+        });
+        self.close(CloseReason::JobEnded(clip(&outcome.to_string())));
+        self.actions.retain(|action| match action {
+            Action::Cancel { fetch, .. } => !unsent.contains(fetch),
+            Action::Release { source } | Action::Close { source, .. } => !unopened.contains(source),
+            Action::Open { .. }
+            | Action::Begin { .. }
+            | Action::List { .. }
+            | Action::Outline { .. }
+            | Action::Fetch { .. }
+            | Action::Seal { .. }
+            | Action::Publish
+            | Action::Done(_) => true,
+        });
+        self.finish(outcome);
+    }
+
+    /// The first outcome stands.
+    fn finish(&mut self, outcome: Outcome) {
+        self.state = State::Done;
+        self.outcome = Some(outcome.clone());
+        self.actions.push_back(Action::Done(outcome));
+    }
+}

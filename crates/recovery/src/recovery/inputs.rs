@@ -1,0 +1,363 @@
+//! The inputs of a job.
+
+use std::collections::BTreeSet;
+
+use peerstream_types::manifest::STATE_LEN_MAX;
+use peerstream_types::{ChunkIndex, FetchId, ManifestHeader, Ordinal, Position, Span, Timestamp};
+
+use super::Recovery;
+use crate::config::clip;
+use crate::pass::Pass;
+use crate::phase::State;
+use crate::{Action, CloseReason, Fault, Misuse, Outcome, PageIn, Phase, Refusal, SourceId, Step};
+
+/// What comes from sources.
+impl Recovery {
+    /// The session with the peer is prepared and it offers this snapshot.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse`] for a source that was never opened or has offered already.
+    pub fn handle_offer(
+        &mut self,
+        now: Timestamp,
+        source: SourceId,
+        header: ManifestHeader,
+    ) -> Result<(), Misuse> {
+        if !self.is_current(now, source)? {
+            return Ok(());
+        }
+        let State::Opening { source: live, .. } = &self.state else {
+            return Err(Misuse::Unasked("another offer"));
+        };
+        if header.state.len() > STATE_LEN_MAX
+            || !header.position.as_ref().is_none_or(Position::is_well_formed)
+        {
+            self.close(CloseReason::BadManifest("its position or state is too long".into()));
+        } else {
+            let (live, peer) = (*live, self.candidates.peer(live.candidate).clone());
+            let pass = Pass::new(self.now, source, peer, header.clone(), self.shortfall.take());
+            self.actions.push_back(Action::Begin { header });
+            self.state = State::Streaming { source: live, pass: Box::new(pass) };
+        }
+        self.advance();
+        Ok(())
+    }
+
+    /// The peer will not serve the shard, or no longer.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse`] for a source that was never opened.
+    pub fn handle_refusal(
+        &mut self,
+        now: Timestamp,
+        source: SourceId,
+        refusal: Refusal,
+    ) -> Result<(), Misuse> {
+        let refusal = Refusal { reason: clip(&refusal.reason), ..refusal };
+        self.end_source(now, source, CloseReason::Refused(refusal))
+    }
+
+    /// The connection or the session of the source ended, whoever ended it.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse`] for a source that was never opened.
+    pub fn handle_source_lost(&mut self, now: Timestamp, source: SourceId, why: &str) -> Result<(), Misuse> {
+        self.end_source(now, source, CloseReason::Lost(clip(why)))
+    }
+
+    /// The asked page of the manifest.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse`] if no page was asked for, or if the page says something about an entry that is not
+    /// on it.
+    pub fn handle_page(&mut self, now: Timestamp, source: SourceId, page: PageIn) -> Result<(), Misuse> {
+        if !self.is_current(now, source)? {
+            return Ok(());
+        }
+        if !self.state.pass().is_some_and(Pass::awaits_page) {
+            return Err(Misuse::Unasked("a page"));
+        }
+        let listed: BTreeSet<Ordinal> = page.entries.iter().map(|entry| entry.ordinal).collect();
+        let mut named = page.held.iter().map(|(ordinal, _)| ordinal);
+        let mut named = named.by_ref().chain(page.unusable.iter().map(|(ordinal, _)| ordinal));
+        if let Some(stray) = named.find(|ordinal| !listed.contains(ordinal)) {
+            return Err(Misuse::NotOnPage(*stray));
+        }
+        self.give(|pass, context| pass.page(context, page));
+        Ok(())
+    }
+
+    /// The asked page did not come, or cannot be used; see [`Fault`].
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse`] if no page was asked for.
+    pub fn handle_page_failed(
+        &mut self,
+        now: Timestamp,
+        source: SourceId,
+        fault: Fault,
+    ) -> Result<(), Misuse> {
+        if !self.is_current(now, source)? {
+            return Ok(());
+        }
+        if !self.state.pass().is_some_and(Pass::awaits_page) {
+            return Err(Misuse::Unasked("a page"));
+        }
+        self.give(|pass, context| pass.page_failed(context, fault));
+        Ok(())
+    }
+
+    /// The asked outline of an entry was verified and is kept by the driver, or was not.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse`] for a source that was never opened.
+    pub fn handle_outline(
+        &mut self,
+        now: Timestamp,
+        source: SourceId,
+        ordinal: Ordinal,
+        result: Result<(), Fault>,
+    ) -> Result<(), Misuse> {
+        if !self.is_current(now, source)? {
+            return Ok(());
+        }
+        let mut asked = false;
+        self.give(|pass, context| {
+            asked = pass.outline(context, ordinal, result)?;
+            Ok(())
+        });
+        self.stats.late_inputs += u64::from(!asked);
+        Ok(())
+    }
+
+    /// A part of a fetch is verified and stored.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse`] for a fetch that was never asked.
+    pub fn handle_stored(&mut self, now: Timestamp, fetch: FetchId, span: Span) -> Result<(), Misuse> {
+        if self.is_flying(now, fetch)? {
+            self.give(|pass, context| {
+                pass.stored(context, fetch, span);
+                Ok(())
+            });
+        }
+        Ok(())
+    }
+
+    /// A chunk of a fetch does not fit its digest. It was not stored.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse`] for a fetch that was never asked.
+    pub fn handle_bad(
+        &mut self,
+        now: Timestamp,
+        fetch: FetchId,
+        ordinal: Ordinal,
+        chunk: ChunkIndex,
+        why: &str,
+    ) -> Result<(), Misuse> {
+        if self.is_flying(now, fetch)? {
+            self.give(|pass, context| {
+                pass.bad(context, fetch, ordinal, chunk, why);
+                Ok(())
+            });
+        }
+        Ok(())
+    }
+
+    /// The source will not give `span` of a fetch, or with `None` all that is left of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse`] for a fetch that was never asked.
+    pub fn handle_fetch_failed(
+        &mut self,
+        now: Timestamp,
+        fetch: FetchId,
+        span: Option<Span>,
+        fault: Fault,
+    ) -> Result<(), Misuse> {
+        if self.is_flying(now, fetch)? {
+            self.give(|pass, context| pass.fetch_failed(context, fetch, span, fault));
+        }
+        Ok(())
+    }
+
+    /// Nothing more comes of a fetch. What it did not answer is asked again within its budget (row
+    /// F-35). No harm after everything came.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse`] for a fetch that was never asked.
+    pub fn handle_fetch_ended(&mut self, now: Timestamp, fetch: FetchId) -> Result<(), Misuse> {
+        self.tick(now);
+        self.check_fetch(fetch)?;
+        self.give(|pass, context| {
+            pass.fetch_ended(context, fetch);
+            Ok(())
+        });
+        Ok(())
+    }
+
+    /// Gives the pass something; closes its source if that is the end of it.
+    fn give(
+        &mut self,
+        work: impl FnOnce(&mut Pass, &mut crate::pass::Context<'_>) -> Result<(), CloseReason>,
+    ) {
+        if let Some(Err(reason)) = self.with_pass(work) {
+            self.close(reason);
+        }
+        self.advance();
+    }
+
+    fn end_source(&mut self, now: Timestamp, source: SourceId, reason: CloseReason) -> Result<(), Misuse> {
+        if self.is_current(now, source)? {
+            self.close(reason);
+            self.advance();
+        }
+        Ok(())
+    }
+
+    /// Whether an input is of the source in use; counts it as late if not.
+    fn is_current(&mut self, now: Timestamp, source: SourceId) -> Result<bool, Misuse> {
+        self.tick(now);
+        if source.0 >= self.next_source {
+            return Err(Misuse::UnknownSource(source));
+        }
+        let current = self.state.live().is_some_and(|live| live.id == source);
+        self.stats.late_inputs += u64::from(!current);
+        Ok(current)
+    }
+
+    /// Whether an input is of a fetch that waits for something; counts it as late if not.
+    fn is_flying(&mut self, now: Timestamp, fetch: FetchId) -> Result<bool, Misuse> {
+        self.tick(now);
+        self.check_fetch(fetch)?;
+        let flying = self.state.pass().is_some_and(|pass| pass.is_flying(fetch));
+        self.stats.late_inputs += u64::from(!flying);
+        Ok(flying)
+    }
+
+    fn check_fetch(&self, fetch: FetchId) -> Result<(), Misuse> {
+        if fetch.0 < self.next_fetch { Ok(()) } else { Err(Misuse::UnknownFetch(fetch)) }
+    }
+}
+
+/// What comes from the local store, the clock and the operator.
+impl Recovery {
+    /// Whether everything is durable and fits the sealed header, or why not.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse`] if no seal was asked for.
+    pub fn handle_sealed(&mut self, now: Timestamp, result: Result<(), String>) -> Result<(), Misuse> {
+        if !self.is_due(now, Phase::Sealing, "a seal")? {
+            return Ok(());
+        }
+        match result {
+            Ok(()) => {
+                self.close(CloseReason::Complete);
+                self.state = State::Publishing { since: self.now };
+                self.actions.push_back(Action::Publish);
+            }
+            Err(why) => self.stop(Outcome::Failed { step: Step::Seal, why: clip(&why) }),
+        }
+        Ok(())
+    }
+
+    /// Which generation is visible now, or why none.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse`] if no publish was asked for.
+    pub fn handle_published(&mut self, now: Timestamp, result: Result<u64, String>) -> Result<(), Misuse> {
+        if !self.is_due(now, Phase::Publishing, "a publish")? {
+            return Ok(());
+        }
+        self.finish(match result {
+            Ok(generation) => Outcome::Published { generation },
+            Err(why) => Outcome::Failed { step: Step::Publish, why: clip(&why) },
+        });
+        Ok(())
+    }
+
+    /// The staging failed at something that has no answer of its own: begin, admit or store.
+    pub fn handle_store_failed(&mut self, now: Timestamp, why: &str) {
+        self.tick(now);
+        if self.can_stop() {
+            self.stop(Outcome::Failed { step: Step::Stage, why: clip(why) });
+        }
+    }
+
+    /// Time has passed. Harmless at any moment.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        self.tick(now);
+        if self.overall_deadline.is_some_and(|deadline| deadline <= self.now) && self.can_stop() {
+            let reason = format!("not done within {:?}", self.config.overall_limit.unwrap_or_default());
+            return self.stop(Outcome::Aborted { reason });
+        }
+        match &mut self.state {
+            State::Opening { since, .. } if *since + self.config.open_timeout <= self.now => {
+                self.close(CloseReason::OpenTimeout);
+            }
+            State::Streaming { pass, .. } => {
+                pass.resume(self.now);
+                let stalls_at = pass.stalls_at(self.config.no_progress_timeout);
+                if stalls_at.is_some_and(|at| at <= self.now) {
+                    self.stats.sources_stalled += 1;
+                    self.close(CloseReason::Stalled);
+                }
+            }
+            State::Choosing { .. }
+            | State::Opening { .. }
+            | State::Sealing { .. }
+            | State::Publishing { .. }
+            | State::Done => {}
+        }
+        self.advance();
+    }
+
+    /// Stops the job: outstanding fetches are cancelled, the source is closed, nobody else is dialled
+    /// (row A25); staging is kept. Too late, and ignored, once [`Action::Publish`] was handed out: a
+    /// publish cannot be taken back, so its result is the outcome.
+    pub fn abort(&mut self, now: Timestamp, reason: &str) {
+        self.tick(now);
+        if self.can_stop() {
+            self.stop(Outcome::Aborted { reason: clip(reason) });
+        }
+    }
+
+    fn can_stop(&self) -> bool {
+        match self.state.phase() {
+            Phase::Choosing | Phase::Opening | Phase::Streaming | Phase::Sealing => true,
+            Phase::Publishing => self.actions.contains(&Action::Publish),
+            Phase::Done => false,
+        }
+    }
+
+    fn is_due(&mut self, now: Timestamp, phase: Phase, what: &'static str) -> Result<bool, Misuse> {
+        self.tick(now);
+        match self.state.phase() {
+            Phase::Done => {
+                self.stats.late_inputs += 1;
+                Ok(false)
+            }
+            current if current == phase => Ok(true),
+            Phase::Choosing | Phase::Opening | Phase::Streaming | Phase::Sealing | Phase::Publishing => {
+                Err(Misuse::Unasked(what))
+            }
+        }
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        self.now = self.now.max(now);
+    }
+}

@@ -1,0 +1,127 @@
+//! What a job can say about itself at any moment.
+
+use std::fmt;
+
+use peerstream_types::{ByteCount, EntryCounts, NodeId, Timestamp};
+
+use crate::Phase;
+
+/// Where a job is, how far it is, and what holds it back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// The phase. Only [`Phase::Done`] with a published outcome is 100 %.
+    pub phase: Phase,
+    /// What the job waits for; `None` once it has ended.
+    pub waiting: Option<Waiting>,
+    /// The peer that is used now.
+    pub source: Option<NodeId>,
+    /// Complete entries, and verified bytes of all entries, of the manifest in use. Never falls while
+    /// sources offer the same sealed manifest; starts over with what is held if another one is taken.
+    pub done: EntryCounts,
+    /// What the manifest in use has in all; `None` until it is sealed.
+    pub total: Option<EntryCounts>,
+    /// Bytes asked for and not yet answered.
+    pub outstanding: ByteCount,
+    /// Entries that the sources so far could not give; other candidates are asked for them.
+    pub entries_missing: u64,
+}
+
+/// What a job waits for, and since when nothing moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// What for.
+    pub reason: WaitReason,
+    /// Since when: the last thing that came, or the moment of asking.
+    pub since: Timestamp,
+}
+
+/// Reasons for waiting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WaitReason {
+    /// Every candidate that is left failed before; the next attempt is at `until`.
+    BackOff {
+        /// Who is tried next.
+        peer: NodeId,
+        /// When.
+        until: Timestamp,
+    },
+    /// For a peer's offer.
+    Offer,
+    /// For a page of the manifest.
+    Page,
+    /// For an outline.
+    Outline,
+    /// For data.
+    Data,
+    /// The source is busy and is left alone.
+    SourceBusy {
+        /// Until when.
+        until: Timestamp,
+    },
+    /// For the local store to make everything durable.
+    Seal,
+    /// For the local store to publish.
+    Publish,
+}
+
+impl fmt::Display for WaitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BackOff { peer, until } => write!(f, "{peer} is tried again at {until}"),
+            Self::Offer => f.write_str("an offer"),
+            Self::Page => f.write_str("a page of the manifest"),
+            Self::Outline => f.write_str("an outline"),
+            Self::Data => f.write_str("data"),
+            Self::SourceBusy { until } => write!(f, "the source is busy until {until}"),
+            Self::Seal => f.write_str("the store to seal"),
+            Self::Publish => f.write_str("the store to publish"),
+        }
+    }
+}
+
+/// Plain counters of one job, from its start. They only grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stats {
+    /// Attempts at peers.
+    pub sources_opened: u64,
+    /// Sources that were replaced because nothing came (row F-50).
+    pub sources_stalled: u64,
+    /// Pages taken.
+    pub pages: u64,
+    /// Outlines verified.
+    pub outlines: u64,
+    /// Fetches sent.
+    pub fetches: u64,
+    /// Bytes verified and stored.
+    pub stored_bytes: u64,
+    /// Chunks verified and stored; a small entry is one.
+    pub stored_chunks: u64,
+    /// Bytes found staged that this job did not store itself. Final once a listing was whole.
+    pub held_bytes: u64,
+    /// Chunks that did not fit their digest.
+    pub bad_chunks: u64,
+    /// Bytes of them.
+    pub bad_bytes: u64,
+    /// Chunks or entries reported for a fetch that had not, or no longer, asked for them (row F-35).
+    pub surplus: u64,
+    /// Inputs for closed sources, finished fetches or an ended job: ignored.
+    pub late_inputs: u64,
+    /// Items that were asked of the same source again, by reason.
+    pub retries: Retries,
+    /// Items that were left to another source, after their attempts or at once.
+    pub set_aside: u64,
+}
+
+/// Items that were asked again, by reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Retries {
+    /// It did not verify.
+    pub bad: u64,
+    /// The answer ended without it (row F-35).
+    pub short: u64,
+    /// The source failed to give it.
+    pub failed: u64,
+    /// The source was busy.
+    pub busy: u64,
+}

@@ -1,0 +1,17 @@
+//! What the job promises, as facts. `support` plays the driver by hand, `world` plays driver, peers
+//! and store in virtual time.
+
+#![expect(clippy::unwrap_used, reason = "a test proves its point")]
+#![expect(clippy::wildcard_enum_match_arm, reason = "each test picks out the actions that it is about")]
+
+mod abort;
+mod end;
+mod fail_over;
+mod listing;
+mod property;
+mod retries;
+mod stall;
+mod status;
+mod support;
+mod window;
+mod world;

@@ -1,0 +1,112 @@
+//! Timeouts: nothing waits for ever, and what moves is let move.
+
+use std::time::Duration;
+
+use peerstream_recovery::{Action, CloseReason, Config, Outcome};
+use peerstream_types::{ChunkIndex, Ordinal, Span};
+
+use crate::support::*;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const ALMOST: Duration = Duration::from_millis(59_999);
+const REST: Duration = Duration::from_millis(1);
+
+/// F-50: sixty seconds without anything, whatever was asked: page, outline or data.
+#[test]
+fn a_stalled_source_is_replaced() {
+    let manifest = Manifest::new(&[4 * CHUNK]);
+    for step in 0..3 {
+        let mut hand = Hand::new(&["a", "b"]);
+        let a = hand.opened().0;
+        hand.job.handle_offer(hand.now, a, manifest.header.clone()).unwrap();
+        if step > 0 {
+            hand.job.handle_page(hand.now, a, manifest.page()).unwrap();
+        }
+        if step > 1 {
+            hand.job.handle_outline(hand.now, a, Ordinal(0), Ok(())).unwrap();
+        }
+        hand.drain();
+        assert_eq!(hand.job.poll_timeout(), Some(hand.now + MINUTE));
+        hand.pass(ALMOST);
+        assert_eq!(hand.drain(), []);
+        hand.pass(REST);
+        let actions = hand.drain();
+        assert_eq!(closes(&actions), [CloseReason::Stalled], "step {step}");
+        let cancels = actions.iter().filter(|action| matches!(action, Action::Cancel { .. })).count();
+        assert_eq!(cancels, usize::from(step == 2), "what was asked is cancelled");
+        assert!(matches!(actions.last(), Some(Action::Open { .. })));
+        assert_eq!(hand.job.stats().sources_stalled, 1);
+    }
+}
+
+/// F-50: a source that brings one chunk every 59.999 s is slow, not stalled.
+#[test]
+fn a_slow_source_that_moves_is_not_stalled() {
+    let manifest = Manifest::new(&[20 * CHUNK]);
+    let mut hand = Hand::new(&["a"]);
+    let (a, _) = hand.listed(&manifest);
+    hand.job.handle_outline(hand.now, a, Ordinal(0), Ok(())).unwrap();
+    let (fetch, _) = only_fetch(&hand.drain());
+    for chunk in 0..20 {
+        hand.pass(ALMOST);
+        assert_eq!(hand.drain(), []);
+        hand.job.handle_stored(hand.now, fetch, Span::chunk(Ordinal(0), ChunkIndex(chunk))).unwrap();
+    }
+    let sealing = hand.drain();
+    hand.published(&sealing);
+}
+
+/// F-50: bad data is no progress, so a liar that drips is replaced too.
+#[test]
+fn bad_data_is_no_progress() {
+    let mut hand = Hand::new(&["a", "b"]);
+    let (_, asked) = hand.listed(&Manifest::new(&[100, 100]));
+    let (fetch, _) = only_fetch(&asked);
+    hand.pass(Duration::from_secs(40));
+    hand.job.handle_bad(hand.now, fetch, Ordinal(0), ChunkIndex(0), "x").unwrap();
+    hand.drain();
+    hand.pass(Duration::from_secs(20));
+    assert_eq!(closes(&hand.drain()), [CloseReason::Stalled]);
+}
+
+/// F-50: a peer that does not offer in time is replaced, and named if nobody else does better.
+#[test]
+fn a_peer_that_never_offers_is_given_up() {
+    let mut hand = Hand::new(&["a"]);
+    for open in 0..3 {
+        assert_eq!(hand.opened().1, peer("a"));
+        assert_eq!(hand.job.poll_timeout(), Some(hand.now + Duration::from_secs(50)));
+        hand.wait();
+        if open < 2 {
+            hand.wait();
+        }
+    }
+    let Outcome::NoSource { peers } = done(&hand.drain()) else { panic!("not given up") };
+    assert_eq!(peers[0].to_string(), "a (3 attempts): made no offer in time");
+    assert_eq!(hand.job.poll_timeout(), None);
+}
+
+#[test]
+fn an_overall_limit_ends_the_job() {
+    let config = Config { overall_limit: Some(Duration::from_secs(90)), ..Config::default() };
+    let mut hand = Hand::with(config, &["a"]);
+    let (_, asked) = hand.listed(&Manifest::new(&[100, 100]));
+    let (fetch, _) = only_fetch(&asked);
+    hand.pass(Duration::from_secs(45));
+    hand.stored(fetch, Span::entry(Ordinal(0)));
+    assert_eq!(hand.job.poll_timeout(), Some(hand.now + Duration::from_secs(45)));
+    hand.wait();
+    let reason = "not done within 90s".into();
+    assert_eq!(done(&hand.drain()), Outcome::Aborted { reason });
+}
+
+/// The store may take its time: nothing is asked of a peer while it seals and publishes.
+#[test]
+fn sealing_has_no_timeout() {
+    let mut hand = Hand::new(&["a"]);
+    let (_, asked) = hand.listed(&Manifest::new(&[100]));
+    let sealing = hand.store_all(asked);
+    assert_eq!(hand.job.poll_timeout(), None);
+    hand.pass(Duration::from_secs(3600));
+    hand.published(&sealing);
+}

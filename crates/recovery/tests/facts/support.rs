@@ -1,0 +1,236 @@
+//! A driver by hand: manifests to offer, and a job whose actions are looked at one drain at a time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use peerstream_recovery::{Action, CloseReason, Config, Job, Outcome, PageIn, Recovery, Refusal, SourceId};
+use peerstream_types::{
+    ChunkSize, Codec, DatasetName, Digest, Entry, EntryCounts, EntryKey, EntryKind, FetchId, ManifestHeader,
+    NodeId, Ordinal, PageToken, Selector, ShardId, Span, Timestamp,
+};
+
+pub(crate) const CHUNK: u64 = 1024;
+
+/// A manifest with what its source would list.
+#[derive(Debug, Clone)]
+pub(crate) struct Manifest {
+    pub(crate) header: ManifestHeader,
+    pub(crate) entries: Vec<Arc<Entry>>,
+}
+
+impl Manifest {
+    /// Entries of these lengths, with chunks of 1 KiB. `mark` makes another manifest and other content.
+    pub(crate) fn marked(mark: u8, lens: &[u64]) -> Self {
+        let entries = lens.iter().enumerate().map(|(i, len)| entry(i as u64, *len, mark)).collect();
+        Self::of(mark, entries)
+    }
+
+    pub(crate) fn new(lens: &[u64]) -> Self {
+        Self::marked(0, lens)
+    }
+
+    pub(crate) fn of(mark: u8, entries: Vec<Arc<Entry>>) -> Self {
+        let bytes = entries.iter().map(|entry| entry.len).fold(0, u64::saturating_add);
+        let header = ManifestHeader {
+            chunk_size: ChunkSize::new(CHUNK).unwrap(),
+            counts: EntryCounts { entries: entries.len() as u64, bytes },
+            digest: Some(Digest::Blake3([mark; 32])),
+            position: None,
+            state: vec![mark],
+        };
+        Self { header, entries }
+    }
+
+    /// The header before everything is hashed.
+    pub(crate) fn unsealed(&self) -> ManifestHeader {
+        ManifestHeader { counts: EntryCounts::default(), digest: None, ..self.header.clone() }
+    }
+
+    /// All of it on one page.
+    pub(crate) fn page(&self) -> PageIn {
+        PageIn::last(self.entries.clone(), self.header.clone())
+    }
+
+    /// Entries `from..to`, and more to come.
+    pub(crate) fn part(&self, from: usize, to: usize) -> PageIn {
+        PageIn::more(self.entries[from..to].to_vec(), token(to as u64))
+    }
+
+    /// The rest from entry `from` on.
+    pub(crate) fn rest(&self, from: usize) -> PageIn {
+        PageIn::last(self.entries[from..].to_vec(), self.header.clone())
+    }
+}
+
+pub(crate) fn entry(ordinal: u64, len: u64, mark: u8) -> Arc<Entry> {
+    let mut digest = [mark; 32];
+    digest[..8].copy_from_slice(&ordinal.to_be_bytes());
+    Arc::new(Entry {
+        ordinal: Ordinal(ordinal),
+        key: EntryKey::from_path(&format!("f{ordinal:06}")).unwrap(),
+        len,
+        digest: Some(Digest::Blake3(digest)),
+        kind: EntryKind::File,
+        codec: Codec::Plain,
+        metadata: format!("level={ordinal}").into_bytes(),
+    })
+}
+
+pub(crate) fn token(n: u64) -> PageToken {
+    PageToken::new(n.to_be_bytes()).unwrap()
+}
+
+pub(crate) fn peer(name: &str) -> NodeId {
+    NodeId::new(name).unwrap()
+}
+
+pub(crate) fn job(peers: &[&str]) -> Job {
+    Job {
+        shard: ShardId::new(DatasetName::new("metrics").unwrap(), 1, 0),
+        selector: Selector::All,
+        candidates: peers.iter().map(|name| peer(name)).collect(),
+    }
+}
+
+pub(crate) fn refusal(reason: &str, permanent: bool) -> Refusal {
+    Refusal { reason: reason.into(), retry_after: None, permanent }
+}
+
+/// A job with a clock.
+pub(crate) struct Hand {
+    pub(crate) job: Recovery,
+    pub(crate) now: Timestamp,
+    /// The latest dial that was seen and not yet looked at.
+    open: Option<(SourceId, NodeId)>,
+}
+
+impl Hand {
+    pub(crate) fn new(peers: &[&str]) -> Self {
+        Self::with(Config::default(), peers)
+    }
+
+    pub(crate) fn with(config: Config, peers: &[&str]) -> Self {
+        let now = Timestamp::from_millis(1_000);
+        Self { job: Recovery::new(now, config, job(peers)).unwrap(), now, open: None }
+    }
+
+    pub(crate) fn drain(&mut self) -> Vec<Action> {
+        let actions: Vec<Action> = std::iter::from_fn(|| self.job.poll_action()).collect();
+        for action in &actions {
+            if let Action::Open { source, peer, .. } = action {
+                self.open = Some((*source, peer.clone()));
+            }
+        }
+        actions
+    }
+
+    /// Lets time pass, in one step, and tells the job.
+    pub(crate) fn pass(&mut self, time: Duration) {
+        self.now = self.now + time;
+        self.job.handle_timeout(self.now);
+    }
+
+    /// Jumps to the next timeout.
+    pub(crate) fn wait(&mut self) {
+        self.now = self.job.poll_timeout().expect("it waits for time");
+        self.job.handle_timeout(self.now);
+    }
+
+    /// The peer that is dialled now.
+    #[track_caller]
+    pub(crate) fn opened(&mut self) -> (SourceId, NodeId) {
+        self.drain();
+        self.open.take().expect("an open")
+    }
+
+    /// Lets the peer that is dialled now offer a manifest and list it whole; gives what is asked then.
+    #[track_caller]
+    pub(crate) fn listed(&mut self, manifest: &Manifest) -> (SourceId, Vec<Action>) {
+        self.listed_as(manifest, manifest.page())
+    }
+
+    #[track_caller]
+    pub(crate) fn listed_as(&mut self, manifest: &Manifest, page: PageIn) -> (SourceId, Vec<Action>) {
+        let source = self.opened().0;
+        self.job.handle_offer(self.now, source, manifest.header.clone()).unwrap();
+        let asked = self.drain();
+        let begin = Action::Begin { header: manifest.header.clone() };
+        assert_eq!(asked, [begin, Action::List { source, token: PageToken::START }]);
+        self.job.handle_page(self.now, source, page).unwrap();
+        (source, self.drain())
+    }
+
+    /// Takes part of an answer in and gives what is asked then.
+    #[track_caller]
+    pub(crate) fn stored(&mut self, fetch: FetchId, span: Span) -> Vec<Action> {
+        self.job.handle_stored(self.now, fetch, span).unwrap();
+        self.drain()
+    }
+
+    /// Stores all that is asked until nothing more is; gives the other actions.
+    #[track_caller]
+    pub(crate) fn store_all(&mut self, actions: Vec<Action>) -> Vec<Action> {
+        let mut rest = Vec::new();
+        let mut queue = std::collections::VecDeque::from(actions);
+        while let Some(action) = queue.pop_front() {
+            match action {
+                Action::Fetch { fetch, spans, .. } => {
+                    for span in spans {
+                        queue.extend(self.stored(fetch, span));
+                    }
+                }
+                Action::Outline { source, ordinal, .. } => {
+                    self.job.handle_outline(self.now, source, ordinal, Ok(())).unwrap();
+                    queue.extend(self.drain());
+                }
+                other => rest.push(other),
+            }
+        }
+        rest
+    }
+
+    /// The end of a job whose store does as it is told.
+    #[track_caller]
+    pub(crate) fn published(&mut self, sealing: &[Action]) -> Outcome {
+        assert!(matches!(sealing, [Action::Seal { .. }]), "{sealing:?}");
+        self.job.handle_sealed(self.now, Ok(())).unwrap();
+        assert_eq!(self.drain().last(), Some(&Action::Publish));
+        self.job.handle_published(self.now, Ok(7)).unwrap();
+        done(&self.drain())
+    }
+}
+
+/// The fetches among some actions.
+pub(crate) fn fetches(actions: &[Action]) -> Vec<(FetchId, Vec<Span>)> {
+    let fetch = |action: &Action| match action {
+        Action::Fetch { fetch, spans, .. } => Some((*fetch, spans.clone())),
+        _ => None,
+    };
+    actions.iter().filter_map(fetch).collect()
+}
+
+/// The only fetch among some actions.
+#[track_caller]
+pub(crate) fn only_fetch(actions: &[Action]) -> (FetchId, Vec<Span>) {
+    let all = fetches(actions);
+    assert_eq!(all.len(), 1, "{actions:?}");
+    all[0].clone()
+}
+
+/// Why sources were closed.
+pub(crate) fn closes(actions: &[Action]) -> Vec<CloseReason> {
+    let close = |action: &Action| match action {
+        Action::Close { reason, .. } => Some(reason.clone()),
+        _ => None,
+    };
+    actions.iter().filter_map(close).collect()
+}
+
+/// The outcome, which must be the last action.
+#[track_caller]
+pub(crate) fn done(actions: &[Action]) -> Outcome {
+    match actions.last() {
+        Some(Action::Done(outcome)) => outcome.clone(),
+        other => panic!("not done: {other:?}"),
+    }
+}
