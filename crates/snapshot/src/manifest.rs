@@ -75,3 +75,123 @@ impl ManifestHasher {
         self.hasher.update(&number.to_le_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use peerstream_types::{ChunkSize, Codec, EntryKey, EntryKind, Ordinal};
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
+    use super::*;
+
+    fn header() -> ManifestHeader {
+        let position = Some(Position { log: "wal".into(), epoch: 3, token: b"41".to_vec() });
+        let state = b"schema 7".to_vec();
+        let counts = EntryCounts::default();
+        ManifestHeader { chunk_size: ChunkSize::DEFAULT, counts, digest: None, position, state }
+    }
+
+    fn digest(entries: &[Entry], header: &ManifestHeader) -> Digest {
+        let mut hasher = ManifestHasher::new();
+        entries.iter().for_each(|entry| hasher.entry(entry));
+        hasher.seal(header)
+    }
+
+    fn entry(key: &[u8], len: u64, digest: Option<Digest>, metadata: Vec<u8>) -> Entry {
+        let key = EntryKey::new(key).unwrap();
+        Entry { ordinal: Ordinal(0), key, len, digest, kind: EntryKind::File, codec: Codec::Plain, metadata }
+    }
+
+    /// Pins the encoding: nodes of different releases have to agree on it. A new encoding needs a
+    /// new domain, not new values here.
+    #[test]
+    fn the_encoding_is_pinned() {
+        let entries = [
+            entry(b"a", 5, Some(Digest::Blake3([1; 32])), vec![9, 8]),
+            entry(b"b/c", 0, Some(Digest::Sha256([2; 32])), Vec::new()),
+            Entry { kind: EntryKind::Block, ..entry(b"d", 1 << 40, None, Vec::new()) },
+        ];
+        let bare = ManifestHeader { position: None, state: Vec::new(), ..header() };
+        let golden = [
+            (digest(&entries, &header()), "23d3df01e11816fee32792c32472323adcfc90f7bdd68f30c48ce6db44c20464"),
+            (digest(&entries, &bare), "11b9a4b8ad700e6cdc0b573ad76d33b60d44cdba6ec284634c061112fe0cc77f"),
+            (digest(&[], &bare), "d42133a01550a2335d1fe336204003da4ec6f97a06f458cea1484d7a5a4be7fb"),
+        ];
+        let (got, want): (Vec<_>, Vec<_>) =
+            golden.into_iter().map(|(got, want)| (got.to_string(), format!("blake3:{want}"))).unzip();
+        assert_eq!(got, want);
+    }
+
+    #[test]
+    fn the_header_is_part_of_the_digest() {
+        let good = digest(&[], &header());
+        let position = |log: &str, epoch, token: &[u8]| {
+            let position = Position { log: log.into(), epoch, token: token.to_vec() };
+            ManifestHeader { position: Some(position), ..header() }
+        };
+        let others = [
+            ManifestHeader { position: None, ..header() },
+            ManifestHeader { state: Vec::new(), ..header() },
+            ManifestHeader { chunk_size: ChunkSize::new(1024).unwrap(), ..header() },
+            position("wal4", 3, b"1"),
+            position("wal", 4, b"41"),
+            position("wal", 3, b"4"),
+        ];
+        for other in others {
+            assert_ne!(digest(&[], &other), good, "{other:?}");
+        }
+        assert_eq!(digest(&[], &position("wal", 3, b"41")), good);
+    }
+
+    fn entries() -> impl Strategy<Value = Vec<Entry>> {
+        let bytes = |min, max| prop::collection::vec(any::<u8>(), min..max);
+        let digest = prop::option::of(any::<[u8; 32]>());
+        let one = (bytes(1, 6), any::<u64>(), digest, bytes(0, 6))
+            .prop_map(|(key, len, digest, metadata)| entry(&key, len, digest.map(Digest::Blake3), metadata));
+        prop::collection::vec(one, 1..6)
+    }
+
+    /// Every way to change one entry; `bit` chooses a bit of what is changed.
+    fn change(entry: &mut Entry, what: usize, bit: Index) {
+        let flip = |bytes: &mut Vec<u8>| match bytes.len() {
+            0 => bytes.push(0),
+            len => bytes[bit.index(len)] ^= 1 << bit.index(8),
+        };
+        match what {
+            0 => {
+                let mut key = entry.key.as_bytes().to_vec();
+                flip(&mut key);
+                entry.key = EntryKey::new(key).unwrap();
+            }
+            1 => entry.len ^= 1 << bit.index(64),
+            2 => flip(&mut entry.metadata),
+            3 => entry.kind = EntryKind::Tombstone,
+            4 => entry.metadata.push(0),
+            5 => entry.digest = entry.digest.map_or(Some(Digest::Blake3([0; 32])), |_| None),
+            6 => entry.digest = Some(Digest::Sha256(entry.digest.map_or([0; 32], |d| *d.as_bytes()))),
+            _ => {
+                let mut digest = entry.digest.map_or([0; 32], |d| *d.as_bytes());
+                digest[bit.index(32)] ^= 1 << bit.index(8);
+                entry.digest = Some(Digest::Blake3(digest));
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_change_to_an_entry_changes_the_digest(
+            entries in entries(), place: Index, what in 0usize..8, bit: Index,
+        ) {
+            let mut other = entries.clone();
+            change(&mut other[place.index(entries.len())], what, bit);
+            prop_assert_ne!(digest(&other, &header()), digest(&entries, &header()));
+        }
+
+        /// Neither may an entry be missing, nor bytes move from one field or entry to the next.
+        #[test]
+        fn only_the_same_entries_have_the_same_digest(one in entries(), other in entries()) {
+            prop_assert_eq!(one == other, digest(&one, &header()) == digest(&other, &header()));
+            prop_assert_ne!(digest(&one[1..], &header()), digest(&one, &header()));
+        }
+    }
+}
