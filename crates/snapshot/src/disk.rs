@@ -1,6 +1,10 @@
 //! The disk seam: everything that a store does to files goes through here, so that a simulator can
 //! answer with latency, full disks, torn writes and crashes.
 
+mod atomic_file;
+#[cfg(feature = "tokio")]
+mod real;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,6 +12,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::BoxFuture;
+
+pub use atomic_file::{read_whole, replace_file};
+#[cfg(feature = "tokio")]
+pub use real::RealDisk;
 
 /// A disk. Paths are absolute or relative to a root that the implementation fixes. No operation is
 /// cancel safe: an abandoned one may or may not have happened.
@@ -45,6 +53,7 @@ pub trait Disk: Send + Sync + fmt::Debug {
 }
 
 /// An open file. Positions are given with every call, so that many calls may be under way at once.
+#[expect(clippy::len_without_is_empty, reason = "the length is asked of the disk, and nobody asks for less")]
 pub trait DiskFile: Send + Sync + fmt::Debug {
     /// Up to `len` bytes from `offset` on; fewer only at the end of the file.
     fn read_at(&self, offset: u64, len: usize) -> BoxFuture<'_, Result<Bytes, DiskError>>;
@@ -122,6 +131,8 @@ pub struct DiskError {
 pub enum DiskErrorKind {
     /// Nothing there.
     NotFound,
+    /// What was read is not what was written: restore it, or remove it and receive it again.
+    Corrupt,
     /// No room: free some, then go on; what is staged is kept.
     Full,
     /// Anything else: the operator has to look at the disk.
@@ -132,11 +143,19 @@ impl DiskError {
     /// Keeps what the system said about an operation on a path.
     pub fn new(operation: &'static str, path: &Path, error: &std::io::Error) -> Self {
         use std::io::ErrorKind;
-        let kind = match error.kind() {
-            ErrorKind::NotFound => DiskErrorKind::NotFound,
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => DiskErrorKind::Full,
-            _ => DiskErrorKind::Other,
+        let is = |kinds: &[ErrorKind]| kinds.contains(&error.kind());
+        let kind = if is(&[ErrorKind::NotFound]) {
+            DiskErrorKind::NotFound
+        } else if is(&[ErrorKind::StorageFull, ErrorKind::QuotaExceeded]) {
+            DiskErrorKind::Full
+        } else {
+            DiskErrorKind::Other
         };
         Self { operation, path: path.to_owned(), kind, why: error.to_string() }
+    }
+
+    /// Says that a file does not hold what was written to it.
+    pub fn corrupt(path: &Path, why: impl Into<String>) -> Self {
+        Self { operation: "decode", path: path.to_owned(), kind: DiskErrorKind::Corrupt, why: why.into() }
     }
 }

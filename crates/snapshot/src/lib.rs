@@ -29,9 +29,13 @@ pub mod verify;
 use std::future::Future;
 use std::pin::Pin;
 
+#[cfg(feature = "tokio")]
+pub use disk::RealDisk;
 pub use disk::{Disk, DiskError, DiskFile};
 pub use manifest::ManifestHasher;
-pub use offload::Offload;
+#[cfg(feature = "tokio")]
+pub use offload::BlockingPool;
+pub use offload::{Offload, OffloadGone, run_for};
 pub use sink::{Fence, Generation, Held, Sink, SinkError, Staging};
 pub use source::{Page, Snapshot, Source, SourceError};
 pub use verify::{VerifiedChunk, VerifiedOutline, VerifyError};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use peerstream_types::{ChunkRange, Entry, EntryKey, KeyError, ManifestHeader, Ordinal, Selector, ShardId};
 
-use crate::{BoxFuture, DiskError, VerifiedChunk};
+use crate::{BoxFuture, DiskError, OffloadGone, VerifiedChunk};
 
 /// Orders the writers of a shard: a writer with a larger fence replaces one with a smaller fence,
 /// whose operations fail with [`SinkError::Fenced`] from then on.
@@ -111,6 +111,16 @@ pub enum SinkError {
     /// nothing of this page was admitted.
     #[error("the manifest cannot be kept here: {0}")]
     BadKey(#[from] KeyError),
+    /// An entry cannot be kept here for another reason than its key: it cannot be verified, or is of
+    /// a kind that this sink does not hold. The source is at fault, or the wrong one for this sink;
+    /// nothing of this page was admitted.
+    #[error("entry {key} cannot be kept here: {why}")]
+    BadEntry {
+        /// The entry.
+        key: EntryKey,
+        /// What is wrong with it.
+        why: String,
+    },
     /// Two entries with one key, or keys out of order. The source is at fault.
     #[error("the manifest names {0} twice or out of order")]
     DuplicateKey(EntryKey),
@@ -137,4 +147,7 @@ pub enum SinkError {
     /// The disk failed; staging is kept.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// The pool that hashes went away: this node is shutting down. Staging is kept.
+    #[error(transparent)]
+    Offload(#[from] OffloadGone),
 }

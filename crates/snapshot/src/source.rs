@@ -8,7 +8,7 @@ use peerstream_types::{
     ChainingValue, ChunkRange, Entry, EntryKey, ManifestHeader, Ordinal, PageToken, Selector, ShardId,
 };
 
-use crate::{BoxFuture, DiskError};
+use crate::{BoxFuture, DiskError, OffloadGone};
 
 /// One page of an inventory.
 #[derive(Debug, Clone)]
@@ -49,6 +49,13 @@ pub trait Snapshot: Send + Sync + fmt::Debug {
     ///
     /// [`SourceError::BadToken`] for a token that this snapshot never gave.
     fn page<'a>(&'a self, token: &'a PageToken, limit: usize) -> BoxFuture<'a, Result<Page, SourceError>>;
+
+    /// The entries of a run of ordinals, in order: how a fetch that names entries is answered.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError::NoSuchEntry`] for the first ordinal that the manifest does not have.
+    fn entries(&self, first: Ordinal, count: u32) -> BoxFuture<'_, Result<Vec<Entry>, SourceError>>;
 
     /// The chaining values of some chunks of an entry, one per chunk of `range`, in order. Level 0
     /// are the chunks themselves; higher levels are reserved.
@@ -122,4 +129,7 @@ pub enum SourceError {
     /// The disk failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// The pool that hashes went away: this node is shutting down. Ask another.
+    #[error(transparent)]
+    Offload(#[from] OffloadGone),
 }

@@ -1,0 +1,71 @@
+//! What the real disk promises beyond what the system does.
+
+use std::os::unix::fs::symlink;
+
+use super::*;
+
+#[tokio::test]
+async fn reads_are_positioned_and_short_only_at_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let (disk, path) = (RealDisk::new(), dir.path().join("f"));
+    let file = disk.open(&path, OpenMode::Create).await.unwrap();
+    file.write_at(4, Bytes::from_static(b"efgh")).await.unwrap();
+    file.write_at(0, Bytes::from_static(b"abcd")).await.unwrap();
+    assert_eq!(file.read_at(2, 4).await.unwrap(), "cdef");
+    assert_eq!(file.read_at(6, 100).await.unwrap(), "gh");
+    assert_eq!(file.read_at(100, 1).await.unwrap(), "");
+    file.set_len(3).await.unwrap();
+    assert_eq!(file.len().await.unwrap(), 3);
+}
+
+/// F-60: what is planted in the place of a file is not opened.
+#[tokio::test]
+async fn links_directories_and_pipes_do_not_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = RealDisk::new();
+    let at = |name: &str| dir.path().join(name);
+    fs::write(at("secret"), "x").unwrap();
+    symlink(at("secret"), at("link")).unwrap();
+    fs::create_dir(at("dir")).unwrap();
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, at("pipe"), rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    for name in ["link", "dir", "pipe"] {
+        assert!(disk.open(&at(name), OpenMode::Read).await.is_err(), "{name}");
+        let kind = disk.metadata(&at(name)).await.unwrap().unwrap().kind;
+        assert_eq!(kind == FileKind::Dir, name == "dir");
+        assert_ne!(kind, FileKind::File, "{name}");
+    }
+    let names: Vec<_> = disk.list(dir.path()).await.unwrap().into_iter().map(|e| e.name).collect();
+    assert_eq!(names, ["dir", "link", "pipe", "secret"]);
+}
+
+#[tokio::test]
+async fn what_is_missing_is_removed_already() {
+    let dir = tempfile::tempdir().unwrap();
+    let (disk, path) = (RealDisk::new(), dir.path().join("none"));
+    disk.remove_file(&path).await.unwrap();
+    disk.remove_dir_all(&path).await.unwrap();
+    assert_eq!(disk.metadata(&path.join("below")).await.unwrap(), None);
+    let error = disk.open(&path, OpenMode::Write).await.unwrap_err();
+    assert_eq!(error.kind, DiskErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn an_abandoned_operation_keeps_its_slot_until_it_ends() {
+    let disk = RealDisk::with_limit(NonZeroUsize::MIN);
+    let (release, wait) = std::sync::mpsc::channel::<()>();
+    let (started, begun) = tokio::sync::oneshot::channel();
+    let work = move |_: &Path| {
+        started.send(()).ok();
+        wait.recv().ok();
+        Ok(())
+    };
+    let slow = tokio::spawn(disk.run("wait", Path::new("x"), work));
+    begun.await.unwrap();
+    slow.abort();
+    assert!(slow.await.unwrap_err().is_cancelled());
+    assert_eq!(disk.slots.available_permits(), 0);
+    release.send(()).unwrap();
+    let after = disk.metadata(Path::new("/")).await.unwrap();
+    assert_eq!(after.unwrap().kind, FileKind::Dir);
+}
