@@ -19,20 +19,31 @@
 //!
 //! Who is asked for what (`peerstream-recovery`), how bytes travel (`peerstream-engine`).
 
+pub mod admission;
+mod chunk_set;
+pub mod content;
 pub mod disk;
+mod incoming;
+pub mod limits;
+pub mod listing;
 pub mod manifest;
+pub mod memory;
 pub mod offload;
 pub mod sink;
 pub mod source;
 pub mod verify;
+mod writer;
 
 use std::future::Future;
 use std::pin::Pin;
 
+pub use admission::Admission;
 #[cfg(feature = "tokio")]
 pub use disk::RealDisk;
 pub use disk::{Disk, DiskError, DiskFile};
+pub use listing::Listing;
 pub use manifest::ManifestHasher;
+pub use memory::MemoryStore;
 #[cfg(feature = "tokio")]
 pub use offload::BlockingPool;
 pub use offload::{Offload, OffloadGone, run_for};

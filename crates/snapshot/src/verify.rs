@@ -120,7 +120,7 @@ pub fn chaining_value(size: ChunkSize, index: ChunkIndex, content: &[u8]) -> Cha
 }
 
 /// The BLAKE3 hash of the entry whose chunks have these chaining values; at least two of them.
-fn root_of(size: ChunkSize, len: u64, values: &[ChainingValue]) -> [u8; 32] {
+pub(crate) fn root_of(size: ChunkSize, len: u64, values: &[ChainingValue]) -> [u8; 32] {
     let split = split_at(size, len);
     let (left, right) = values.split_at(split);
     let left_len = split as u64 * size.bytes();
@@ -229,6 +229,11 @@ impl VerifiedChunk {
     /// Which chunk it is.
     pub fn index(&self) -> ChunkIndex {
         self.index
+    }
+
+    /// The chunk size under which it was checked.
+    pub fn chunk_size(&self) -> ChunkSize {
+        self.size
     }
 
     /// Where the chunk begins in its entry.

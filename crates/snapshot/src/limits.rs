@@ -1,0 +1,33 @@
+//! What this crate bounds, and why.
+
+/// Most entries of one manifest. Listings and admitted manifests are kept in memory, some 200 bytes
+/// an entry, so one shard costs at most about 200 MiB.
+pub const ENTRIES_MAX: usize = 1 << 20;
+
+/// Most bytes that one read of a snapshot answers: the largest chunk. What is larger is asked for
+/// in parts, so that a peer cannot make this node allocate more.
+pub const READ_LEN_MAX: usize = 16 << 20;
+
+/// Reads and hashes of one snapshot under way at once. Each holds one chunk: 2 MiB at the default
+/// chunk size, 128 MiB at the largest.
+#[cfg(feature = "tokio")]
+pub(crate) const HASH_JOBS: usize = 8;
+
+/// Bytes of one file that one hashing job covers before the next job may take over: large enough
+/// that opening the file again costs nothing, small enough that one large file is spread over all
+/// jobs.
+#[cfg(feature = "tokio")]
+pub(crate) const HASH_JOB_LEN: u64 = 8 << 20;
+
+/// Files that are linked, copied or synced at once: enough for a disk to merge the syncs.
+#[cfg(feature = "tokio")]
+pub(crate) const SYNC_JOBS: usize = 16;
+
+/// Open files that one snapshot or staging keeps for the next read or write. A process has 1,024
+/// descriptors by default.
+#[cfg(feature = "tokio")]
+pub(crate) const OPEN_FILES_MAX: usize = 32;
+
+/// Bytes that are copied at once where a link will not do.
+#[cfg(feature = "tokio")]
+pub(crate) const COPY_LEN: usize = 1 << 20;
