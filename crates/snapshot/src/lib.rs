@@ -22,6 +22,8 @@
 pub mod admission;
 mod chunk_set;
 pub mod content;
+#[cfg(feature = "tokio")]
+pub mod directory;
 pub mod disk;
 mod incoming;
 pub mod limits;
@@ -38,6 +40,8 @@ use std::future::Future;
 use std::pin::Pin;
 
 pub use admission::Admission;
+#[cfg(feature = "tokio")]
+pub use directory::{DirectorySource, DirectoryStore};
 #[cfg(feature = "tokio")]
 pub use disk::RealDisk;
 pub use disk::{Disk, DiskError, DiskFile};

@@ -1,0 +1,178 @@
+//! Directories that are received, shown generation by generation, and served again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use peerstream_types::{ManifestHeader, Selector, ShardId};
+
+use super::Seams;
+use super::layout::ShardDir;
+use super::shard::Shard;
+use super::snapshot::DirectorySnapshot;
+use super::staging::DirectoryStaging;
+use super::sweep::{list, sweep};
+use crate::{
+    BoxFuture, Disk, DiskError, Fence, Generation, Offload, Sink, SinkError, Snapshot, Source, SourceError,
+    Staging,
+};
+
+/// Shards below one root, each a directory tree that is replaced as a whole. One process at a time
+/// works on a root. See the [module](super) for what lies where.
+#[derive(Debug)]
+pub struct DirectoryStore {
+    root: PathBuf,
+    seams: Seams,
+    shards: Mutex<BTreeMap<ShardId, Arc<Shard>>>,
+    faults: Vec<DiskError>,
+}
+
+impl DirectoryStore {
+    /// Opens the store at `root`, which is made if it is missing, and removes what a crash left
+    /// half made. Staged content stays for the next attempt.
+    ///
+    /// # Errors
+    ///
+    /// [`DiskError`] if the root cannot be made or listed. What is wrong with a single shard does
+    /// not matter to the others: see [`DirectoryStore::faults`].
+    pub async fn open(
+        root: impl Into<PathBuf>,
+        disk: Arc<dyn Disk>,
+        offload: Arc<dyn Offload>,
+    ) -> Result<Self, DiskError> {
+        let root = root.into();
+        disk.create_dir_all(&root).await?;
+        let mut faults = Vec::new();
+        for shard in shards_below(&*disk, &root).await? {
+            let swept = sweep(&*disk, &ShardDir::new(&root, &shard), &BTreeSet::new()).await;
+            faults.extend(swept.err());
+        }
+        Ok(Self { root, seams: Seams { disk, offload }, shards: Mutex::default(), faults })
+    }
+
+    /// What `open` could not clean up. The shards concerned answer with the same error, or work and
+    /// take more room than they should; the operator has to look.
+    pub fn faults(&self) -> &[DiskError] {
+        &self.faults
+    }
+
+    /// Where the host opens the published data of a shard, or `None` before the first publish.
+    ///
+    /// The directory is the host's to read until the publish after the next one. A host that writes
+    /// to it serves its own checkpoints through [`DirectorySource`](super::DirectorySource) instead
+    /// of this store, whose snapshots would then fail with [`SourceError::Changed`].
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError::Disk`] if it cannot be told what is visible.
+    pub async fn current_path(&self, shard: &ShardId) -> Result<Option<PathBuf>, SinkError> {
+        let Some(shard) = self.existing(shard).await? else { return Ok(None) };
+        let visible = shard.visible().await?;
+        Ok(visible.map(|(generation, _)| shard.dir.generation(generation).data()))
+    }
+
+    /// The shard, whether it exists or not.
+    fn shard(&self, id: &ShardId) -> Arc<Shard> {
+        let make = || {
+            let dir = ShardDir::new(&self.root, id);
+            Arc::new(Shard::new(id.clone(), dir, self.seams.clone()))
+        };
+        self.lock().entry(id.clone()).or_insert_with(make).clone()
+    }
+
+    /// The shard if it exists: a question about one that does not, maybe from a peer, leaves nothing
+    /// behind.
+    async fn existing(&self, id: &ShardId) -> Result<Option<Arc<Shard>>, DiskError> {
+        if let Some(shard) = self.lock().get(id) {
+            return Ok(Some(shard.clone()));
+        }
+        let dir = ShardDir::new(&self.root, id);
+        let found = self.seams.disk.metadata(dir.path()).await?;
+        Ok(found.map(|_| self.shard(id)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ShardId, Arc<Shard>>> {
+        self.shards.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn snapshot(&self, id: &ShardId, selector: &Selector) -> Result<Arc<dyn Snapshot>, SourceError> {
+        let none = || SourceError::NoSuchShard(id.clone());
+        let shard = self.existing(id).await?.ok_or_else(none)?;
+        let image = shard.image().await?.ok_or_else(|| SourceError::NotReady {
+            shard: id.clone(),
+            why: "nothing was published yet".into(),
+        })?;
+        let snapshot = DirectorySnapshot::select(image, selector);
+        snapshot.ok_or_else(|| SourceError::UnsupportedSelector(id.clone()))
+    }
+
+    async fn writer(
+        &self,
+        id: &ShardId,
+        selector: &Selector,
+        fence: Fence,
+    ) -> Result<Arc<dyn Staging>, SinkError> {
+        if *selector != Selector::All {
+            return Err(SinkError::UnsupportedSelector(id.clone()));
+        }
+        let shard = self.shard(id);
+        let ticket = shard.enter(fence).await?;
+        Ok(Arc::new(DirectoryStaging::new(shard, ticket)))
+    }
+}
+
+/// The shards that have a directory. Other names are not ours, and left alone.
+async fn shards_below(disk: &dyn Disk, root: &Path) -> Result<Vec<ShardId>, DiskError> {
+    let mut shards = Vec::new();
+    for dataset in list(disk, root).await? {
+        let Some(name) = dataset.name.to_str() else { continue };
+        if format!("{name}/0").parse::<ShardId>().is_err() {
+            continue;
+        }
+        for index in list(disk, &root.join(name)).await? {
+            let id = index.name.to_str().map(|index| format!("{name}/{index}"));
+            let own = |id: &String| id.parse().ok().filter(|shard: &ShardId| shard.to_string() == *id);
+            shards.extend(id.as_ref().and_then(own));
+        }
+    }
+    Ok(shards)
+}
+
+impl Source for DirectoryStore {
+    fn open<'a>(
+        &'a self,
+        shard: &'a ShardId,
+        selector: &'a Selector,
+    ) -> BoxFuture<'a, Result<Arc<dyn Snapshot>, SourceError>> {
+        Box::pin(self.snapshot(shard, selector))
+    }
+}
+
+/// Takes whole shards of files only. Fences hold for the life of this value: a new process starts
+/// with none.
+impl Sink for DirectoryStore {
+    fn stage<'a>(
+        &'a self,
+        shard: &'a ShardId,
+        selector: &'a Selector,
+        fence: Fence,
+    ) -> BoxFuture<'a, Result<Arc<dyn Staging>, SinkError>> {
+        Box::pin(self.writer(shard, selector, fence))
+    }
+
+    fn current<'a>(
+        &'a self,
+        shard: &'a ShardId,
+    ) -> BoxFuture<'a, Result<Option<(Generation, ManifestHeader)>, SinkError>> {
+        Box::pin(async move {
+            match self.existing(shard).await? {
+                Some(shard) => Ok(shard.visible().await?),
+                None => Ok(None),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "store/tests.rs"]
+mod tests;
