@@ -1,8 +1,44 @@
 //! The store contract: where bytes come from, where they wait, and how they become visible.
 //!
 //! A store author implements [`Source`] to serve a shard and [`Sink`] to receive one, or uses the
-//! stores of this crate. Between the two stands [`verify`]: a [`Staging`] accepts only a
-//! [`VerifiedChunk`], and only the verifier can make one.
+//! stores of this crate: [`MemoryStore`], and `DirectoryStore` for directories of files. Between the
+//! two stands [`verify`]: a [`Staging`] accepts only a [`VerifiedChunk`], and only the verifier can
+//! make one.
+//!
+//! # Example
+//!
+//! ```
+//! use std::sync::Arc;
+//! use peerstream_snapshot::{Fence, MemoryStore, Sink, Source, VerifiedChunk};
+//! use peerstream_types::{ChunkIndex, EntryKey, PageToken, Selector, ShardId};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let shard: ShardId = "metrics@1/0".parse()?;
+//! let (peer, mine) = (MemoryStore::new(), MemoryStore::new());
+//! peer.put(&shard, EntryKey::from_path("000001.sst")?, "some rows", Vec::new());
+//!
+//! // What the peer has: an immutable image, listed page by page.
+//! let snapshot = peer.open(&shard, &Selector::All).await?;
+//! let page = snapshot.page(&PageToken::START, 100).await?;
+//!
+//! // Chunks wait in a staging; only verified ones get in.
+//! let staging = mine.stage(&shard, &Selector::All, Fence(1)).await?;
+//! staging.begin(&snapshot.header()).await?;
+//! let entry = Arc::new(page.entries[0].clone());
+//! staging.admit(vec![entry.clone()]).await?;
+//! let bytes = snapshot.read(entry.ordinal, 0, 9).await?;
+//! let size = snapshot.header().chunk_size;
+//! staging.store(VerifiedChunk::check(&entry, size, None, ChunkIndex(0), bytes)?).await?;
+//!
+//! // Nothing is visible before publish; then all of it is, with position and state.
+//! staging.seal(&page.sealed.expect("this was the last page")).await?;
+//! assert!(mine.published(&shard).is_none());
+//! staging.publish().await?;
+//! assert_eq!(mine.open(&shard, &Selector::All).await?.header(), snapshot.header());
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Map
 //!
@@ -14,6 +50,16 @@
 //! | [`manifest`] | [`ManifestHasher`]: the digest of a manifest, page by page |
 //! | [`disk`] | the [`Disk`] seam: files and directories |
 //! | [`offload`] | the [`Offload`] seam: hashing away from the reactor |
+//! | [`memory`] | [`MemoryStore`]: source and sink in memory |
+//! | `directory` | `DirectorySource` and `DirectoryStore`: directories of files |
+//! | [`conformance`] | facts that hold for every source and sink; run them on your own |
+//! | [`listing`], [`content`], [`admission`] | parts for authors of stores: a sealed manifest, digests, the checks at the door |
+//! | [`limits`] | what is bounded, and why |
+//!
+//! # Features
+//!
+//! `tokio` (default): the real disk, the blocking pool and the directory store. Without it, the
+//! contract and the memory store know no runtime.
 //!
 //! # Not here
 //!
@@ -21,6 +67,7 @@
 
 pub mod admission;
 mod chunk_set;
+pub mod conformance;
 pub mod content;
 #[cfg(feature = "tokio")]
 pub mod directory;

@@ -1,0 +1,118 @@
+//! The facts of `conformance`, against the stores of this crate.
+
+#![expect(clippy::unwrap_used, reason = "all of this file is test code")]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use peerstream_snapshot::conformance::{Harness, Seed, Subject, facts};
+use peerstream_snapshot::{
+    BlockingPool, BoxFuture, DirectorySource, DirectoryStore, MemoryStore, RealDisk, Sink, Source,
+};
+use tempfile::TempDir;
+
+struct Memory(MemoryStore);
+
+impl Harness for Memory {
+    fn source<'a>(&'a self, seed: &'a Seed) -> BoxFuture<'a, Arc<dyn Source>> {
+        let store = MemoryStore::with_chunk_size(seed.chunk_size);
+        store.create(&seed.shard);
+        for (key, content) in &seed.entries {
+            store.put(&seed.shard, key.clone(), content.clone(), Vec::new());
+        }
+        store.set_position(&seed.shard, seed.position.clone());
+        store.set_state(&seed.shard, seed.state.clone());
+        Box::pin(async move { Arc::new(store) as Arc<dyn Source> })
+    }
+
+    fn empty(&self) -> BoxFuture<'_, Box<dyn Subject>> {
+        Box::pin(async { Box::new(Self(MemoryStore::new())) as Box<dyn Subject> })
+    }
+}
+
+impl Subject for Memory {
+    fn source(&self) -> Arc<dyn Source> {
+        Arc::new(self.0.clone())
+    }
+
+    fn sink(&self) -> Arc<dyn Sink> {
+        Arc::new(self.0.clone())
+    }
+
+    fn restart(self: Box<Self>) -> BoxFuture<'static, Box<dyn Subject>> {
+        Box::pin(async { self as Box<dyn Subject> })
+    }
+}
+
+/// Makes directories below one that is removed at the end.
+struct Directories(TempDir);
+
+struct Directory {
+    root: TempDir,
+    store: Arc<DirectoryStore>,
+}
+
+async fn open(root: &Path) -> Arc<DirectoryStore> {
+    let (disk, offload) = (Arc::new(RealDisk::new()), Arc::new(BlockingPool::new()));
+    let store = DirectoryStore::open(root, disk, offload).await.unwrap();
+    assert_eq!(store.faults(), []);
+    Arc::new(store)
+}
+
+impl Harness for Directories {
+    fn source<'a>(&'a self, seed: &'a Seed) -> BoxFuture<'a, Arc<dyn Source>> {
+        let dir = TempDir::new_in(self.0.path()).unwrap().keep();
+        for (key, content) in &seed.entries {
+            let path = dir.join(key.as_path().unwrap());
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content).unwrap();
+        }
+        let (disk, offload) = (Arc::new(RealDisk::new()), Arc::new(BlockingPool::new()));
+        let source = DirectorySource::with_seams(disk, offload, seed.chunk_size);
+        source.serve(&seed.shard, dir, seed.position.clone(), seed.state.clone()).unwrap();
+        Box::pin(async move { Arc::new(source) as Arc<dyn Source> })
+    }
+
+    fn empty(&self) -> BoxFuture<'_, Box<dyn Subject>> {
+        Box::pin(async {
+            let root = TempDir::new_in(self.0.path()).unwrap();
+            let store = open(root.path()).await;
+            Box::new(Directory { root, store }) as Box<dyn Subject>
+        })
+    }
+}
+
+impl Subject for Directory {
+    fn source(&self) -> Arc<dyn Source> {
+        self.store.clone()
+    }
+
+    fn sink(&self) -> Arc<dyn Sink> {
+        self.store.clone()
+    }
+
+    fn restart(self: Box<Self>) -> BoxFuture<'static, Box<dyn Subject>> {
+        Box::pin(async {
+            let Self { root, store } = *self;
+            drop(store);
+            let store = open(root.path()).await;
+            Box::new(Self { root, store }) as Box<dyn Subject>
+        })
+    }
+}
+
+#[tokio::test]
+async fn the_memory_store_keeps_every_fact() {
+    for fact in facts() {
+        println!("{fact:?}");
+        (fact.check)(&Memory(MemoryStore::new())).await;
+    }
+}
+
+#[tokio::test]
+async fn the_directory_store_keeps_every_fact() {
+    for fact in facts() {
+        println!("{fact:?}");
+        (fact.check)(&Directories(TempDir::new().unwrap())).await;
+    }
+}
