@@ -101,6 +101,23 @@ pub enum ConnectionError {
     Transport(String),
 }
 
+/// Longest reason of a peer that is kept, in characters: a line for the operator, not a payload.
+pub const REASON_LEN_MAX: usize = 200;
+
+impl ConnectionError {
+    /// The peer closed the connection. Its reason is hostile until checked: it is shortened to
+    /// [`REASON_LEN_MAX`] characters, and control characters are escaped.
+    pub fn closed_by_peer(code: u32, reason: &[u8]) -> Self {
+        // A character has at most four bytes: what lies beyond is cut before it is looked at.
+        let text = String::from_utf8_lossy(&reason[..reason.len().min(4 * REASON_LEN_MAX)]);
+        let mut reason = String::new();
+        for c in text.chars().take(REASON_LEN_MAX) {
+            if c.is_control() { reason.extend(c.escape_default()) } else { reason.push(c) }
+        }
+        Self::ClosedByPeer { code, reason }
+    }
+}
+
 /// Why a stream ended early.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -117,4 +134,22 @@ pub enum StreamError {
     /// The connection ended.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peers_reason_is_escaped_and_shortened() {
+        let error = ConnectionError::closed_by_peer(7, b"it's\x1b[2J over\n\xff");
+        assert_eq!(error.to_string(), "closed by the peer: it's\\u{1b}[2J over\\n\u{fffd} (code 7)");
+        let long = "\u{1F980}".repeat(REASON_LEN_MAX + 1);
+        let ConnectionError::ClosedByPeer { reason, .. } =
+            ConnectionError::closed_by_peer(7, long.as_bytes())
+        else {
+            panic!("another error");
+        };
+        assert_eq!(reason.chars().count(), REASON_LEN_MAX);
+    }
 }
