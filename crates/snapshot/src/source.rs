@@ -70,12 +70,13 @@ pub trait Snapshot: Send + Sync + fmt::Debug {
         range: ChunkRange,
     ) -> BoxFuture<'_, Result<Vec<ChainingValue>, SourceError>>;
 
-    /// Bytes of an entry: exactly `len` of them from `offset` on.
+    /// Bytes of an entry: exactly `len` of them from `offset` on, at most
+    /// [`READ_LEN_MAX`](crate::limits::READ_LEN_MAX) at once.
     ///
     /// # Errors
     ///
     /// [`SourceError::Changed`] if the content is no longer as long as the manifest says;
-    /// [`SourceError::BadRange`] if the manifest has no such bytes.
+    /// [`SourceError::BadRange`] if the manifest has no such bytes, or they are too many at once.
     fn read(&self, ordinal: Ordinal, offset: u64, len: usize) -> BoxFuture<'_, Result<Bytes, SourceError>>;
 }
 

@@ -135,6 +135,29 @@ impl Contents {
         unsynced.last.insert(id, write);
     }
 
+    /// The claims about a content were checked, and these chunks are really there. Whether the
+    /// process that wrote them also synced them is not known, so they are synced again.
+    pub(super) fn confirm(
+        &self,
+        id: ContentId,
+        content: &Content,
+        good: &[ChunkIndex],
+        outline_is_good: bool,
+    ) {
+        if !good.is_empty() {
+            self.note_write(id);
+        }
+        let mut chunks = lock(&content.chunks);
+        chunks.claimed = ChunkSet::default();
+        for index in good {
+            chunks.held.insert(*index);
+        }
+        if outline_is_good {
+            // Whoever was first has set it to the same.
+            content.outline.set(()).ok();
+        }
+    }
+
     /// Makes everything stored so far durable: contents and outlines, then the journal.
     pub(super) async fn checkpoint(&self) -> Result<(), DiskError> {
         let _one_at_a_time = self.checkpoint.lock().await;
@@ -168,19 +191,6 @@ impl Content {
     /// What the journal claims, to be checked.
     pub(super) fn claimed(&self) -> Vec<ChunkRange> {
         lock(&self.chunks).claimed.ranges()
-    }
-
-    /// The claims were checked, and these chunks are really there.
-    pub(super) fn confirm(&self, good: &[ChunkIndex], outline_is_good: bool) {
-        let mut chunks = lock(&self.chunks);
-        chunks.claimed = ChunkSet::default();
-        for index in good {
-            chunks.held.insert(*index);
-        }
-        if outline_is_good {
-            // Whoever was first has set it to the same.
-            self.outline.set(()).ok();
-        }
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) async fn recheck(
             }
         }
     }
-    content.confirm(&good, outline.is_some());
+    contents.confirm(id, &content, &good, outline.is_some());
     Ok(())
 }
 

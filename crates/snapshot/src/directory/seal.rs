@@ -53,8 +53,10 @@ pub(super) async fn build(
     for dir in dirs.iter().rev() {
         disk.sync_dir(dir).await?;
     }
-    disk.sync_dir(half.path()).await?;
-    disk.sync_dir(&shard.generations()).await
+    for dir in [half.path(), &shard.generations(), shard.path()] {
+        disk.sync_dir(dir).await?;
+    }
+    Ok(())
 }
 
 fn plan(half: &GenerationDir, entries: &[(Arc<Entry>, ContentId)]) -> Vec<Placed> {

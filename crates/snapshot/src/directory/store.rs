@@ -41,7 +41,7 @@ impl DirectoryStore {
         offload: Arc<dyn Offload>,
     ) -> Result<Self, DiskError> {
         let root = root.into();
-        disk.create_dir_all(&root).await?;
+        make_root(&*disk, &root).await?;
         let mut faults = Vec::new();
         for shard in shards_below(&*disk, &root).await? {
             let swept = sweep(&*disk, &ShardDir::new(&root, &shard), &BTreeSet::new()).await;
@@ -121,6 +121,22 @@ impl DirectoryStore {
     }
 }
 
+/// Makes the root and what is missing above it, to stay.
+async fn make_root(disk: &dyn Disk, root: &Path) -> Result<(), DiskError> {
+    let mut grown = Vec::new();
+    for dir in root.ancestors().filter(|dir| !dir.as_os_str().is_empty()) {
+        if disk.metadata(dir).await?.is_some() {
+            break;
+        }
+        grown.extend(dir.parent().filter(|parent| !parent.as_os_str().is_empty()));
+    }
+    disk.create_dir_all(root).await?;
+    for dir in grown {
+        disk.sync_dir(dir).await?;
+    }
+    Ok(())
+}
+
 /// The shards that have a directory. Other names are not ours, and left alone.
 async fn shards_below(disk: &dyn Disk, root: &Path) -> Result<Vec<ShardId>, DiskError> {
     let mut shards = Vec::new();
@@ -176,3 +192,7 @@ impl Sink for DirectoryStore {
 #[cfg(test)]
 #[path = "store/tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "store/order_tests.rs"]
+mod order_tests;

@@ -15,22 +15,22 @@ use crate::{Held, MemoryStore, RealDisk, VerifiedChunk, VerifiedOutline};
 
 const CHUNK: u64 = 1024;
 
-struct Offer {
+pub(super) struct Offer {
     snapshot: Arc<dyn Snapshot>,
-    header: ManifestHeader,
+    pub(super) header: ManifestHeader,
     entries: Vec<Arc<Entry>>,
 }
 
-fn shard() -> ShardId {
+pub(super) fn shard() -> ShardId {
     "facts@1/0".parse().unwrap()
 }
 
-fn content(len: usize) -> Bytes {
+pub(super) fn content(len: usize) -> Bytes {
     (0..len).map(|i| (i % 241) as u8).collect()
 }
 
 /// A peer's snapshot with these files.
-async fn offer(files: &[(&str, Bytes)]) -> Offer {
+pub(super) async fn offer(files: &[(&str, Bytes)]) -> Offer {
     let peer = MemoryStore::with_chunk_size(ChunkSize::new(CHUNK).unwrap());
     peer.create(&shard());
     for (path, content) in files {
@@ -46,14 +46,14 @@ async fn open(root: &Path) -> DirectoryStore {
     DirectoryStore::open(root, Arc::new(RealDisk::new()), Arc::new(Inline)).await.unwrap()
 }
 
-async fn begin(store: &DirectoryStore, offer: &Offer) -> (Arc<dyn Staging>, Vec<Held>) {
+pub(super) async fn begin(store: &DirectoryStore, offer: &Offer) -> (Arc<dyn Staging>, Vec<Held>) {
     let staging = store.stage(&shard(), &Selector::All, Fence(1)).await.unwrap();
     staging.begin(&offer.header).await.unwrap();
     let held = staging.admit(offer.entries.clone()).await.unwrap();
     (staging, held)
 }
 
-async fn fill(offer: &Offer, staging: &dyn Staging) {
+pub(super) async fn fill(offer: &Offer, staging: &dyn Staging) {
     let size = offer.header.chunk_size;
     for entry in &offer.entries {
         let count = entry.chunks(size) as u32;
@@ -69,6 +69,39 @@ async fn fill(offer: &Offer, staging: &dyn Staging) {
             let chunk = VerifiedChunk::check(entry, size, outline.as_ref(), index, bytes).unwrap();
             staging.store(chunk).await.unwrap();
         }
+    }
+}
+
+/// Chunks come in any order, from many tasks, with checkpoints between them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn chunks_may_come_all_at_once() {
+    let root = tempfile::tempdir().unwrap();
+    let names: Vec<String> = (0..60).map(|i| format!("f{i:02}")).collect();
+    let files: Vec<_> = names.iter().enumerate().map(|(i, name)| (&**name, content(i * 100))).collect();
+    let offer = Arc::new(offer(&files).await);
+    let store = open(root.path()).await;
+    let (staging, _) = begin(&store, &offer).await;
+    let tasks: Vec<_> = (0..8)
+        .map(|_| {
+            let (staging, offer) = (staging.clone(), offer.clone());
+            tokio::spawn(async move {
+                fill(&offer, &*staging).await;
+                staging.checkpoint().await.unwrap();
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    drop((staging, store));
+    let store = open(root.path()).await;
+    let (staging, held) = begin(&store, &offer).await;
+    assert_eq!(held.len(), 59, "all but the empty one");
+    staging.seal(&offer.header).await.unwrap();
+    staging.publish().await.unwrap();
+    let path = store.current_path(&shard()).await.unwrap().unwrap();
+    for (name, content) in files {
+        assert_eq!(fs::read(path.join(name)).unwrap(), content, "{name}");
     }
 }
 
