@@ -1,0 +1,46 @@
+//! The chores of the workspace, one file per task: `cargo xtask <task>`.
+#![expect(clippy::print_stdout, reason = "chores talk to a person at a terminal")]
+
+mod ci;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask <task> [options]
+
+  tidy                    check the rules of the house that no compiler checks
+  ci [--full] [--list]    run every check of a change, in order; --full adds the long ones
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &[String]) -> anyhow::Result<()> {
+    let Some((task, options)) = args.split_first() else {
+        anyhow::bail!("no task given\n\n{USAGE}");
+    };
+    match task.as_str() {
+        "ci" => ci::run(&workspace_root(), options),
+        "tidy" => tidy::run(&workspace_root()),
+        "help" | "--help" | "-h" => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        unknown => anyhow::bail!("unknown task {unknown:?}\n\n{USAGE}"),
+    }
+}
+
+/// The root of the checkout that this binary was built from.
+fn workspace_root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(1).expect("xtask lies in the root").to_path_buf()
+}
