@@ -34,7 +34,8 @@ struct Candidate {
     report: PeerReport,
     /// Attempts in a row that brought nothing.
     in_vain: u32,
-    not_before: Timestamp,
+    /// `None` before the first attempt, which sorts before every moment.
+    not_before: Option<Timestamp>,
     spent: bool,
 }
 
@@ -54,7 +55,7 @@ impl Candidates {
         for peer in peers {
             if all.iter().all(|other| other.report.peer != peer) {
                 let report = PeerReport { peer, opens: 0, ended: None, stored_bytes: 0, bad_chunks: 0 };
-                all.push(Candidate { report, in_vain: 0, not_before: Timestamp::ZERO, spent: false });
+                all.push(Candidate { report, in_vain: 0, not_before: None, spent: false });
             }
         }
         let (back_off, seed) = (config.back_off, config.seed);
@@ -62,14 +63,13 @@ impl Candidates {
     }
 
     pub(crate) fn next(&self, now: Timestamp) -> Next {
-        let left = || self.all.iter().enumerate().filter(|(_, candidate)| !candidate.spent);
-        if let Some((index, _)) = left().find(|(_, candidate)| candidate.report.opens == 0) {
-            return Next::Open(index);
-        }
-        match left().min_by_key(|(_, candidate)| candidate.not_before) {
-            None => Next::Nobody,
-            Some((index, candidate)) if candidate.not_before > now => Next::Wait(index, candidate.not_before),
-            Some((index, _)) => Next::Open(index),
+        let left = self.all.iter().enumerate().filter(|(_, candidate)| !candidate.spent);
+        let Some((index, candidate)) = left.min_by_key(|(_, candidate)| candidate.not_before) else {
+            return Next::Nobody;
+        };
+        match candidate.not_before {
+            Some(until) if until > now => Next::Wait(index, until),
+            _ => Next::Open(index),
         }
     }
 
@@ -91,7 +91,7 @@ impl Candidates {
         match may_ask_again(&reason) {
             None => candidate.spent = true,
             Some(asked_for) => {
-                candidate.not_before = now + wait.max(asked_for);
+                candidate.not_before = Some(now + wait.max(asked_for));
                 candidate.spent =
                     candidate.in_vain >= self.opens_in_vain_max || candidate.report.opens >= OPENS_TOTAL_MAX;
             }

@@ -2,6 +2,8 @@
 //! outstanding, and what it could not give.
 
 mod answers;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

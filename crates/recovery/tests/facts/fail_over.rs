@@ -146,6 +146,38 @@ fn a_gap_is_remembered_when_the_next_source_dies() {
     assert_eq!((entries, gaps.len(), gaps[0].ordinal), (1, 1, Ordinal(1)));
 }
 
+/// A gap that was filled is none, also if the source that filled it dies before its listing ends.
+#[test]
+fn a_filled_gap_is_not_reported() {
+    let manifest = Manifest::new(&[100, 100]);
+    let mut hand = Hand::new(&["a", "b"]);
+    let (_, asked) = hand.listed(&manifest);
+    let (fetch, _) = only_fetch(&asked);
+    hand.stored(fetch, Span::entry(Ordinal(1)));
+    hand.job.handle_fetch_failed(hand.now, fetch, None, Fault::Gone("x".into())).unwrap();
+    let (b, asked) = hand.listed_as(&manifest, manifest.part(0, 1));
+    let (fetch, _) = only_fetch(&asked);
+    hand.stored(fetch, Span::entry(Ordinal(0)));
+    hand.job.handle_refusal(hand.now, b, refusal("going away", true)).unwrap();
+    assert!(matches!(done(&hand.drain()), Outcome::NoSource { .. }));
+}
+
+/// An entry of another manifest at the same place fills no gap.
+#[test]
+fn another_manifest_fills_no_gap() {
+    let mut hand = Hand::new(&["a", "b"]);
+    let first = Manifest::marked(1, &[100]);
+    let (_, asked) = hand.listed(&first);
+    let (fetch, _) = only_fetch(&asked);
+    hand.job.handle_fetch_failed(hand.now, fetch, None, Fault::Gone("x".into())).unwrap();
+    let other = Manifest::marked(2, &[100, 100]);
+    let (b, asked) = hand.listed_as(&other, other.part(0, 1));
+    let (fetch, _) = only_fetch(&asked);
+    hand.stored(fetch, Span::entry(Ordinal(0)));
+    hand.job.handle_refusal(hand.now, b, refusal("going away", true)).unwrap();
+    assert!(matches!(done(&hand.drain()), Outcome::Incomplete { entries: 1, .. }));
+}
+
 /// F-13: a peer that is down, or waits for its back-off, delays no other.
 #[test]
 fn a_dead_peer_never_delays_another() {

@@ -81,7 +81,7 @@ fn a_wrong_manifest_goes_to_the_next_peer() {
     goes_on.next = Some(token(2));
     let mut state = good.page();
     state.sealed.as_mut().unwrap().state = vec![9];
-    let gap = PageIn::last(vec![good.entries[1].clone()], good.header.clone());
+    let gap = PageIn::last(vec![entry(0, 100, 0), entry(2, 100, 0)], good.header.clone());
     let long = PageIn::more(vec![good.entries[0].clone(), entry(1, 100, 0), entry(2, 1, 0)], token(3));
     let huge = PageIn::more((0..70_000).map(|i| entry(i, 0, 0)).collect(), token(3));
     let pages = [

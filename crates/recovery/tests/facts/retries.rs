@@ -215,6 +215,23 @@ fn a_busy_source_is_asked_later() {
     assert_eq!(closes(&hand.drain()), [CloseReason::Busy], "not for ever");
 }
 
+/// All that a busy source was asked for comes back at once: that is one refusal, not many.
+#[test]
+fn a_burst_of_busy_answers_counts_once() {
+    let config = Config { fetch_spans: 1, ..Config::default() };
+    let mut hand = Hand::with(config, &["a"]);
+    let lens: Vec<u64> = (0..16).map(|i| (i % 2) * 10).collect();
+    let (_, asked) = hand.listed(&Manifest::new(&lens));
+    let all = fetches(&asked);
+    assert_eq!(all.len(), 8);
+    for (fetch, _) in all {
+        hand.job.handle_fetch_failed(hand.now, fetch, None, Fault::Busy { retry_after: None }).unwrap();
+    }
+    assert_eq!(hand.drain(), []);
+    hand.wait();
+    assert_eq!(fetches(&hand.drain()).len(), 8);
+}
+
 #[test]
 fn a_failed_page_is_asked_again_and_then_elsewhere() {
     let mut hand = Hand::new(&["a", "b"]);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use peerstream_recovery::{Action, CloseReason, Config, Outcome};
-use peerstream_types::{ChunkIndex, Ordinal, Span};
+use peerstream_types::{ChunkIndex, Ordinal, Span, Timestamp};
 
 use crate::support::*;
 
@@ -109,4 +109,14 @@ fn sealing_has_no_timeout() {
     assert_eq!(hand.job.poll_timeout(), None);
     hand.pass(Duration::from_secs(3600));
     hand.published(&sealing);
+}
+
+/// A clock that is read on several threads may hand in an older moment: it shortens no timeout.
+#[test]
+fn time_never_runs_backwards() {
+    let mut hand = Hand::new(&["a"]);
+    hand.pass(Duration::from_secs(10));
+    let a = hand.opened().0;
+    hand.job.handle_offer(Timestamp::ZERO, a, Manifest::new(&[]).header).unwrap();
+    assert_eq!(hand.job.poll_timeout(), Some(hand.now + MINUTE));
 }
