@@ -1,0 +1,63 @@
+//! Settings of an engine: plain values with defaults that fit a data centre.
+
+use std::time::Duration;
+
+use peerstream_types::ByteCount;
+
+/// Settings of an engine.
+///
+/// # Memory
+///
+/// Receiving needs at most `shards_in_parallel × recovery.window`; sending needs at most
+/// `serves_in_parallel` chunks, plus what the transport buffers per connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineConfig {
+    /// Settings of the job of one shard: window, retries, the no-progress timeout.
+    pub recovery: peerstream_recovery::Config,
+    /// Settings of a session: keep-alive, limits on what a peer may have under way.
+    pub session: peerstream_session::Config,
+    /// Most shards of one plan that are received at a time. Default 4.
+    pub shards_in_parallel: usize,
+    /// Most requests of all peers that are answered at a time; more wait. Default 32.
+    pub serves_in_parallel: usize,
+    /// Most sessions with all peers, both roles; a peer beyond it is told to come back. Default 1,024.
+    pub sessions_max: usize,
+    /// Most plans that run at a time. Default 256.
+    pub plans_max: usize,
+    /// How many ended plans are remembered for `status`. Default 64.
+    pub plans_remembered: usize,
+    /// Most connections that peers may have open. Default 1,024.
+    pub connections_max: usize,
+    /// How long a dial may take until the peer has answered Hello. Default 50 s (row F-50).
+    pub connect_timeout: Duration,
+    /// How often a transfer to a peer is offered again after its session was lost. Default 3.
+    pub transfer_attempts: u32,
+    /// How long a shutdown waits for sessions under way. Default 10 s.
+    pub drain_timeout: Duration,
+    /// What a peer is told to have under way at the most, per session. Default 64 MiB.
+    pub peer_bytes_in_flight: ByteCount,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        let recovery = peerstream_recovery::Config {
+            // A source may have to hash a shard before it can offer it.
+            open_timeout: Duration::from_secs(600),
+            ..peerstream_recovery::Config::default()
+        };
+        Self {
+            recovery,
+            session: peerstream_session::Config::default(),
+            shards_in_parallel: 4,
+            serves_in_parallel: 32,
+            sessions_max: 1024,
+            plans_max: 256,
+            plans_remembered: 64,
+            connections_max: 1024,
+            connect_timeout: Duration::from_secs(50),
+            transfer_attempts: 3,
+            drain_timeout: Duration::from_secs(10),
+            peer_bytes_in_flight: ByteCount::mib(64),
+        }
+    }
+}

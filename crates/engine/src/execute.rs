@@ -1,0 +1,174 @@
+//! Carrying a plan out: its requests as jobs, its transfers as offers, side by side.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use peerstream_shape::Class;
+use peerstream_transport::{Lane, Target};
+use peerstream_types::{NodeId, Selector, ShardId};
+use peerstream_wire::message::RequestV1;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinSet;
+use tracing::debug;
+
+use crate::job::{Origin, PlanSessions, ShardJob};
+use crate::peers::connect;
+use crate::plan::{PlanOutcome, PlanRecord, PlanResult, ShardOutcome, ShardResult, StreamPlan, Task};
+use crate::session::{Opening, Wanted};
+use crate::shared::Shared;
+use crate::transfer::{Transfer, first_offers};
+
+/// A request with the sources it may use.
+struct Request {
+    index: usize,
+    shard: ShardId,
+    selector: Selector,
+    candidates: Vec<NodeId>,
+    first: Option<(NodeId, oneshot::Receiver<Opening>)>,
+}
+
+/// Carries a plan out to its end.
+pub(crate) async fn execute(
+    shared: Arc<Shared>,
+    plan: StreamPlan,
+    record: PlanRecord,
+    abort: tokio::sync::watch::Receiver<Option<String>>,
+) -> PlanOutcome {
+    let sessions = Arc::new(PlanSessions::new(shared.clone(), record.plan, plan.operation(), abort));
+    let (mut requests, mut transfers) = (Vec::new(), Vec::new());
+    for (index, task) in plan.tasks().iter().enumerate() {
+        match task {
+            Task::Request { shard, selector, sources } => {
+                let candidates = candidates(&shared, shard, sources).await;
+                let (shard, selector) = (shard.clone(), selector.clone());
+                requests.push(Request { index, shard, selector, candidates, first: None });
+            }
+            Task::Transfer { shard, selector, to } => {
+                let (shard, selector, to) = (shard.clone(), selector.clone(), to.clone());
+                let (sessions, record) = (sessions.clone(), record.clone());
+                transfers.push(Transfer { sessions, record, index, shard, selector, to, first: None });
+            }
+        }
+    }
+    open_first(&sessions, &mut requests, &mut transfers).await;
+    let mut work = JoinSet::new();
+    let room = Arc::new(Semaphore::new(shared.config.shards_in_parallel.max(1)));
+    for request in requests {
+        spawn_request(&mut work, &sessions, &record, &room, request);
+    }
+    for transfer in transfers {
+        work.spawn(async move { (transfer.index, transfer.run().await) });
+    }
+    let mut outcomes = BTreeMap::new();
+    while let Some(ended) = work.join_next().await {
+        if let Ok((index, outcome)) = ended {
+            outcomes.insert(index, outcome);
+        }
+    }
+    conclude(&record, outcomes)
+}
+
+fn spawn_request(
+    work: &mut JoinSet<(usize, ShardOutcome)>,
+    sessions: &Arc<PlanSessions>,
+    record: &PlanRecord,
+    room: &Arc<Semaphore>,
+    request: Request,
+) {
+    let Request { index, shard, selector, candidates, first } = request;
+    let shared = sessions.shared.clone();
+    let Some(sink) = shared.parts.datasets.sink(&shard.dataset) else {
+        let reason = format!("dataset {} is not received here", shard.dataset);
+        record.end_shard(index, ShardOutcome::Failed { reason });
+        return;
+    };
+    let job = ShardJob {
+        shared,
+        record: record.clone(),
+        index,
+        shard,
+        selector,
+        class: Class::of(sessions.operation),
+        sink,
+        origin: Origin::Plan { sessions: sessions.clone(), first },
+        candidates,
+        abort: sessions.abort.clone(),
+    };
+    let room = room.clone();
+    work.spawn(async move {
+        let _place = room.acquire_owned().await;
+        (index, job.run().await)
+    });
+}
+
+/// Opens one session per peer for all that can begin at once: the first requests and all transfers
+/// (row C03). What comes later gets sessions of its own.
+async fn open_first(sessions: &Arc<PlanSessions>, requests: &mut [Request], transfers: &mut [Transfer]) {
+    let mut wanted: BTreeMap<NodeId, Vec<Wanted>> = BTreeMap::new();
+    for request in requests.iter_mut().take(sessions.shared.config.shards_in_parallel) {
+        let Some(peer) = request.candidates.first().cloned() else { continue };
+        let (reply, answer) = oneshot::channel();
+        let (shard, selector) = (request.shard.clone(), request.selector.clone());
+        wanted
+            .entry(peer.clone())
+            .or_default()
+            .push(Wanted { request: RequestV1 { shard, selector }, reply });
+        request.first = Some((peer, answer));
+    }
+    let mut offers = first_offers(transfers).await;
+    let peers: std::collections::BTreeSet<NodeId> = wanted.keys().chain(offers.keys()).cloned().collect();
+    for peer in peers {
+        let wanted = wanted.remove(&peer).unwrap_or_default();
+        sessions.open(&peer, wanted, offers.remove(&peer).unwrap_or_default());
+    }
+}
+
+/// Whom to ask for a shard: those named, or those that the placement says hold it; never this node.
+async fn candidates(shared: &Arc<Shared>, shard: &ShardId, named: &[NodeId]) -> Vec<NodeId> {
+    let mut candidates: Vec<NodeId> = Vec::new();
+    if named.is_empty() {
+        for holder in shared.parts.placement.holders(shard) {
+            let node = match holder.node {
+                Some(node) => Some(node),
+                None => identify(shared, holder.addr).await,
+            };
+            candidates.extend(node);
+        }
+    } else {
+        candidates.extend_from_slice(named);
+    }
+    candidates.retain(|node| *node != shared.parts.node);
+    let mut seen = std::collections::BTreeSet::new();
+    candidates.retain(|node| seen.insert(node.clone()));
+    candidates
+}
+
+/// Learns which member of the cluster is at an address.
+async fn identify(shared: &Arc<Shared>, addr: std::net::SocketAddr) -> Option<NodeId> {
+    match connect(shared, &Target { addr, node: None }, Lane::Control).await {
+        Ok(link) => Some(link.node().clone()),
+        Err(error) => {
+            debug!(%addr, %error, "nobody of the cluster answers there");
+            None
+        }
+    }
+}
+
+fn conclude(record: &PlanRecord, mut outcomes: BTreeMap<usize, ShardOutcome>) -> PlanOutcome {
+    let shards: Vec<ShardResult> = record
+        .state()
+        .shards
+        .into_iter()
+        .enumerate()
+        .map(|(index, shard)| {
+            let ended = outcomes.remove(&index).or(shard.outcome);
+            let lost = || ShardOutcome::Failed { reason: "its task ended without an outcome".to_owned() };
+            let outcome = ended.unwrap_or_else(lost);
+            record.end_shard(index, outcome.clone());
+            ShardResult { shard: shard.shard, direction: shard.direction, outcome }
+        })
+        .collect();
+    let result = PlanResult::of(shards.iter().map(|shard| &shard.outcome));
+    record.end(result);
+    PlanOutcome { plan: record.plan, result, shards }
+}

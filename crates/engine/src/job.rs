@@ -1,0 +1,9 @@
+//! The task of one shard that is brought to this node: one pure recovery job, and what it asks for.
+
+mod actions;
+mod opening;
+mod source;
+mod task;
+
+pub(crate) use opening::{Origin, PlanSessions};
+pub(crate) use task::ShardJob;

@@ -1,0 +1,246 @@
+//! What a recovery job asks for, done.
+
+use std::collections::BTreeMap;
+
+use peerstream_recovery::{Action, CloseReason, Fault, Misuse, Outcome, PageIn, Refusal, SourceId};
+use peerstream_snapshot::{SinkError, Staging};
+use peerstream_types::{ChunkIndex, ChunkRange, FetchId, Ordinal, PageToken, Span};
+use peerstream_wire::Code;
+use peerstream_wire::message::ReleaseReason;
+use tracing::{info, warn};
+
+use super::source::{Owned, SourceLink};
+use super::task::{JobEvent, Running};
+use crate::plan::PlanEvent;
+use crate::receive::{CheckedPage, Expected, Fetch, Listing, ReceiveError, fetch_outline, next_page};
+use crate::session::{Opening, OpeningFailed};
+
+/// A page that was checked and admitted, and where the listing goes on.
+pub(super) struct PageTaken {
+    pub(super) listing: Listing,
+    pub(super) page: PageIn,
+}
+
+/// Why there is no page.
+pub(super) enum PageFailed {
+    Source(Fault),
+    Store(String),
+}
+
+impl Running {
+    /// Does all that the job asks for; its outcome, once it has one.
+    pub(super) async fn act_all(&mut self) -> Option<Outcome> {
+        while let Some(action) = self.recovery.poll_action() {
+            match action {
+                Action::Open { source, peer, attempt } => {
+                    info!(%peer, attempt, "opening a source");
+                    let opening = self.job.origin.open(&peer, &self.job.shard, &self.job.selector);
+                    let events = self.events.clone();
+                    tokio::spawn(async move {
+                        let opening = opening.await;
+                        let opening =
+                            opening.unwrap_or_else(|_| Err(OpeningFailed::lost("the session ended")));
+                        let _ = events.send(JobEvent::Opened(source, Box::new(opening))).await;
+                    });
+                }
+                Action::Begin { header } => {
+                    if let Err(error) = self.staging.begin(&header).await {
+                        self.recovery.handle_store_failed(self.job.shared.clock.now(), &error.to_string());
+                    }
+                }
+                Action::List { source, token } => self.list(source, token),
+                Action::Outline { source, ordinal, .. } => self.outline(source, ordinal),
+                Action::Fetch { source, fetch, spans, attempt } => self.fetch(source, fetch, spans, attempt),
+                Action::Cancel { source, fetch } => self.cancel(source, fetch),
+                Action::Release { source } => {
+                    if let Some(link) = self.sources.get_mut(&source) {
+                        link.released = true;
+                        self.retiring = Some((link.session.clone(), link.offer.offer));
+                    }
+                }
+                Action::Close { source, reason } => self.close(source, &reason).await,
+                Action::Seal { header } => {
+                    let (staging, events) = (self.staging.clone(), self.events.clone());
+                    tokio::spawn(async move {
+                        let sealed = staging.seal(&header).await.map_err(|error| error.to_string());
+                        let _ = events.send(JobEvent::Sealed(sealed)).await;
+                    });
+                }
+                Action::Publish => {
+                    let (staging, events) = (self.staging.clone(), self.events.clone());
+                    tokio::spawn(async move {
+                        let published = staging.publish().await;
+                        let published =
+                            published.map(|generation| generation.0).map_err(|error| error.to_string());
+                        let _ = events.send(JobEvent::Published(published)).await;
+                    });
+                }
+                Action::Done(outcome) => return Some(outcome),
+            }
+        }
+        None
+    }
+
+    /// A peer has answered an open: keep its offer, or pass its refusal on.
+    pub(super) fn opened(&mut self, source: SourceId, opening: Opening) -> Result<(), Misuse> {
+        let now = self.job.shared.clock.now();
+        match opening {
+            Ok(opened) => {
+                let header = opened.offer.header.clone();
+                let mut link = SourceLink::new(opened);
+                let (session, events) = (link.session.clone(), self.events.clone());
+                let watch = tokio::spawn(async move {
+                    let reason = session.ended().await;
+                    let _ = events.send(JobEvent::Lost(source, reason)).await;
+                });
+                link.keep(watch.abort_handle());
+                self.sources.insert(source, link);
+                self.recovery.handle_offer(now, source, header)
+            }
+            Err(failed) if failed.refused => {
+                let OpeningFailed { reason, retry_after, permanent, .. } = failed;
+                self.recovery.handle_refusal(now, source, Refusal { reason, retry_after, permanent })
+            }
+            Err(failed) => self.recovery.handle_source_lost(now, source, &failed.reason),
+        }
+    }
+
+    fn list(&mut self, source: SourceId, token: PageToken) {
+        let Some(link) = self.sources.get_mut(&source) else { return };
+        let Some(listing) = link.listing.take() else { return };
+        let (session, offer) = (link.session.clone(), link.offer.clone());
+        let (staging, events) = (self.staging.clone(), self.events.clone());
+        let task = tokio::spawn(async move {
+            let page = match next_page(&session, &offer, listing, token).await {
+                Ok((listing, page)) => {
+                    admit(&*staging, page).await.map(|page| Box::new(PageTaken { listing, page }))
+                }
+                Err(error) => Err(PageFailed::Source(fault_of(error))),
+            };
+            let _ = events.send(JobEvent::Page(source, page)).await;
+        });
+        link.keep(task.abort_handle());
+    }
+
+    fn outline(&mut self, source: SourceId, ordinal: Ordinal) {
+        let Some(entry) = self.recovery.entry(source, ordinal).cloned() else { return };
+        let Some(link) = self.sources.get_mut(&source) else { return };
+        let (session, offer) = (link.session.clone(), link.offer.clone());
+        let (offload, events) = (self.job.shared.parts.offload.clone(), self.events.clone());
+        let task = tokio::spawn(async move {
+            let outline = fetch_outline(&session, &offer, &*offload, entry).await;
+            let _ = events.send(JobEvent::Outline(source, ordinal, outline)).await;
+        });
+        link.keep(task.abort_handle());
+    }
+
+    fn fetch(&mut self, source: SourceId, fetch: FetchId, spans: Vec<Span>, attempt: u32) {
+        let expected = self.expected(source, &spans);
+        let Some(link) = self.sources.get_mut(&source) else { return };
+        let task = Fetch {
+            shared: self.job.shared.clone(),
+            session: link.session.clone(),
+            offer: link.offer.clone(),
+            class: self.job.class,
+            staging: self.staging.clone(),
+            fetch,
+            spans,
+            attempt,
+            expected,
+            events: self.fetch_events.clone(),
+        };
+        let task = tokio::spawn(task.run());
+        link.fetches.insert(fetch, Owned(task.abort_handle()));
+        self.fetches.insert(fetch, source);
+    }
+
+    /// What the spans of a fetch mean, entry by entry.
+    fn expected(&self, source: SourceId, spans: &[Span]) -> BTreeMap<Ordinal, Vec<Expected>> {
+        let mut expected: BTreeMap<Ordinal, Vec<Expected>> = BTreeMap::new();
+        let Some(link) = self.sources.get(&source) else { return expected };
+        let mut expect = |ordinal: Ordinal, range: ChunkRange| {
+            if let Some(entry) = self.recovery.entry(source, ordinal).cloned() {
+                let outline = link.outlines.get(&ordinal).cloned();
+                expected.entry(ordinal).or_default().push(Expected { entry, range, outline });
+            }
+        };
+        for span in spans {
+            match *span {
+                Span::Chunks { ordinal, range } => expect(ordinal, range),
+                Span::Entries { first, count } => {
+                    let ordinals = first.0..first.0.saturating_add(u64::from(count));
+                    ordinals.for_each(|ordinal| expect(Ordinal(ordinal), ChunkRange::one(ChunkIndex(0))));
+                }
+            }
+        }
+        expected
+    }
+
+    /// Stops a fetch: what comes of it is no longer stored, and its stream is stopped.
+    fn cancel(&mut self, source: SourceId, fetch: FetchId) {
+        self.fetches.remove(&fetch);
+        if let Some(link) = self.sources.get_mut(&source) {
+            link.fetches.remove(&fetch);
+        }
+    }
+
+    async fn close(&mut self, source: SourceId, reason: &CloseReason) {
+        let Some(link) = self.sources.remove(&source) else { return };
+        self.fetches.retain(|_, of| *of != source);
+        if matches!(reason, CloseReason::Complete) {
+            return;
+        }
+        let peer = link.session.id.peer.clone();
+        warn!(%peer, %reason, "a source was closed");
+        let (shard, text) = (self.job.shard.clone(), reason.to_string());
+        self.job.record.emit(PlanEvent::SourceLost { shard, peer, reason: text });
+        if !link.released {
+            let given_up = matches!(reason, CloseReason::JobEnded(_));
+            let reason = if given_up { ReleaseReason::GivenUp } else { ReleaseReason::Elsewhere };
+            link.session.release(link.offer.offer, reason).await;
+        }
+    }
+}
+
+/// Takes a page into the staging.
+async fn admit(staging: &dyn Staging, page: CheckedPage) -> Result<PageIn, PageFailed> {
+    let CheckedPage { entries, next, sealed } = page;
+    match staging.admit(entries.clone()).await {
+        Ok(held) => {
+            let held = held.into_iter().map(|held| (held.ordinal, held.chunks)).collect();
+            Ok(PageIn { entries, held, unusable: Vec::new(), next, sealed })
+        }
+        Err(error @ (SinkError::Disk(_) | SinkError::Fenced { .. })) => {
+            Err(PageFailed::Store(error.to_string()))
+        }
+        Err(error) => Err(PageFailed::Source(Fault::Wrong(error.to_string()))),
+    }
+}
+
+/// What a request that brought nothing means for the job.
+pub(super) fn fault_of(error: ReceiveError) -> Fault {
+    match error {
+        ReceiveError::Refused { code, reason } => fault_of_code(code, reason),
+        ReceiveError::Wrong(why) => Fault::Wrong(why),
+        ReceiveError::SessionEnded | ReceiveError::Stream(_) | ReceiveError::NotAsked(_) => {
+            Fault::Failed(error.to_string())
+        }
+    }
+}
+
+/// What a source's code means for the job.
+pub(super) fn fault_of_code(code: Code, why: String) -> Fault {
+    match code {
+        Code::Busy | Code::NotReady => Fault::Busy { retry_after: None },
+        Code::Changed | Code::NotFound | Code::Denied | Code::Unsupported => Fault::Gone(why),
+        Code::Integrity => Fault::Wrong(why),
+        Code::BadRequest
+        | Code::Incompatible
+        | Code::Full
+        | Code::TimedOut
+        | Code::Draining
+        | Code::Aborted
+        | Code::Protocol
+        | Code::Internal => Fault::Failed(why),
+    }
+}

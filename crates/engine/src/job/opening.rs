@@ -1,0 +1,95 @@
+//! Where a job's sources come from: sessions that its plan opens, or the one that a peer opened.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use peerstream_types::{NodeId, Operation, PlanId, Selector, ShardId};
+use peerstream_wire::message::RequestV1;
+use tokio::sync::{oneshot, watch};
+
+use crate::session::{Opened, Opening, OpeningFailed, Outgoing, Route, Wanted, initiate};
+use crate::shared::Shared;
+
+/// Where a job's sources come from.
+#[derive(Debug)]
+pub(crate) enum Origin {
+    /// A peer offered the shard in its own session; there is no other source.
+    Offered(Box<Opened>),
+    /// A plan of this node: the first source may have been asked already, together with the plan's
+    /// other shards; every further one gets a session of its own.
+    Plan { sessions: Arc<PlanSessions>, first: Option<(NodeId, oneshot::Receiver<Opening>)> },
+    /// The offer was used up.
+    Spent,
+}
+
+/// Opens the sessions of one plan.
+#[derive(Debug)]
+pub(crate) struct PlanSessions {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) plan: PlanId,
+    pub(crate) operation: Operation,
+    pub(crate) abort: watch::Receiver<Option<String>>,
+    next_index: Mutex<BTreeMap<NodeId, u32>>,
+}
+
+impl PlanSessions {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        plan: PlanId,
+        operation: Operation,
+        abort: watch::Receiver<Option<String>>,
+    ) -> Self {
+        Self { shared, plan, operation, abort, next_index: Mutex::default() }
+    }
+
+    /// Opens another session with a peer, in a task of its own.
+    pub(crate) fn open(&self, peer: &NodeId, wanted: Vec<Wanted>, outgoing: Vec<Outgoing>) {
+        let index = {
+            let mut next = self.next_index.lock().unwrap_or_else(PoisonError::into_inner);
+            let next = next.entry(peer.clone()).or_default();
+            let index = *next;
+            *next += 1;
+            index
+        };
+        let (plan, operation, abort) = (self.plan, self.operation, self.abort.clone());
+        let route = Route { plan, operation, peer: peer.clone(), index, abort };
+        tokio::spawn(initiate(self.shared.clone(), route, wanted, outgoing));
+    }
+
+    fn ask(&self, peer: &NodeId, shard: &ShardId, selector: &Selector) -> oneshot::Receiver<Opening> {
+        let (reply, answer) = oneshot::channel();
+        let request = RequestV1 { shard: shard.clone(), selector: selector.clone() };
+        self.open(peer, vec![Wanted { request, reply }], Vec::new());
+        answer
+    }
+}
+
+impl Origin {
+    /// Begins to open a source at `peer`; the answer comes through the receiver.
+    pub(super) fn open(
+        &mut self,
+        peer: &NodeId,
+        shard: &ShardId,
+        selector: &Selector,
+    ) -> oneshot::Receiver<Opening> {
+        match self {
+            Self::Plan { sessions, first } => match first.take() {
+                Some((asked, answer)) if asked == *peer => answer,
+                _ => sessions.ask(peer, shard, selector),
+            },
+            Self::Offered(_) | Self::Spent => {
+                let (reply, answer) = oneshot::channel();
+                let _ = reply.send(match std::mem::replace(self, Self::Spent) {
+                    Self::Offered(opened) => Ok(*opened),
+                    Self::Spent | Self::Plan { .. } => Err(OpeningFailed {
+                        reason: "the session that offered the shard has ended".to_owned(),
+                        retry_after: None,
+                        permanent: true,
+                        refused: true,
+                    }),
+                });
+                answer
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! A source that a job has open.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use peerstream_snapshot::VerifiedOutline;
+use peerstream_types::{FetchId, Ordinal};
+use peerstream_wire::message::OfferV1;
+use tokio::task::AbortHandle;
+
+use crate::receive::Listing;
+use crate::session::{Opened, SessionHandle};
+
+/// A task that ends when its owner is dropped.
+#[derive(Debug)]
+pub(super) struct Owned(pub(super) AbortHandle);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A source that a job has open, and everything that runs for it. Dropping it stops all of that, so
+/// nothing of a closed source is stored any more.
+#[derive(Debug)]
+pub(super) struct SourceLink {
+    pub(super) session: SessionHandle,
+    pub(super) offer: Arc<OfferV1>,
+    /// Where the listing stands; away while a page is under way.
+    pub(super) listing: Option<Listing>,
+    /// Outlines of unfinished entries.
+    pub(super) outlines: BTreeMap<Ordinal, VerifiedOutline>,
+    pub(super) fetches: BTreeMap<FetchId, Owned>,
+    /// Pages and outlines under way, and the watch on the session's end.
+    pub(super) tasks: Vec<Owned>,
+    pub(super) released: bool,
+}
+
+impl SourceLink {
+    pub(super) fn new(opened: Opened) -> Self {
+        let Opened { session, offer } = opened;
+        let listing = Some(Listing::new(&offer));
+        Self {
+            session,
+            offer: Arc::new(offer),
+            listing,
+            outlines: BTreeMap::new(),
+            fetches: BTreeMap::new(),
+            tasks: Vec::new(),
+            released: false,
+        }
+    }
+
+    /// Keeps a task as long as the source is open, and forgets those that have ended.
+    pub(super) fn keep(&mut self, task: AbortHandle) {
+        self.tasks.retain(|task| !task.0.is_finished());
+        self.tasks.push(Owned(task));
+    }
+}

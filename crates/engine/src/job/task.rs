@@ -1,0 +1,303 @@
+//! The task itself: wait for something, tell the recovery job, do what it asks.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use peerstream_recovery::{Job, Outcome, Phase, Recovery, SourceId};
+use peerstream_shape::Class;
+use peerstream_snapshot::{Sink, Staging, VerifiedOutline};
+use peerstream_types::{FetchId, NodeId, Ordinal, Selector, ShardId};
+use tokio::sync::{mpsc, watch};
+use tracing::{Instrument, info, info_span, warn};
+
+use super::Origin;
+use super::actions::{PageFailed, PageTaken};
+use super::source::SourceLink;
+use crate::plan::{BadChunk, PlanEvent, PlanRecord, ShardOutcome, Stage};
+use crate::receive::{FetchEvent, ReceiveError};
+use crate::session::{Opening, SessionHandle};
+use crate::shared::Shared;
+
+/// Events that may wait for a job: those who report wait when it is full.
+const EVENTS_MAX: usize = 256;
+
+/// One shard that is brought to this node.
+pub(crate) struct ShardJob {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) record: PlanRecord,
+    /// The shard's place in the record.
+    pub(crate) index: usize,
+    pub(crate) shard: ShardId,
+    pub(crate) selector: Selector,
+    pub(crate) class: Class,
+    pub(crate) sink: Arc<dyn Sink>,
+    pub(crate) origin: Origin,
+    pub(crate) candidates: Vec<NodeId>,
+    pub(crate) abort: watch::Receiver<Option<String>>,
+}
+
+/// What the tasks of a job report to it.
+pub(super) enum JobEvent {
+    Opened(SourceId, Box<Opening>),
+    Page(SourceId, Result<Box<PageTaken>, PageFailed>),
+    Outline(SourceId, Ordinal, Result<VerifiedOutline, ReceiveError>),
+    Lost(SourceId, String),
+    Sealed(Result<(), String>),
+    Published(Result<u64, String>),
+}
+
+/// A job that runs.
+pub(super) struct Running {
+    pub(super) job: ShardJob,
+    pub(super) recovery: Recovery,
+    pub(super) staging: Arc<dyn Staging>,
+    pub(super) sources: BTreeMap<SourceId, SourceLink>,
+    /// Which source a fetch belongs to.
+    pub(super) fetches: BTreeMap<FetchId, SourceId>,
+    /// The offer that everything came from, kept until the outcome is known: the source is told how
+    /// it went, not just that its bytes arrived.
+    pub(super) retiring: Option<(SessionHandle, peerstream_types::OfferId)>,
+    pub(super) events: mpsc::Sender<JobEvent>,
+    pub(super) fetch_events: mpsc::Sender<(FetchId, FetchEvent)>,
+}
+
+impl ShardJob {
+    /// Brings the shard here, or says why not. Dropping the future stops everything; what is
+    /// verified stays staged.
+    pub(crate) async fn run(self) -> ShardOutcome {
+        let span = info_span!("shard", plan = %self.record.plan, shard = %self.shard);
+        let (record, index) = (self.record.clone(), self.index);
+        let outcome = self.start().instrument(span).await;
+        record.end_shard(index, outcome.clone());
+        outcome
+    }
+
+    async fn start(self) -> ShardOutcome {
+        let failed = |reason: String| ShardOutcome::Failed { reason };
+        if let Some(reason) = self.abort.borrow().clone() {
+            return ShardOutcome::Aborted { reason };
+        }
+        self.record.update(self.index, |shard| shard.stage = Stage::Opening);
+        let staging = match self.sink.stage(&self.shard, &self.selector, self.shared.new_fence()).await {
+            Ok(staging) => staging,
+            Err(error) => return failed(format!("cannot stage: {error}")),
+        };
+        let (events, inbox) = mpsc::channel(EVENTS_MAX);
+        let (fetch_events, fetch_inbox) = mpsc::channel(EVENTS_MAX);
+        let mut config = self.shared.config.recovery.clone();
+        config.seed = self.shared.next_random();
+        let job = Job {
+            shard: self.shard.clone(),
+            selector: self.selector.clone(),
+            candidates: self.candidates.clone(),
+        };
+        let recovery = match Recovery::new(self.shared.clock.now(), config, job) {
+            Ok(recovery) => recovery,
+            Err(misuse) => return failed(misuse.to_string()),
+        };
+        let running = Running {
+            job: self,
+            recovery,
+            staging,
+            sources: BTreeMap::new(),
+            fetches: BTreeMap::new(),
+            retiring: None,
+            events,
+            fetch_events,
+        };
+        running.run(inbox, fetch_inbox).await
+    }
+}
+
+impl Running {
+    async fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<JobEvent>,
+        mut fetch_inbox: mpsc::Receiver<(FetchId, FetchEvent)>,
+    ) -> ShardOutcome {
+        let mut abort = self.job.abort.clone();
+        let mut called_off = false;
+        loop {
+            if let Some(outcome) = self.act_all().await {
+                return self.end(outcome).await;
+            }
+            self.show();
+            let timeout = self.recovery.poll_timeout();
+            tokio::select! {
+                biased;
+                Ok(reason) = abort.wait_for(Option::is_some), if !called_off => {
+                    called_off = true;
+                    let reason = reason.clone().unwrap_or_default();
+                    self.recovery.abort(self.job.shared.clock.now(), &reason);
+                }
+                Some(event) = inbox.recv() => self.event(event),
+                Some((fetch, event)) = fetch_inbox.recv() => {
+                    self.fetch_event(fetch, event);
+                    while let Ok((fetch, event)) = fetch_inbox.try_recv() {
+                        self.fetch_event(fetch, event);
+                    }
+                }
+                () = self.job.shared.clock.sleep_until(timeout) => {
+                    self.recovery.handle_timeout(self.job.shared.clock.now());
+                }
+            }
+        }
+    }
+
+    fn event(&mut self, event: JobEvent) {
+        let now = self.job.shared.clock.now();
+        let result = match event {
+            JobEvent::Opened(source, opening) => self.opened(source, *opening),
+            JobEvent::Page(source, Ok(taken)) => {
+                let taken = *taken;
+                if let Some(link) = self.sources.get_mut(&source) {
+                    link.listing = Some(taken.listing);
+                }
+                self.recovery.handle_page(now, source, taken.page)
+            }
+            JobEvent::Page(source, Err(PageFailed::Source(fault))) => {
+                self.recovery.handle_page_failed(now, source, fault)
+            }
+            JobEvent::Page(_, Err(PageFailed::Store(why))) => {
+                self.recovery.handle_store_failed(now, &why);
+                Ok(())
+            }
+            JobEvent::Outline(source, ordinal, Ok(outline)) => {
+                if let Some(link) = self.sources.get_mut(&source) {
+                    link.outlines.insert(ordinal, outline);
+                }
+                self.recovery.handle_outline(now, source, ordinal, Ok(()))
+            }
+            JobEvent::Outline(source, ordinal, Err(error)) => {
+                self.recovery.handle_outline(now, source, ordinal, Err(super::actions::fault_of(error)))
+            }
+            JobEvent::Lost(source, reason) => self.recovery.handle_source_lost(now, source, &reason),
+            JobEvent::Sealed(result) => self.recovery.handle_sealed(now, result),
+            JobEvent::Published(result) => self.recovery.handle_published(now, result),
+        };
+        if let Err(misuse) = result {
+            warn!(%misuse, "the recovery job was told something that it had not asked for");
+        }
+    }
+
+    fn fetch_event(&mut self, fetch: FetchId, event: FetchEvent) {
+        let now = self.job.shared.clock.now();
+        let result = match event {
+            FetchEvent::Stored(span) => {
+                let result = self.recovery.handle_stored(now, fetch, span);
+                self.forget_outline(fetch, span.first_ordinal());
+                result
+            }
+            FetchEvent::Bad { ordinal, chunk, why } => {
+                self.blame(fetch, ordinal, Some(chunk.0), &why);
+                self.recovery.handle_bad(now, fetch, ordinal, chunk, &why)
+            }
+            FetchEvent::Failed { span, code, why } => {
+                if let Some(span) = span {
+                    self.blame(fetch, span.first_ordinal(), None, &why);
+                }
+                self.recovery.handle_fetch_failed(now, fetch, span, super::actions::fault_of_code(code, why))
+            }
+            FetchEvent::StoreFailed(error) => {
+                self.recovery.handle_store_failed(now, &error.to_string());
+                Ok(())
+            }
+            FetchEvent::Ended => {
+                if let Some(source) = self.fetches.remove(&fetch)
+                    && let Some(link) = self.sources.get_mut(&source)
+                {
+                    link.fetches.remove(&fetch);
+                }
+                self.recovery.handle_fetch_ended(now, fetch)
+            }
+        };
+        if let Err(misuse) = result {
+            warn!(%misuse, "the recovery job was told of a fetch that it had not asked for");
+        }
+    }
+
+    /// An outline is needed until its entry is finished.
+    fn forget_outline(&mut self, fetch: FetchId, ordinal: Ordinal) {
+        let Some(source) = self.fetches.get(&fetch) else { return };
+        if self.recovery.entry(*source, ordinal).is_none()
+            && let Some(link) = self.sources.get_mut(source)
+        {
+            link.outlines.remove(&ordinal);
+        }
+    }
+
+    fn blame(&self, fetch: FetchId, ordinal: Ordinal, chunk: Option<u64>, why: &str) {
+        let Some(source) = self.fetches.get(&fetch) else { return };
+        let (Some(entry), Some(link)) = (self.recovery.entry(*source, ordinal), self.sources.get(source))
+        else {
+            return;
+        };
+        let peer = link.session.id.peer.clone();
+        let bad = BadChunk { key: entry.key.clone(), chunk, peer, why: why.to_owned() };
+        warn!(%bad, "content was refused");
+        self.job.record.emit(PlanEvent::BadChunk { shard: self.job.shard.clone(), bad });
+    }
+
+    /// Shows where the job stands.
+    fn show(&self) {
+        let (status, stats) = (self.recovery.status(), self.recovery.stats());
+        self.job.record.update(self.job.index, |shard| {
+            shard.stage = stage_of(status.phase);
+            shard.peer = status.source.or(shard.peer.take());
+            shard.waiting = status.waiting.map(|waiting| waiting.reason.to_string());
+            shard.bytes_total = status.total.map(|total| total.bytes);
+            shard.entries_total = status.total.map(|total| total.entries);
+            // Another source may have another manifest; what is shown never goes back.
+            shard.bytes_done =
+                status.done.bytes.max(shard.bytes_done).min(shard.bytes_total.unwrap_or(u64::MAX));
+            shard.entries_done =
+                status.done.entries.max(shard.entries_done).min(shard.entries_total.unwrap_or(u64::MAX));
+            shard.bytes_held = stats.held_bytes;
+            shard.bytes_wasted = stats.bad_bytes;
+        });
+    }
+
+    /// Tells the source how it went, and everyone else.
+    async fn end(mut self, outcome: Outcome) -> ShardOutcome {
+        self.show();
+        let published = matches!(outcome, Outcome::Published { .. });
+        if let Some((session, offer)) = self.retiring.take() {
+            use peerstream_wire::message::ReleaseReason::{Done, GivenUp};
+            session.release(offer, if published { Done } else { GivenUp }).await;
+        }
+        if !published {
+            // Keep what is verified across a power loss too; it is no new failure if that fails.
+            let _ = self.staging.checkpoint().await;
+        }
+        info!(%outcome, "shard ended");
+        outcome_of(outcome)
+    }
+}
+
+fn stage_of(phase: Phase) -> Stage {
+    match phase {
+        Phase::Choosing | Phase::Opening => Stage::Opening,
+        Phase::Streaming => Stage::Streaming,
+        Phase::Sealing => Stage::Sealing,
+        Phase::Publishing | Phase::Done => Stage::Publishing,
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "every other end is a failure with its reason")]
+fn outcome_of(outcome: Outcome) -> ShardOutcome {
+    let reason = outcome.to_string();
+    match outcome {
+        Outcome::Published { generation } => ShardOutcome::Published { generation: Some(generation) },
+        Outcome::Incomplete { gaps, entries, .. } => {
+            let bad = gaps.into_iter().map(|gap| BadChunk {
+                key: gap.key,
+                chunk: gap.chunk.map(|chunk| chunk.0),
+                peer: gap.peer,
+                why: gap.why,
+            });
+            ShardOutcome::Incomplete { bad: bad.collect(), count: entries }
+        }
+        Outcome::Aborted { reason } => ShardOutcome::Aborted { reason },
+        _ => ShardOutcome::Failed { reason },
+    }
+}

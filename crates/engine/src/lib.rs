@@ -1,0 +1,104 @@
+//! Moves shards between nodes.
+//!
+//! An [`Engine`] serves its peers and executes plans. A [`StreamPlan`] says what is to move; its
+//! [`PlanHandle`] is a future of the outcome, shows the current state, gives events, and can call the
+//! plan off. Any transport and any store will do: see [`Parts`].
+//!
+//! # Example
+//!
+//! An empty node is brought up from a peer, over the in-memory transport:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use peerstream_engine::{Dataset, Datasets, Engine, EngineConfig, Parts, StreamPlan};
+//! use peerstream_placement::{Holder, StaticPlacement};
+//! use peerstream_shape::PassThrough;
+//! use peerstream_snapshot::{MemoryStore, offload::Inline};
+//! use peerstream_transport::access::{AccessRules, SharedAccess};
+//! use peerstream_transport::memory::MemoryNetwork;
+//! use peerstream_transport::PeerIdentity;
+//! use peerstream_types::{ClusterName, EntryKey, Incarnation, NodeId, Operation, ShardId, WallClock};
+//!
+//! #[derive(Debug)]
+//! struct Stopped;
+//! impl WallClock for Stopped {
+//!     fn unix_ms(&self) -> u64 { 1_790_000_000_000 }
+//! }
+//!
+//! fn node(network: &MemoryNetwork, name: &str, port: u16, store: &MemoryStore) -> Engine {
+//!     let (node, cluster) = (NodeId::new(name).unwrap(), ClusterName::new("demo.internal").unwrap());
+//!     let datasets = Datasets::new();
+//!     let both = Dataset { source: Some(Arc::new(store.clone())), sink: Some(Arc::new(store.clone())) };
+//!     datasets.insert("metrics".parse().unwrap(), both);
+//!     let donor = Holder::everything(NodeId::new("donor").unwrap(), ([10, 0, 0, 1], 1).into());
+//!     let identity = PeerIdentity { cluster: cluster.clone(), node: node.clone() };
+//!     let transport = Arc::new(network.node(identity, ([10, 0, 0, 1], port).into()));
+//!     Engine::start(EngineConfig::default(), Parts {
+//!         node, cluster, transport, datasets,
+//!         incarnation: Incarnation(1),
+//!         placement: Arc::new(StaticPlacement::new([donor]).unwrap()),
+//!         access: SharedAccess::new(AccessRules::members_may_read()),
+//!         shaper: Arc::new(PassThrough::default()),
+//!         offload: Arc::new(Inline),
+//!         wall_clock: Arc::new(Stopped),
+//!         seed: 7,
+//!     })
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let (network, full, empty) = (MemoryNetwork::new(), MemoryStore::new(), MemoryStore::new());
+//! let shard: ShardId = "metrics@1/0".parse().unwrap();
+//! full.put(&shard, EntryKey::from_path("000001.sst").unwrap(), "rows", Vec::new());
+//!
+//! let _donor = node(&network, "donor", 1, &full);
+//! let replica = node(&network, "replica", 2, &empty);
+//! let plan = replica.execute(StreamPlan::new(Operation::Bootstrap).request(shard.clone())).unwrap();
+//! let outcome = plan.await;
+//! assert!(outcome.is_completed(), "{outcome:?}");
+//! assert!(empty.published(&shard).is_some());
+//! # }
+//! ```
+//!
+//! # Map
+//!
+//! | module | what happens there |
+//! |---|---|
+//! | `engine`, `execute`, `transfer` | a plan becomes jobs and offers |
+//! | `job` | one shard is brought here: drives `peerstream-recovery` |
+//! | `receive` | pages, outlines and content are read and **verified** |
+//! | `session` | one task per session: drives `peerstream-session` |
+//! | `follow`, `serve` | a peer's requests are checked and answered |
+//! | `peers` | connections are dialled, accepted, greeted and kept |
+//! | `io` | streams as kinds, frames and raw bytes |
+//!
+//! # Not here
+//!
+//! Which source is chosen (`peerstream-recovery`), what may come when (`peerstream-session`), sockets
+//! (`peerstream-quic`), files (`peerstream-snapshot`).
+
+mod clock;
+mod config;
+mod engine;
+mod execute;
+mod follow;
+mod io;
+mod job;
+mod parts;
+mod peers;
+mod plan;
+mod plans;
+mod receive;
+mod serve;
+mod session;
+mod shared;
+mod transfer;
+
+pub use config::EngineConfig;
+pub use engine::Engine;
+pub use parts::{Dataset, Datasets, Parts};
+pub use peers::PeerStatus;
+pub use plan::{
+    BadChunk, PlanError, PlanEvent, PlanHandle, PlanOutcome, PlanResult, PlanState, ShardOutcome,
+    ShardProgress, ShardResult, Stage, StreamPlan, Task, TaskDirection,
+};

@@ -1,0 +1,141 @@
+//! Where a plan stands.
+
+use std::fmt;
+use std::time::Duration;
+
+use peerstream_types::{NodeId, Operation, PlanId, ShardId};
+
+use super::{PlanResult, ShardOutcome};
+
+/// Which way a task's bytes go, seen from this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TaskDirection {
+    /// To this node.
+    Receive,
+    /// To the peer.
+    Send,
+}
+
+impl fmt::Display for TaskDirection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Receive => "receive",
+            Self::Send => "send",
+        })
+    }
+}
+
+/// What a shard is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// Its turn has not come.
+    Queued,
+    /// A source is being reached and asked.
+    Opening,
+    /// Content is moving.
+    Streaming,
+    /// Everything is staged; it is being checked and made durable.
+    Sealing,
+    /// The new generation is being made visible.
+    Publishing,
+    /// It has ended.
+    Done,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Queued => "queued",
+            Self::Opening => "opening",
+            Self::Streaming => "streaming",
+            Self::Sealing => "sealing",
+            Self::Publishing => "publishing",
+            Self::Done => "done",
+        })
+    }
+}
+
+/// Where one shard stands. Numbers only grow; what was held from an earlier attempt counts as done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardProgress {
+    /// The shard.
+    pub shard: ShardId,
+    /// Which way it goes.
+    pub direction: TaskDirection,
+    /// What it is doing.
+    pub stage: Stage,
+    /// The peer at the other end, once there is one.
+    pub peer: Option<NodeId>,
+    /// What it waits for, in words, if it does not move.
+    pub waiting: Option<String>,
+    /// Bytes verified and stored, including what was held before.
+    pub bytes_done: u64,
+    /// Bytes of the whole shard, once the manifest is known.
+    pub bytes_total: Option<u64>,
+    /// Entries complete.
+    pub entries_done: u64,
+    /// Entries of the whole shard, once the manifest is known.
+    pub entries_total: Option<u64>,
+    /// Bytes that were held from an earlier attempt and not fetched again.
+    pub bytes_held: u64,
+    /// Bytes that came and were thrown away.
+    pub bytes_wasted: u64,
+    /// How it ended, once it has.
+    pub outcome: Option<ShardOutcome>,
+}
+
+impl ShardProgress {
+    pub(crate) fn new(shard: ShardId, direction: TaskDirection) -> Self {
+        Self {
+            shard,
+            direction,
+            stage: Stage::Queued,
+            peer: None,
+            waiting: None,
+            bytes_done: 0,
+            bytes_total: None,
+            entries_done: 0,
+            entries_total: None,
+            bytes_held: 0,
+            bytes_wasted: 0,
+            outcome: None,
+        }
+    }
+}
+
+/// Where a plan stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanState {
+    /// The plan.
+    pub plan: PlanId,
+    /// Why bytes move.
+    pub operation: Operation,
+    /// The node that started it, if it was not this one.
+    pub started_by: Option<NodeId>,
+    /// How long it has been running, or ran.
+    pub elapsed: Duration,
+    /// Its shards.
+    pub shards: Vec<ShardProgress>,
+    /// How it ended, once it has.
+    pub result: Option<PlanResult>,
+}
+
+impl PlanState {
+    /// Bytes done over all shards.
+    pub fn bytes_done(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.bytes_done).sum()
+    }
+
+    /// Bytes of all shards, once every manifest is known.
+    pub fn bytes_total(&self) -> Option<u64> {
+        self.shards.iter().map(|shard| shard.bytes_total).sum()
+    }
+
+    /// How long it will go on at the mean rate since it began; `None` while nothing can be said.
+    pub fn eta(&self) -> Option<Duration> {
+        let held: u64 = self.shards.iter().map(|shard| shard.bytes_held).sum();
+        let moved = self.bytes_done().checked_sub(held).filter(|moved| *moved > 0)?;
+        let left = self.bytes_total()?.saturating_sub(self.bytes_done());
+        Some(self.elapsed.mul_f64(left as f64 / moved as f64))
+    }
+}

@@ -1,0 +1,41 @@
+//! Reading the answers of a source: pages, outlines, content. What passes here is verified.
+
+mod inventory;
+mod outline;
+mod records;
+
+pub(crate) use inventory::{CheckedPage, Listing, next_page};
+pub(crate) use outline::fetch_outline;
+pub(crate) use records::{Expected, Fetch, FetchEvent};
+
+use peerstream_wire::{Code, StreamKind};
+
+use crate::io::{IoError, StreamReader};
+use crate::session::{Answer, Request};
+
+/// Why a request brought nothing usable.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ReceiveError {
+    #[error("{code}: {reason}")]
+    Refused { code: Code, reason: String },
+    #[error("the session ended")]
+    SessionEnded,
+    #[error(transparent)]
+    Stream(#[from] IoError),
+    #[error("{0}")]
+    Wrong(String),
+    #[error("not asked: {0}")]
+    NotAsked(String),
+}
+
+/// Waits for the data stream of a request.
+async fn stream_of(request: &mut Request, kind: StreamKind) -> Result<StreamReader, ReceiveError> {
+    match (&mut request.answer).await {
+        Ok(Answer::Stream(stream)) if stream.kind == kind => Ok(stream.reader),
+        Ok(Answer::Stream(_)) => {
+            Err(ReceiveError::Wrong("the answer is a stream of another kind".to_owned()))
+        }
+        Ok(Answer::Failed { code, reason, .. }) => Err(ReceiveError::Refused { code, reason }),
+        Err(_) => Err(ReceiveError::SessionEnded),
+    }
+}

@@ -1,0 +1,128 @@
+//! Answering the requests of a peer: inventories, outlines, content.
+
+mod inventory;
+mod outline;
+mod records;
+mod stream;
+
+use std::sync::Arc;
+
+use peerstream_shape::Class;
+use peerstream_snapshot::{Snapshot, SourceError};
+use peerstream_transport::PeerIdentity;
+use peerstream_transport::access::Verb;
+use peerstream_types::{ChunkRange, FetchId, OfferId, Ordinal, PageToken, ShardId, Span};
+use peerstream_wire::Code;
+use tracing::debug;
+
+use crate::io::IoError;
+use crate::peers::ReachError;
+use crate::session::{Command, Leases, SessionHandle};
+use crate::shared::Shared;
+
+/// A request of the peer.
+#[derive(Debug, Clone)]
+pub(crate) enum Asked {
+    List { token: PageToken, pages: u32 },
+    Outline { ordinal: Ordinal, level: u8, range: ChunkRange },
+    Fetch { spans: Vec<Span> },
+}
+
+/// Everything that answering needs.
+pub(crate) struct Serve {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) session: SessionHandle,
+    pub(crate) peer: PeerIdentity,
+    pub(crate) class: Class,
+    pub(crate) leases: Arc<Leases>,
+    pub(crate) request: FetchId,
+    pub(crate) offer: OfferId,
+}
+
+/// Why a request was not answered.
+#[derive(Debug, thiserror::Error)]
+enum ServeError {
+    #[error("no rule allows it")]
+    Denied(#[from] peerstream_transport::access::Denied),
+    #[error("offer {0} is not held any more")]
+    Released(OfferId),
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error("no way to the peer: {0}")]
+    Reach(#[from] ReachError),
+    #[error("the stream broke: {0}")]
+    Stream(#[from] IoError),
+    #[error("{0}")]
+    TooLarge(&'static str),
+}
+
+impl ServeError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Denied(_) => Code::Denied,
+            Self::Released(_) => Code::NotFound,
+            Self::Source(error) => code_of(error),
+            Self::Reach(_) | Self::Stream(_) | Self::TooLarge(_) => Code::Internal,
+        }
+    }
+}
+
+/// The code under which a source's error travels.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a new error of a source is internal until it gets a code"
+)]
+pub(crate) fn code_of(error: &SourceError) -> Code {
+    match error {
+        SourceError::NoSuchShard(_) => Code::NotFound,
+        SourceError::NotReady { .. } => Code::NotReady,
+        SourceError::UnsupportedSelector(_) => Code::Unsupported,
+        SourceError::NoSuchEntry(_) | SourceError::BadRange(_) | SourceError::BadToken => Code::BadRequest,
+        SourceError::Changed { .. } => Code::Changed,
+        _ => Code::Internal,
+    }
+}
+
+impl Serve {
+    /// Answers one request, with a data stream or with the reason why there is none.
+    pub(crate) async fn run(self, asked: Asked) {
+        let slots = self.shared.serve_slots.clone();
+        let Ok(_slot) = slots.acquire_owned().await else { return };
+        let request = self.request;
+        let command = match self.answer(asked).await {
+            Ok(()) => Command::Served(request),
+            Err(error) => {
+                debug!(session = %self.session.id, %request, %error, "a request was not answered");
+                Command::CannotServe { request, code: error.code(), reason: error.to_string() }
+            }
+        };
+        self.session.tell(command).await;
+    }
+
+    async fn answer(&self, asked: Asked) -> Result<(), ServeError> {
+        let (snapshot, shard) = self.leases.get(self.offer).ok_or(ServeError::Released(self.offer))?;
+        match asked {
+            Asked::List { token, pages } => {
+                self.permit(&shard, Verb::List)?;
+                inventory::serve(self, &*snapshot, token, pages).await
+            }
+            Asked::Outline { ordinal, level, range } => {
+                self.permit(&shard, Verb::Fetch)?;
+                outline::serve(self, &*snapshot, ordinal, level, range).await
+            }
+            Asked::Fetch { spans } => {
+                self.permit(&shard, Verb::Fetch)?;
+                self.fetch(&*snapshot, &spans).await
+            }
+        }
+    }
+
+    /// Rules are asked for every request, so that a change takes effect on the next one.
+    fn permit(&self, shard: &ShardId, verb: Verb) -> Result<(), ServeError> {
+        Ok(self.shared.parts.access.permits(&self.peer, &shard.dataset, verb)?)
+    }
+
+    async fn fetch(&self, snapshot: &dyn Snapshot, spans: &[Span]) -> Result<(), ServeError> {
+        records::serve(self, snapshot, spans).await
+    }
+}

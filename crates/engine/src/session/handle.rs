@@ -1,0 +1,74 @@
+//! A session, for those who use it.
+
+use std::sync::Arc;
+
+use peerstream_types::{FetchId, OfferId, SessionId, Span};
+use peerstream_wire::message::ReleaseReason;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{Answer, Ask, Command, Routes};
+
+/// A running session. Cheap to clone; the session does not end because handles are dropped.
+#[derive(Debug, Clone)]
+pub(crate) struct SessionHandle {
+    pub(crate) id: SessionId,
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) routes: Arc<Routes>,
+    pub(super) ended: watch::Receiver<Option<String>>,
+    pub(super) abort: watch::Receiver<Option<String>>,
+}
+
+/// A request under way. Dropping it gives it up; the session is told in [`SessionHandle::done`].
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) id: FetchId,
+    pub(crate) answer: oneshot::Receiver<Answer>,
+}
+
+impl SessionHandle {
+    /// Asks the peer for something.
+    pub(crate) async fn ask(&self, ask: Ask) -> Result<Request, String> {
+        let (reply, answer) = oneshot::channel();
+        self.tell(Command::Ask { ask, reply }).await;
+        answer.await.unwrap_or_else(|_| Err(self.why_ended()))
+    }
+
+    /// A request has ended on our side.
+    pub(crate) async fn done(&self, request: FetchId) {
+        self.routes.forget(request);
+        self.tell(Command::Done(request)).await;
+    }
+
+    pub(crate) async fn received(&self, offer: OfferId, span: Span, bytes: u64) {
+        self.tell(Command::Received { offer, span, bytes }).await;
+    }
+
+    pub(crate) async fn wasted(&self, bytes: u64) {
+        self.tell(Command::Wasted(bytes)).await;
+    }
+
+    pub(crate) async fn release(&self, offer: OfferId, reason: ReleaseReason) {
+        self.tell(Command::Release { offer, reason }).await;
+    }
+
+    /// Tells the session's task; it has ended if it does not listen, which is no error here.
+    pub(crate) async fn tell(&self, command: Command) {
+        let _ = self.commands.send(command).await;
+    }
+
+    /// Waits for the session's end and says why it ended. Cancel safe.
+    pub(crate) async fn ended(&self) -> String {
+        let mut ended = self.ended.clone();
+        let reason = ended.wait_for(Option::is_some).await;
+        reason.ok().and_then(|reason| reason.clone()).unwrap_or_else(|| "its task ended".to_owned())
+    }
+
+    /// Set when the session's plan is called off.
+    pub(crate) fn abort_watch(&self) -> watch::Receiver<Option<String>> {
+        self.abort.clone()
+    }
+
+    fn why_ended(&self) -> String {
+        self.ended.borrow().clone().unwrap_or_else(|| "the session is ending".to_owned())
+    }
+}

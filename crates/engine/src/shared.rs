@@ -1,0 +1,93 @@
+//! What all tasks of an engine share.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use peerstream_snapshot::Fence;
+use peerstream_types::{NodeId, PlanId};
+use tokio::sync::{Semaphore, watch};
+
+use crate::clock::Clock;
+use crate::config::EngineConfig;
+use crate::parts::Parts;
+use crate::peers::PeerTable;
+use crate::plans::Plans;
+use crate::session::SessionTable;
+
+/// Most peers whose address is remembered beyond what the placement says.
+const ADDRS_HEARD_MAX: usize = 4096;
+
+/// What all tasks of an engine share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: EngineConfig,
+    pub(crate) parts: Parts,
+    pub(crate) clock: Clock,
+    pub(crate) peers: PeerTable,
+    pub(crate) sessions: SessionTable,
+    pub(crate) plans: Plans,
+    pub(crate) serve_slots: Arc<Semaphore>,
+    draining: watch::Sender<bool>,
+    heard: Mutex<BTreeMap<NodeId, SocketAddr>>,
+    counter: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) fn new(config: EngineConfig, parts: Parts) -> Self {
+        Self {
+            clock: Clock::start(),
+            peers: PeerTable::new(parts.node.clone()),
+            sessions: SessionTable::new(config.sessions_max),
+            plans: Plans::new(config.plans_max, config.plans_remembered),
+            serve_slots: Arc::new(Semaphore::new(config.serves_in_parallel)),
+            draining: watch::Sender::new(false),
+            heard: Mutex::default(),
+            counter: AtomicU64::new(0),
+            config,
+            parts,
+        }
+    }
+
+    /// A number that is the same in every run with the same seed, and never comes again in one.
+    pub(crate) fn next_random(&self) -> u64 {
+        let count = self.counter.fetch_add(1, Ordering::Relaxed);
+        // splitmix64 of Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014).
+        let mut z = self.parts.seed.wrapping_add(count.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(crate) fn new_plan_id(&self) -> PlanId {
+        let random = u128::from(self.next_random()) << 64 | u128::from(self.next_random());
+        PlanId::from_parts(self.parts.wall_clock.unix_ms(), random)
+    }
+
+    /// A fence above all that this and earlier boots of the node have used.
+    pub(crate) fn new_fence(&self) -> Fence {
+        let count = self.counter.fetch_add(1, Ordering::Relaxed);
+        Fence(self.parts.incarnation.0.saturating_mul(1 << 16).saturating_add(count))
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+
+    pub(crate) fn drain(&self) {
+        self.draining.send_replace(true);
+    }
+
+    /// Remembers where a peer was reached, for peers that the placement knows by address only.
+    pub(crate) fn hear_of(&self, node: &NodeId, addr: SocketAddr) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        if heard.len() < ADDRS_HEARD_MAX || heard.contains_key(node) {
+            heard.insert(node.clone(), addr);
+        }
+    }
+
+    pub(crate) fn addr_heard_of(&self, node: &NodeId) -> Option<SocketAddr> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).get(node).copied()
+    }
+}
