@@ -28,7 +28,6 @@ pub(crate) async fn accept_loop(shared: Arc<Shared>) {
                 return;
             }
             connection.closed().await;
-            shared.peers.sweep();
             drop(permit);
         });
     }

@@ -26,6 +26,7 @@ pub(super) fn spawn(shared: &Arc<Shared>, link: Link) {
         while let Ok(stream) = link.connection.accept_uni().await {
             tokio::spawn(data_stream(for_uni.clone(), link.node().clone(), stream));
         }
+        for_uni.peers.sweep();
     });
 }
 

@@ -268,6 +268,9 @@ impl Driver {
         self.finish_side(&reason);
         self.handle.routes.close();
         self.ended.send_replace(Some(reason));
+        // Nobody may wait for a task that only flushes.
+        self.commands.close();
+        while self.commands.try_recv().is_ok() {}
         if let Some(control) = self.control.take() {
             let _ = tokio::time::timeout(FLUSH_TIMEOUT, control.finish()).await;
         }
