@@ -70,6 +70,10 @@ impl Connection for QuicConnection {
     }
 
     fn close(&self, code: u32, reason: &str) {
+        // QUIC below us would forget the first reason.
+        if self.inner.close_reason().is_some() {
+            return;
+        }
         let end = reason.floor_char_boundary(CLOSE_REASON_MAX);
         self.inner.close(code.into(), &reason.as_bytes()[..end]);
     }

@@ -40,10 +40,7 @@ fn certificate_alert(alert: u8) -> Option<&'static str> {
 pub(crate) fn connection(error: quinn::ConnectionError) -> ConnectionError {
     use quinn::ConnectionError as E;
     match error {
-        E::ApplicationClosed(close) => ConnectionError::ClosedByPeer {
-            code: u32::try_from(close.error_code.into_inner()).unwrap_or(u32::MAX),
-            reason: shown(&String::from_utf8_lossy(&close.reason)),
-        },
+        E::ApplicationClosed(close) => ConnectionError::closed_by_peer(code(close.error_code), &close.reason),
         E::ConnectionClosed(close) => match alert_of(close.error_code).and_then(certificate_alert) {
             Some(why) => ConnectionError::Rejected(why.to_owned()),
             None => ConnectionError::Transport(shown(&format!("ended by the peer: {close}"))),
@@ -157,7 +154,7 @@ fn reason_of(fault: &CertFault) -> FailureReason {
     }
 }
 
-/// A stream's error code; ours are 32 bits, a peer's larger one saturates.
+/// An application's error code; ours are 32 bits, a peer's larger one saturates.
 fn code(code: quinn::VarInt) -> u32 {
     u32::try_from(code.into_inner()).unwrap_or(u32::MAX)
 }

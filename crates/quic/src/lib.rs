@@ -101,3 +101,8 @@ pub use socket::{DatagramSocket, Received};
 pub use stats::{AuthFailure, AuthFailures, FailureReason, Stats};
 pub use tls::ALPN;
 pub use transport::{BindError, QuicTransport};
+
+/// The example of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExample;

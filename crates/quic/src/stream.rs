@@ -98,28 +98,32 @@ impl fmt::Debug for QuicSendStream {
 #[derive(Debug)]
 pub(crate) struct QuicRecvStream {
     inner: quinn::RecvStream,
-    stopped: bool,
+    /// Kept, because QUIC below us tells of a reset once, and reads as a whole stream afterwards.
+    failed: Option<StreamError>,
 }
 
 impl QuicRecvStream {
     pub(crate) fn new(inner: quinn::RecvStream) -> Self {
-        Self { inner, stopped: false }
+        Self { inner, failed: None }
     }
 }
 
 impl RecvStream for QuicRecvStream {
     fn poll_read(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<Result<Option<Bytes>, StreamError>> {
-        if self.stopped {
-            return Poll::Ready(Err(StreamError::Closed));
+        if let Some(error) = &self.failed {
+            return Poll::Ready(Err(error.clone()));
         }
         // Cancel safe, as above. At least one byte, or an end could not be told from nothing.
         let chunk = ready!(pin!(self.inner.read_chunk(max.max(1), true)).poll(cx));
-        Poll::Ready(chunk.map(|chunk| chunk.map(|chunk| chunk.bytes)).map_err(error::read))
+        Poll::Ready(match chunk {
+            Ok(chunk) => Ok(chunk.map(|chunk| chunk.bytes)),
+            Err(error) => Err(self.failed.insert(error::read(error)).clone()),
+        })
     }
 
     fn stop(&mut self, code: u32) {
         // Fails only where the stream has ended already.
         let _ = self.inner.stop(code.into());
-        self.stopped = true;
+        self.failed.get_or_insert(StreamError::Closed);
     }
 }
