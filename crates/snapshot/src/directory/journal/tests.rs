@@ -51,12 +51,16 @@ async fn a_torn_record_ends_the_journal_and_is_written_over() {
     }
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[16 + RECORD_LEN + 3] ^= 1;
-    std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+    std::fs::write(&path, &bytes).unwrap();
 
     let (journal, claims) = read(&path).await;
     assert_eq!(claims, [claim(0)]);
     journal.append(&claim(3)).await.unwrap();
-    assert_eq!(read(&path).await.1, [claim(0), claim(3)]);
+    assert_eq!(read(&path).await.1, [claim(0), claim(3)], "nothing after it comes back");
+
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+    assert_eq!(read(&path).await.1, [claim(0)], "a record that is cut off is none");
 }
 
 #[tokio::test]

@@ -74,7 +74,7 @@ async fn a_changed_file_is_noticed_and_hashed_again_by_the_next_open() {
         let source = serving(dir.path(), Inline);
         let snapshot = open(&source).await.unwrap();
         change(&dir.path().join("a"));
-        let read = snapshot.read(Ordinal(0), 0, 3000).await;
+        let read = snapshot.read(Ordinal(0), 0, 1024).await;
         assert!(matches!(read, Err(SourceError::Changed { .. })), "{read:?}");
         let again = open(&source).await.unwrap();
         assert_ne!(again.header(), snapshot.header());
