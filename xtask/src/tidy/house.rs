@@ -7,8 +7,7 @@ pub(super) const EDGES: &[(&str, &[&str])] = &[
     ("peerstream-types", &[]),
     ("peerstream-wire", &["peerstream-types"]),
     ("peerstream-session", &["peerstream-types", "peerstream-wire"]),
-    ("peerstream-select", &["peerstream-types"]),
-    ("peerstream-recovery", &["peerstream-types", "peerstream-select"]),
+    ("peerstream-recovery", &["peerstream-types"]),
     ("peerstream-shape", &["peerstream-types"]),
     // Contracts: leaves, implementations hang off them.
     ("peerstream-snapshot", &["peerstream-types"]),
@@ -28,7 +27,6 @@ const BELOW_ENGINE: &[&str] = &[
     "peerstream-types",
     "peerstream-wire",
     "peerstream-session",
-    "peerstream-select",
     "peerstream-recovery",
     "peerstream-shape",
     "peerstream-snapshot",
@@ -37,7 +35,7 @@ const BELOW_ENGINE: &[&str] = &[
     "peerstream-changelog",
 ];
 
-/// The simulator drives the real engine over the contracts; sockets and TLS are not in its world.
+/// The simulator puts real engines together, over memory or over real QUIC on a simulated network.
 const UP_TO_ENGINE: &[&str] = &[
     "peerstream-types",
     "peerstream-wire",
@@ -47,6 +45,7 @@ const UP_TO_ENGINE: &[&str] = &[
     "peerstream-transport",
     "peerstream-placement",
     "peerstream-changelog",
+    "peerstream-quic",
     "peerstream-engine",
 ];
 
@@ -70,7 +69,6 @@ pub(super) const PURE: &[&str] = &[
     "peerstream-types",
     "peerstream-wire",
     "peerstream-session",
-    "peerstream-select",
     "peerstream-recovery",
     "peerstream-shape",
 ];
