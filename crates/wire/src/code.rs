@@ -5,8 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// Why a peer refused or failed something (row F-53). Append-only; the caller of every operation
-/// acts on the code, the text beside it is for people.
+/// acts on the code, the text beside it is for people. It travels as its number everywhere, so that a
+/// code that a newer peer sends costs its meaning and not the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "u8", into = "u8")]
 #[repr(u8)]
 pub enum Code {
     /// The request breaks a rule. Do not repeat it; the asking side is at fault.
@@ -61,7 +63,7 @@ impl Code {
         Self::Internal,
     ];
 
-    /// The number in record headers and connection closes.
+    /// The number in messages, record headers and connection closes.
     pub fn number(self) -> u8 {
         self as u8
     }
@@ -93,6 +95,18 @@ impl Code {
     /// Whether asking the same peer again, later, may help.
     pub fn is_transient(self) -> bool {
         matches!(self, Self::Busy | Self::NotReady | Self::TimedOut | Self::Full | Self::Internal)
+    }
+}
+
+impl From<u8> for Code {
+    fn from(number: u8) -> Self {
+        Self::from_number(number)
+    }
+}
+
+impl From<Code> for u8 {
+    fn from(code: Code) -> Self {
+        code.number()
     }
 }
 

@@ -86,7 +86,8 @@ impl RecordHeader {
     ///
     /// # Errors
     ///
-    /// [`WireError`] for lengths over their limit, an unknown codec, or spare bytes that are set.
+    /// [`WireError`] for lengths over their limit, an unknown codec, a codec beside a failure, or spare bytes
+    /// that are set.
     pub fn decode(bytes: &[u8; Self::LEN]) -> Result<Self, WireError> {
         let invalid = |why| Err(WireError::Invalid { what: Self::WHAT, why });
         let mut at = &bytes[..];
@@ -98,6 +99,7 @@ impl RecordHeader {
         let (status, max) = match (status, Codec::from_code(codec)) {
             (0, None) => return invalid("its codec is unknown"),
             (0, Some(codec)) => (RecordStatus::Content(codec), RECORD_LEN_MAX),
+            (_, _) if codec != 0 => return invalid("it failed and has a codec"),
             (code, _) => (RecordStatus::Failed(Code::from_number(code)), REASON_LEN_MAX as u32),
         };
         if len > max {

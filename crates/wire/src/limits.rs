@@ -38,7 +38,7 @@ pub const EXTENSION_LEN_MAX: usize = 1024;
 pub const RETRY_AFTER_MS_MAX: u64 = 3_600_000;
 
 /// The table of limits: name and value, in the order of `docs/protocol.md`.
-pub const TABLE: [(&str, u64); 16] = [
+pub const TABLE: [(&str, u64); 17] = [
     ("HELLO_FRAME_MAX", HELLO_FRAME_MAX as u64),
     ("CONTROL_FRAME_MAX", CONTROL_FRAME_MAX as u64),
     ("PREPARE_FRAME_MAX", PREPARE_FRAME_MAX as u64),
@@ -55,4 +55,5 @@ pub const TABLE: [(&str, u64); 16] = [
     ("TRACE_LEN_MAX", TRACE_LEN_MAX as u64),
     ("EXTENSIONS_MAX", EXTENSIONS_MAX as u64),
     ("EXTENSION_LEN_MAX", EXTENSION_LEN_MAX as u64),
+    ("RETRY_AFTER_MS_MAX", RETRY_AFTER_MS_MAX),
 ];

@@ -104,6 +104,7 @@ impl Framed for Message {
             Self::Refuse(message) => message.validate(),
             Self::Prepare(message) => message.validate(),
             Self::PrepareAck(message) => message.validate(),
+            Self::InventoryRequest(message) => message.validate(),
             Self::OutlineRequest(message) => message.validate(),
             Self::Fetch(message) => message.validate(),
             Self::FetchFailed(message) => message.validate(),
@@ -111,7 +112,6 @@ impl Framed for Message {
             Self::Release(message) => message.validate(),
             Self::Have(message) => message.validate(),
             Self::InitAck(_)
-            | Self::InventoryRequest(_)
             | Self::Complete(_)
             | Self::KeepAlive(_)
             | Self::Throttle(_)

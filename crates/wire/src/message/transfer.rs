@@ -15,7 +15,7 @@ pub struct InventoryRequestV1 {
     pub offer: OfferId,
     /// Where the listing begins.
     pub token: PageToken,
-    /// How many pages are wanted at the most.
+    /// How many pages are wanted at the most; at least one.
     pub pages: u32,
 }
 
@@ -100,6 +100,15 @@ pub struct HaveV1 {
     pub offer: OfferId,
     /// What can be served.
     pub spans: Bounded<Span, SPANS_MAX>,
+}
+
+impl InventoryRequestV1 {
+    pub(super) fn validate(&self) -> Result<(), WireError> {
+        if self.pages == 0 {
+            return Err(WireError::Invalid { what: "InventoryRequest", why: "it asks for no pages" });
+        }
+        Ok(())
+    }
 }
 
 impl OutlineRequestV1 {
