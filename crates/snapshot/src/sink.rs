@@ -141,6 +141,9 @@ pub enum SinkError {
     /// The sealed header does not fit what was admitted. The source is at fault.
     #[error("the sealed manifest does not fit its pages: {0}")]
     BadManifest(String),
+    /// The sink does not receive this shard. Nothing was changed; ask for one that it receives.
+    #[error("shard {0} is not received here")]
+    NoSuchShard(ShardId),
     /// The sink cannot take this part of a shard.
     #[error("this sink cannot take that part of shard {0}")]
     UnsupportedSelector(ShardId),
