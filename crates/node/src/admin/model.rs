@@ -1,0 +1,228 @@
+//! What the admin API says and takes, as JSON.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// A node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeView {
+    /// Its id.
+    pub node: String,
+    /// Its cluster.
+    pub cluster: String,
+    /// Version of the program.
+    pub version: String,
+    /// Which boot this is.
+    pub incarnation: u64,
+    /// Where peers reach it.
+    pub listen: SocketAddr,
+    /// Whether it takes new work.
+    pub ready: bool,
+    /// Milliseconds since it was started.
+    pub uptime_ms: u64,
+    /// What it holds.
+    pub datasets: Vec<DatasetView>,
+    /// Whom it has connections with.
+    pub peers: Vec<PeerView>,
+    /// Bulk bytes that have passed since the start, by class of traffic.
+    pub traffic: BTreeMap<String, TrafficView>,
+    /// Running and recent plans, oldest first.
+    pub plans: Vec<PlanView>,
+}
+
+/// A version of a dataset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetView {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: u64,
+    /// How many shards it has.
+    pub shards: u32,
+    /// The directory that is served as it is; without it, shards are received.
+    pub served: Option<PathBuf>,
+    /// The received shards that are published.
+    pub published: Vec<PublishedView>,
+}
+
+/// A shard that was received and published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedView {
+    /// The shard.
+    pub shard: String,
+    /// The visible generation.
+    pub generation: u64,
+    /// Entries in it.
+    pub entries: u64,
+    /// Bytes in it.
+    pub bytes: u64,
+}
+
+/// A peer with open connections.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerView {
+    /// Its id.
+    pub node: String,
+    /// Where it is.
+    pub addr: SocketAddr,
+    /// Which boot of it.
+    pub incarnation: u64,
+    /// How many connections.
+    pub connections: usize,
+}
+
+/// Bytes of one class of traffic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TrafficView {
+    /// Sent to peers.
+    pub sent: u64,
+    /// Received from peers, whether they were of use or not.
+    pub received: u64,
+    /// Read from disk for hashing.
+    pub read: u64,
+}
+
+/// A plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanView {
+    /// Its id.
+    pub plan: String,
+    /// Why bytes move.
+    pub operation: String,
+    /// Who started it, if it was a peer.
+    pub started_by: Option<String>,
+    /// How it ended: `completed`, `failed` or `aborted`; nothing while it runs.
+    pub result: Option<ResultView>,
+    /// Milliseconds that it has been running, or ran.
+    pub elapsed_ms: u64,
+    /// Bytes verified and stored, including those held from before.
+    pub bytes_done: u64,
+    /// Bytes of all its shards, once they are known.
+    pub bytes_total: Option<u64>,
+    /// Mean rate since it began, without what was held from before, in bytes per second.
+    pub bytes_per_sec: u64,
+    /// Milliseconds that it will go on at that rate.
+    pub eta_ms: Option<u64>,
+    /// Its shards.
+    pub shards: Vec<ShardView>,
+}
+
+/// How a plan ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResultView {
+    /// Every shard was published.
+    Completed,
+    /// At least one was not.
+    Failed,
+    /// It was called off.
+    Aborted,
+}
+
+/// One shard of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardView {
+    /// The shard.
+    pub shard: String,
+    /// `receive` or `send`, seen from the node that says it.
+    pub direction: String,
+    /// What it is doing.
+    pub stage: String,
+    /// The peer at the other end.
+    pub peer: Option<String>,
+    /// What it waits for, if it does not move.
+    pub waiting: Option<String>,
+    /// Bytes verified and stored.
+    pub bytes_done: u64,
+    /// Bytes of the shard, once they are known.
+    pub bytes_total: Option<u64>,
+    /// Entries complete.
+    pub entries_done: u64,
+    /// Entries of the shard, once they are known.
+    pub entries_total: Option<u64>,
+    /// Bytes held from an earlier attempt.
+    pub bytes_held: u64,
+    /// Bytes that came and were thrown away.
+    pub bytes_wasted: u64,
+    /// How it ended.
+    pub outcome: Option<OutcomeView>,
+}
+
+/// How a shard ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutcomeView {
+    /// `published`, `incomplete`, `failed` or `aborted`.
+    pub kind: String,
+    /// The same in words, for people.
+    pub text: String,
+    /// The published generation, where it is at the node that says it.
+    pub generation: Option<u64>,
+    /// What could not be had, the first 64 of them.
+    pub bad: Vec<BadView>,
+}
+
+/// Something that could not be had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BadView {
+    /// The entry.
+    pub key: String,
+    /// Its chunk, where one is to blame.
+    pub chunk: Option<u64>,
+    /// Who served it.
+    pub peer: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+/// What is to be moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "operation", rename_all = "lowercase", deny_unknown_fields)]
+pub enum PlanRequest {
+    /// Bring shards to this node.
+    Bootstrap {
+        /// `dataset`, `dataset@version` or `dataset@version/index`.
+        what: String,
+        /// Whom to ask, in order; nobody means the configured peers.
+        #[serde(default)]
+        from: Vec<String>,
+    },
+    /// Bring a shard of this node to a peer.
+    Push {
+        /// `dataset@version/index`.
+        shard: String,
+        /// To whom.
+        to: String,
+    },
+}
+
+/// Why a plan is called off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AbortRequest {
+    /// In words, for those who look at it later.
+    pub reason: String,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorView {
+    /// What happened.
+    pub error: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl PlanView {
+    /// Whether it has ended.
+    pub fn is_ended(&self) -> bool {
+        self.result.is_some()
+    }
+
+    /// Whether every shard was published.
+    pub fn is_completed(&self) -> bool {
+        self.result == Some(ResultView::Completed)
+    }
+}

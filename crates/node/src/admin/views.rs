@@ -1,0 +1,128 @@
+//! From the engine's words to the API's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use peerstream_engine::{BadChunk, PeerStatus, PlanResult, PlanState, ShardOutcome, ShardProgress};
+use peerstream_snapshot::{Sink, SinkError};
+use peerstream_types::{ByteCount, ByteRate, ShardId};
+
+use super::model::{
+    BadView, DatasetView, NodeView, OutcomeView, PeerView, PlanView, PublishedView, ResultView, ShardView,
+};
+use crate::node::{Held, Node};
+
+/// All that a node can say about itself.
+pub(super) async fn node(node: &Node) -> Result<NodeView, SinkError> {
+    let mut datasets = Vec::new();
+    for held in node.held() {
+        datasets.extend(dataset_versions(held).await?);
+    }
+    Ok(NodeView {
+        node: node.config().node.to_string(),
+        cluster: node.config().cluster.to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        incarnation: node.incarnation().0,
+        listen: node.local_addr(),
+        ready: node.is_ready(),
+        uptime_ms: millis(node.uptime()),
+        datasets,
+        peers: node.engine().peers().into_iter().map(peer).collect(),
+        traffic: node.traffic().into_iter().map(|(class, view)| (class.to_owned(), view)).collect(),
+        plans: node.engine().plans().iter().map(plan).collect(),
+    })
+}
+
+async fn dataset_versions(held: &Arc<Held>) -> Result<Vec<DatasetView>, SinkError> {
+    let mut views = Vec::new();
+    for (&number, version) in &held.versions {
+        let mut published = Vec::new();
+        if version.served.is_none() {
+            for index in 0..version.shards {
+                let shard = ShardId::new(held.name.clone(), number, index);
+                let Some((generation, header)) = held.current(&shard).await? else { continue };
+                let (entries, bytes) = (header.counts.entries, header.counts.bytes);
+                let generation = generation.0;
+                published.push(PublishedView { shard: shard.to_string(), generation, entries, bytes });
+            }
+        }
+        views.push(DatasetView {
+            name: held.name.to_string(),
+            version: number,
+            shards: version.shards,
+            served: version.served.clone(),
+            published,
+        });
+    }
+    Ok(views)
+}
+
+fn peer(status: PeerStatus) -> PeerView {
+    PeerView {
+        node: status.node.to_string(),
+        addr: status.addr,
+        incarnation: status.incarnation.0,
+        connections: status.connections,
+    }
+}
+
+/// A plan.
+pub(super) fn plan(state: &PlanState) -> PlanView {
+    let held: u64 = state.shards.iter().map(|shard| shard.bytes_held).sum();
+    let moved = ByteCount(state.bytes_done().saturating_sub(held));
+    PlanView {
+        plan: state.plan.to_string(),
+        operation: state.operation.to_string(),
+        started_by: state.started_by.as_ref().map(ToString::to_string),
+        result: state.result.map(result),
+        elapsed_ms: millis(state.elapsed),
+        bytes_done: state.bytes_done(),
+        bytes_total: state.bytes_total(),
+        bytes_per_sec: ByteRate::mean(moved, state.elapsed).bytes_per_sec(),
+        eta_ms: state.eta().filter(|_| state.result.is_none()).map(millis),
+        shards: state.shards.iter().map(shard).collect(),
+    }
+}
+
+fn result(result: PlanResult) -> ResultView {
+    match result {
+        PlanResult::Completed => ResultView::Completed,
+        PlanResult::Failed => ResultView::Failed,
+        PlanResult::Aborted => ResultView::Aborted,
+    }
+}
+
+fn shard(progress: &ShardProgress) -> ShardView {
+    ShardView {
+        shard: progress.shard.to_string(),
+        direction: progress.direction.to_string(),
+        stage: progress.stage.to_string(),
+        peer: progress.peer.as_ref().map(ToString::to_string),
+        waiting: progress.waiting.clone(),
+        bytes_done: progress.bytes_done,
+        bytes_total: progress.bytes_total,
+        entries_done: progress.entries_done,
+        entries_total: progress.entries_total,
+        bytes_held: progress.bytes_held,
+        bytes_wasted: progress.bytes_wasted,
+        outcome: progress.outcome.as_ref().map(outcome),
+    }
+}
+
+fn outcome(outcome: &ShardOutcome) -> OutcomeView {
+    let (kind, generation, bad) = match outcome {
+        ShardOutcome::Published { generation } => ("published", *generation, Vec::new()),
+        ShardOutcome::Incomplete { bad, .. } => ("incomplete", None, bad.iter().map(bad_chunk).collect()),
+        ShardOutcome::Failed { .. } => ("failed", None, Vec::new()),
+        ShardOutcome::Aborted { .. } => ("aborted", None, Vec::new()),
+    };
+    OutcomeView { kind: kind.to_owned(), text: outcome.to_string(), generation, bad }
+}
+
+fn bad_chunk(bad: &BadChunk) -> BadView {
+    BadView { key: bad.key.to_string(), chunk: bad.chunk, peer: bad.peer.to_string(), why: bad.why.clone() }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,33 @@
+//! `peerstream check-config`: whether a node could start with a file, and what it would take from it.
+
+use peerstream_types::ShardId;
+
+use super::Ended;
+use super::args::{CheckConfigArgs, ConfigFormat};
+use super::output::{say, say_json};
+use crate::config::{self, Config};
+use crate::failure::{Failure, Result};
+use crate::node::{check_directory, credentials};
+
+pub(super) fn run(args: &CheckConfigArgs) -> Result<Ended> {
+    let config = config::load(&args.config, &args.overrides)?;
+    match args.output {
+        ConfigFormat::Json => say_json(&config)?,
+        ConfigFormat::Toml => say(&toml::to_string_pretty(&config).map_err(Failure::new)?),
+    }
+    check_files(&config)?;
+    Ok(Ended::Done)
+}
+
+/// What the file names has to be there.
+fn check_files(config: &Config) -> Result<()> {
+    credentials(config)?;
+    for dataset in &config.datasets {
+        for index in 0..dataset.shards {
+            if let Some(path) = dataset.served_at(index) {
+                check_directory(&ShardId::new(dataset.name.clone(), dataset.version, index), &path)?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! The configuration file: what it may say, what is assumed where it says nothing.
+//!
+//! Every field with its unit and its default stands in `docs/config.example.toml`, which a test
+//! holds against these types. Unknown fields are refused, so that a slip is an error and never a
+//! default. Paths are relative to the directory of the file.
+
+mod limits;
+mod load;
+mod overrides;
+mod quantity;
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+use peerstream_transport::AccessRules;
+use peerstream_types::{ClusterName, DatasetName, NodeId};
+use serde::{Deserialize, Serialize};
+
+pub use limits::{Limits, QuicLimits};
+pub use load::{load, parse};
+pub use overrides::{LogFormat, Overrides};
+pub use quantity::{Size, Wait};
+
+/// Most shards of one dataset: what one status can show and one plan can hold.
+pub const SHARDS_MAX: u32 = 4096;
+/// Most versions of datasets in one file: beyond that, it is no longer a file for people.
+pub const DATASETS_MAX: usize = 256;
+/// UDP port of a node unless it says otherwise.
+pub const DEFAULT_PORT: u16 = 7400;
+
+/// The configuration of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// This node's id: a DNS label, and the one that its certificate names.
+    pub node: NodeId,
+    /// The cluster, as its certificates name it.
+    pub cluster: ClusterName,
+    /// UDP address to listen on; port 0 picks one. Default `[::]:7400`.
+    #[serde(default = "default_listen")]
+    pub listen: SocketAddr,
+    /// Where received shards, the boot counter and the lock are kept. Default `data`.
+    #[serde(default = "default_data_dir")]
+    pub data_dir: PathBuf,
+    /// What is logged, as a filter of `tracing`: `info`, `debug`, `info,peerstream_engine=debug`.
+    /// Default `info`.
+    #[serde(default = "default_log")]
+    pub log: String,
+    /// How it is logged: `text` or `json`. Default `text`.
+    #[serde(default)]
+    pub log_format: LogFormat,
+    /// The admin socket.
+    #[serde(default)]
+    pub admin: Admin,
+    /// Certificate, key and CA.
+    pub tls: Tls,
+    /// Whom to ask.
+    #[serde(default, rename = "peer", skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<Peer>,
+    /// What is held here.
+    #[serde(default, rename = "dataset", skip_serializing_if = "Vec::is_empty")]
+    pub datasets: Vec<Dataset>,
+    /// Who may do what here. Default: nobody anything.
+    #[serde(default)]
+    pub access: AccessRules,
+    /// What is bounded.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// The admin socket.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Admin {
+    /// Path of the Unix socket. Whoever may open it may do everything, so only the node's user may.
+    /// Default `<data_dir>/admin.sock`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub socket: Option<PathBuf>,
+}
+
+/// What the node proves itself with, and whom it trusts. PEM files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// CAs that vouch for members of the cluster.
+    pub ca: PathBuf,
+    /// This node's certificate, then its intermediates.
+    pub cert: PathBuf,
+    /// The certificate's private key.
+    pub key: PathBuf,
+}
+
+/// A node that can be asked for data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Peer {
+    /// Its id. Without it, any member of the cluster that answers at the address will do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeId>,
+    /// Its UDP address.
+    pub addr: SocketAddr,
+    /// What it holds; empty means everything.
+    #[serde(default)]
+    pub datasets: Vec<DatasetName>,
+}
+
+/// A version of a dataset that this node holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dataset {
+    /// Its name.
+    pub name: DatasetName,
+    /// Its version. Default 1.
+    #[serde(default = "one")]
+    pub version: u64,
+    /// How many shards it has, numbered from 0. Default 1, at most [`SHARDS_MAX`].
+    #[serde(default = "default_shards")]
+    pub shards: u32,
+    /// A directory that is served as it is: the shard itself if there is one, `<serve>/<index>` if
+    /// there are several. Nothing in it may change while the node runs. Without it, shards are
+    /// received into the data directory, and served from there once published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serve: Option<PathBuf>,
+}
+
+impl Config {
+    /// Where the admin socket is.
+    pub fn admin_socket(&self) -> PathBuf {
+        self.admin.socket.clone().unwrap_or_else(|| self.data_dir.join("admin.sock"))
+    }
+}
+
+impl Dataset {
+    /// Where the content of a shard is, if it is served as it is.
+    pub fn served_at(&self, index: u32) -> Option<PathBuf> {
+        let dir = self.serve.as_ref()?;
+        Some(if self.shards == 1 { dir.clone() } else { dir.join(index.to_string()) })
+    }
+}
+
+fn default_listen() -> SocketAddr {
+    SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), DEFAULT_PORT)
+}
+
+fn default_data_dir() -> PathBuf {
+    PathBuf::from("data")
+}
+
+fn default_log() -> String {
+    "info".to_owned()
+}
+
+fn one() -> u64 {
+    1
+}
+
+fn default_shards() -> u32 {
+    1
+}
+
+#[cfg(test)]
+mod tests;

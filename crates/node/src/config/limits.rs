@@ -1,0 +1,175 @@
+//! What is bounded, as the file says it and as the engine and the transport want it.
+
+use peerstream_engine::EngineConfig;
+use peerstream_quic::QuicConfig;
+use serde::{Deserialize, Serialize};
+
+use super::{Size, Wait};
+
+/// Limits of the engine. The defaults are those of [`EngineConfig`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Bytes asked for and not yet received, per shard: what a crash costs at most, and the memory
+    /// that a shard under way needs.
+    pub window: Size,
+    /// Bytes of one request. Smaller spreads faults and progress finer, larger costs fewer messages.
+    pub fetch: Size,
+    /// A source that brings nothing for this long is replaced.
+    pub no_progress_timeout: Wait,
+    /// How long a source may take to offer a shard; it may have to hash all of it first.
+    pub open_timeout: Wait,
+    /// How long reaching a peer may take.
+    pub connect_timeout: Wait,
+    /// How often one chunk is asked of one source before another one is asked.
+    pub attempts_per_source: u32,
+    /// How often in a row a source is tried without a single chunk coming from it.
+    pub opens_per_peer: u32,
+    /// How often a push is offered again after its session was lost.
+    pub transfer_attempts: u32,
+    /// Shards of one plan that are received at a time.
+    pub shards_in_parallel: usize,
+    /// Requests of all peers that are answered at a time.
+    pub serves_in_parallel: usize,
+    /// Bytes that a peer may have under way from here, per session.
+    pub peer_bytes_in_flight: Size,
+    /// Sessions with all peers.
+    pub sessions: usize,
+    /// Plans that run at a time.
+    pub plans: usize,
+    /// Ended plans that `status` remembers.
+    pub plans_remembered: usize,
+    /// Connections that peers may have open.
+    pub connections: usize,
+    /// How long a shutdown waits for what is under way.
+    pub drain_timeout: Wait,
+    /// Limits of the transport.
+    pub quic: QuicLimits,
+}
+
+/// Limits of the transport. The defaults are those of [`QuicConfig`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QuicLimits {
+    /// A connection on which nothing was heard for this long is lost: how fast a dead peer is
+    /// noticed.
+    pub idle_timeout: Wait,
+    /// How often a quiet connection is kept alive; less than half of `idle_timeout`.
+    pub keep_alive: Wait,
+    /// How long a handshake may take.
+    pub handshake_timeout: Wait,
+    /// Handshakes at once, beyond which dials are refused.
+    pub handshakes: usize,
+    /// Bytes sent on one bulk connection and not yet acknowledged. On long paths, raise it to
+    /// bandwidth times round-trip time.
+    pub send_window: Size,
+    /// Largest UDP payload to try, in bytes; 8972 for jumbo frames.
+    pub mtu: u16,
+    /// Hand several packets to the kernel in one call. Off costs four times the CPU.
+    pub segmentation_offload: bool,
+    /// Size asked for each of the socket's two kernel buffers.
+    pub socket_buffer: Size,
+}
+
+impl Limits {
+    /// The settings of the engine.
+    pub fn engine(&self) -> EngineConfig {
+        let mut config = EngineConfig::default();
+        config.recovery.window = self.window.0;
+        config.recovery.fetch_bytes = self.fetch.0;
+        config.recovery.no_progress_timeout = self.no_progress_timeout.0;
+        config.recovery.open_timeout = self.open_timeout.0;
+        config.recovery.attempts_per_source = self.attempts_per_source;
+        config.recovery.opens_per_peer = self.opens_per_peer;
+        config.connect_timeout = self.connect_timeout.0;
+        config.transfer_attempts = self.transfer_attempts;
+        config.shards_in_parallel = self.shards_in_parallel;
+        config.serves_in_parallel = self.serves_in_parallel;
+        config.peer_bytes_in_flight = self.peer_bytes_in_flight.0;
+        config.sessions_max = self.sessions;
+        config.plans_max = self.plans;
+        config.plans_remembered = self.plans_remembered;
+        config.connections_max = self.connections;
+        config.drain_timeout = self.drain_timeout.0;
+        config
+    }
+
+    /// The settings of the transport.
+    pub fn transport(&self) -> QuicConfig {
+        let mut config = QuicConfig {
+            idle_timeout: self.quic.idle_timeout.0,
+            keep_alive: self.quic.keep_alive.0,
+            handshake_timeout: self.quic.handshake_timeout.0,
+            handshakes_max: self.quic.handshakes,
+            mtu_max: self.quic.mtu,
+            segmentation_offload: self.quic.segmentation_offload,
+            socket_buffer: self.quic.socket_buffer.0,
+            ..QuicConfig::default()
+        };
+        config.bulk.send_window = self.quic.send_window.0;
+        config
+    }
+
+    /// The name of the first limit that is zero and may not be.
+    pub(super) fn zero(&self) -> Option<&'static str> {
+        let zero = [
+            ("window", self.window.0.0 == 0),
+            ("fetch", self.fetch.0.0 == 0),
+            ("no_progress_timeout", self.no_progress_timeout.0.is_zero()),
+            ("open_timeout", self.open_timeout.0.is_zero()),
+            ("connect_timeout", self.connect_timeout.0.is_zero()),
+            ("attempts_per_source", self.attempts_per_source == 0),
+            ("opens_per_peer", self.opens_per_peer == 0),
+            ("transfer_attempts", self.transfer_attempts == 0),
+            ("shards_in_parallel", self.shards_in_parallel == 0),
+            ("serves_in_parallel", self.serves_in_parallel == 0),
+            ("peer_bytes_in_flight", self.peer_bytes_in_flight.0.0 == 0),
+            ("sessions", self.sessions == 0),
+            ("plans", self.plans == 0),
+            ("connections", self.connections == 0),
+        ];
+        zero.into_iter().find(|(_, is_zero)| *is_zero).map(|(name, _)| name)
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let engine = EngineConfig::default();
+        let recovery = &engine.recovery;
+        Self {
+            window: Size(recovery.window),
+            fetch: Size(recovery.fetch_bytes),
+            no_progress_timeout: Wait(recovery.no_progress_timeout),
+            open_timeout: Wait(recovery.open_timeout),
+            connect_timeout: Wait(engine.connect_timeout),
+            attempts_per_source: recovery.attempts_per_source,
+            opens_per_peer: recovery.opens_per_peer,
+            transfer_attempts: engine.transfer_attempts,
+            shards_in_parallel: engine.shards_in_parallel,
+            serves_in_parallel: engine.serves_in_parallel,
+            peer_bytes_in_flight: Size(engine.peer_bytes_in_flight),
+            sessions: engine.sessions_max,
+            plans: engine.plans_max,
+            plans_remembered: engine.plans_remembered,
+            connections: engine.connections_max,
+            drain_timeout: Wait(engine.drain_timeout),
+            quic: QuicLimits::default(),
+        }
+    }
+}
+
+impl Default for QuicLimits {
+    fn default() -> Self {
+        let quic = QuicConfig::default();
+        Self {
+            idle_timeout: Wait(quic.idle_timeout),
+            keep_alive: Wait(quic.keep_alive),
+            handshake_timeout: Wait(quic.handshake_timeout),
+            handshakes: quic.handshakes_max,
+            send_window: Size(quic.bulk.send_window),
+            mtu: quic.mtu_max,
+            segmentation_offload: quic.segmentation_offload,
+            socket_buffer: Size(quic.socket_buffer),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! From a file to a checked configuration.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use peerstream_placement::StaticPlacement;
+
+use super::{Config, DATASETS_MAX, Overrides, SHARDS_MAX};
+use crate::failure::{Failure, Result};
+use crate::node::placement;
+
+/// Largest configuration file in bytes: more is a wrong path.
+const FILE_LEN_MAX: u64 = 1 << 20;
+/// Longest path of a Unix socket in bytes: what the kernel's address holds, less its end.
+const SOCKET_PATH_LEN_MAX: usize = 107;
+
+/// Reads a configuration file, puts the overrides over it and checks the whole.
+///
+/// # Errors
+///
+/// Says which file, which line and which field is wrong, and what would be right.
+pub fn load(path: &Path, overrides: &Overrides) -> Result<Config> {
+    let shown = path.display();
+    let len = std::fs::metadata(path).map(|found| found.len());
+    let text = match len {
+        Ok(len) if len > FILE_LEN_MAX => {
+            return Err(Failure::new(format!("config {shown}: {len} bytes, that is no config file")));
+        }
+        Ok(_) => std::fs::read_to_string(path),
+        Err(error) => Err(error),
+    };
+    let text = text.map_err(|error| {
+        Failure::new(format!("config {shown}: {error}"))
+            .hint("name the file with --config; docs/config.example.toml is one to start from")
+    })?;
+    let mut config = parse(&text).map_err(|failure| at(path, failure))?;
+    let base = path.parent().filter(|base| !base.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    resolve(&mut config, base);
+    overrides.apply(&mut config);
+    check(&config).map_err(|failure| at(path, failure))?;
+    Ok(config)
+}
+
+/// Reads the text of a configuration, as it stands: paths are not resolved, nothing is checked that
+/// takes more than one field to see.
+///
+/// # Errors
+///
+/// Says which line and which field is wrong.
+pub fn parse(text: &str) -> Result<Config> {
+    toml::from_str(text).map_err(|error| {
+        let place = error.span().map(|span| line_of(text, span.start));
+        let what = error.message().trim().replace('\n', " ");
+        let (at, quoted) = match place {
+            Some((line, content)) => (format!("line {line}: "), format!(" in `{}`", content.trim())),
+            None => Default::default(),
+        };
+        Failure::new(format!("{at}{what}{quoted}"))
+            .hint("docs/config.example.toml shows every field with its default")
+    })
+}
+
+/// The number and the content of the line that holds a byte.
+fn line_of(text: &str, at: usize) -> (usize, &str) {
+    let before = text.get(..at).unwrap_or(text);
+    let number = before.matches('\n').count() + 1;
+    (number, text.lines().nth(number - 1).unwrap_or_default())
+}
+
+fn at(path: &Path, failure: Failure) -> Failure {
+    let located = Failure::new(format!("config {}: {}", path.display(), failure.what()));
+    match failure.advice() {
+        Some(hint) => located.hint(hint),
+        None => located,
+    }
+}
+
+/// Paths in the file are relative to the file, wherever the node is started.
+fn resolve(config: &mut Config, base: &Path) {
+    let served = config.datasets.iter_mut().filter_map(|dataset| dataset.serve.as_mut());
+    let tls = [&mut config.tls.ca, &mut config.tls.cert, &mut config.tls.key];
+    let paths = [&mut config.data_dir].into_iter().chain(config.admin.socket.as_mut());
+    for path in paths.chain(tls).chain(served) {
+        *path = normal(&base.join(&*path));
+    }
+}
+
+/// Without the `./` in it, which only makes messages harder to read.
+fn normal(path: &Path) -> PathBuf {
+    path.components().collect()
+}
+
+/// What takes more than one field, or more than its type, to see.
+fn check(config: &Config) -> Result<()> {
+    check_datasets(config)?;
+    let placement: Result<StaticPlacement> = placement::of(config);
+    placement?;
+    if let Some(name) = config.limits.zero() {
+        return Err(Failure::new(format!("limits.{name} is zero")).hint("leave it out for the default"));
+    }
+    let quic = config.limits.transport().validate();
+    quic.map_err(|error| Failure::new(format!("limits.quic: {error}")))?;
+    let socket = config.admin_socket();
+    let len = socket.as_os_str().len();
+    if len > SOCKET_PATH_LEN_MAX {
+        let what = format!("admin.socket: {} has {len} bytes", socket.display());
+        return Err(Failure::new(what).hint(format!(
+            "paths of Unix sockets have at most {SOCKET_PATH_LEN_MAX}; set admin.socket to a shorter one"
+        )));
+    }
+    Ok(())
+}
+
+fn check_datasets(config: &Config) -> Result<()> {
+    if config.datasets.len() > DATASETS_MAX {
+        let got = config.datasets.len();
+        return Err(Failure::new(format!("{got} [[dataset]] tables, at most {DATASETS_MAX} are allowed")));
+    }
+    let mut seen = BTreeSet::new();
+    for dataset in &config.datasets {
+        let name = format!("dataset {}@{}", dataset.name, dataset.version);
+        if !(1..=SHARDS_MAX).contains(&dataset.shards) {
+            let what = format!("{name}: {} shards, allowed are 1 to {SHARDS_MAX}", dataset.shards);
+            return Err(Failure::new(what));
+        }
+        if !seen.insert((&dataset.name, dataset.version)) {
+            return Err(
+                Failure::new(format!("{name} stands twice")).hint("give each version one [[dataset]]")
+            );
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,162 @@
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use toml::Value;
+
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../../../docs/config.example.toml");
+
+const REQUIRED: &str = r#"
+    node = "store-1"
+    cluster = "demo.internal"
+    [tls]
+    ca = "tls/ca.crt"
+    cert = "tls/store-1.crt"
+    key = "tls/store-1.key"
+"#;
+
+fn refused(text: &str) -> String {
+    parse(text).unwrap_err().to_string()
+}
+
+fn load_text(text: &str) -> crate::failure::Result<Config> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("node.toml");
+    std::fs::write(&path, text).unwrap();
+    load(&path, &Overrides::default())
+}
+
+/// The names of all fields, with those of the tables that hold them.
+fn fields(value: &Value, name: &str, into: &mut BTreeSet<String>) {
+    match value {
+        Value::Table(table) => {
+            table.iter().for_each(|(key, value)| fields(value, &format!("{name}.{key}"), into));
+        }
+        Value::Array(items) if items.iter().any(Value::is_table) => {
+            items.iter().for_each(|item| fields(item, name, into));
+        }
+        Value::Array(_)
+        | Value::String(_)
+        | Value::Integer(_)
+        | Value::Float(_)
+        | Value::Boolean(_)
+        | Value::Datetime(_) => {
+            into.insert(name.to_owned());
+        }
+    }
+}
+
+#[test]
+fn the_example_documents_the_defaults() {
+    let (example, bare) = (parse(EXAMPLE).unwrap(), parse(REQUIRED).unwrap());
+    assert_eq!(example.limits, bare.limits);
+    assert_eq!(example.limits, Limits::default());
+    assert_eq!(example.admin_socket(), bare.admin_socket());
+    let plain = |config: &Config| {
+        (config.listen, config.data_dir.clone(), config.log.clone(), config.log_format, config.tls.clone())
+    };
+    assert_eq!(plain(&example), plain(&bare));
+    let minimal = format!("{REQUIRED}\n[[dataset]]\nname = \"metrics\"\n[[peer]]\naddr = \"10.0.0.2:7400\"");
+    let minimal = parse(&minimal).unwrap();
+    assert_eq!(example.datasets[0], minimal.datasets[0]);
+    assert_eq!(example.peers[0].datasets, minimal.peers[0].datasets);
+    assert!(bare.access.rules().is_empty(), "without rules, everything is denied");
+}
+
+#[test]
+fn the_example_has_every_field() {
+    let names = |value: &Value| {
+        let mut names = BTreeSet::new();
+        fields(value, "", &mut names);
+        names
+    };
+    let written = names(&EXAMPLE.parse().map(Value::Table).unwrap());
+    let known = names(&Value::try_from(parse(EXAMPLE).unwrap()).unwrap());
+    assert_eq!(written, known);
+    let sections: [(&str, usize); 3] = [(".limits.quic.", 8), (".limits.", 16 + 8), (".dataset.", 4)];
+    for (section, fields) in sections {
+        let found = known.iter().filter(|name| name.starts_with(section)).count();
+        assert_eq!(found, fields, "fields of {section} in the example");
+    }
+}
+
+#[test]
+fn the_effective_config_reads_back() {
+    let config = parse(EXAMPLE).unwrap();
+    assert_eq!(parse(&toml::to_string_pretty(&config).unwrap()).unwrap(), config);
+}
+
+#[test]
+fn limits_reach_the_engine_and_the_transport() {
+    let defaults = Limits::default();
+    assert_eq!(defaults.engine(), peerstream_engine::EngineConfig::default());
+    assert_eq!(defaults.transport(), peerstream_quic::QuicConfig::default());
+    let text = format!("{REQUIRED}\n[limits]\nwindow = \"1MiB\"\n[limits.quic]\nidle_timeout = \"2s\"");
+    let limits = parse(&text).unwrap().limits;
+    assert_eq!(limits.engine().recovery.window.0, 1 << 20);
+    assert_eq!(limits.transport().idle_timeout.as_secs(), 2);
+}
+
+#[test]
+fn a_slip_is_named_with_its_line() {
+    let unknown = refused(&format!("lisen = \"[::]:1\"\n{REQUIRED}"));
+    assert!(unknown.starts_with("line 1: unknown field `lisen`"), "{unknown}");
+    let size = refused(&format!("{REQUIRED}\n[limits]\nwindow = \"big\"\n"));
+    assert!(size.contains("line 10: \"big\" is not a size") && size.contains("64MiB"), "{size}");
+    let node = refused(&REQUIRED.replace("store-1\"\n    cluster", "Store_1\"\n    cluster"));
+    assert!(node.contains("line 2: node id \"Store_1\" may hold only"), "{node}");
+    assert!(refused("node = ").contains("line 1: "));
+    assert!(refused("node = \"a\"").contains("missing field"));
+}
+
+#[test]
+fn what_takes_more_than_one_field_to_see_is_refused() {
+    let twice = "[[dataset]]\nname = \"m\"\n[[dataset]]\nname = \"m\"";
+    let cases = [
+        (twice, "dataset m@1 stands twice"),
+        ("[[dataset]]\nname = \"m\"\nshards = 0", "dataset m@1: 0 shards"),
+        ("[[dataset]]\nname = \"m\"\nshards = 4097", "4097 shards, allowed are 1 to 4096"),
+        ("[limits]\nwindow = \"0B\"", "limits.window is zero"),
+        ("[limits.quic]\nkeep_alive = \"20s\"", "limits.quic: keep-alive every 20s"),
+        (
+            "[[peer]]\nnode = \"b\"\naddr = \"[::1]:1\"\n[[peer]]\nnode = \"b\"\naddr = \"[::1]:2\"",
+            "node b is listed twice",
+        ),
+    ];
+    for (text, problem) in cases {
+        let refused = load_text(&format!("{REQUIRED}\n{text}")).unwrap_err();
+        assert!(refused.what().contains(problem), "{text}: {refused}");
+        assert!(refused.what().contains("node.toml: "), "names the file: {refused}");
+    }
+    let long = format!("{REQUIRED}\n[admin]\nsocket = \"/{}\"", "x".repeat(120));
+    assert!(load_text(&long).unwrap_err().what().contains("admin.socket: "));
+}
+
+#[test]
+fn paths_are_relative_to_the_file_and_overrides_stand_over_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("node.toml");
+    std::fs::write(&path, format!("{REQUIRED}\n[[dataset]]\nname = \"m\"\nserve = \"./m\"")).unwrap();
+    let config = load(&path, &Overrides::default()).unwrap();
+    assert_eq!(config.tls.key, dir.path().join("tls/store-1.key"));
+    assert_eq!(config.datasets[0].serve.as_deref(), Some(dir.path().join("m").as_path()));
+    assert_eq!(config.admin_socket(), dir.path().join("data/admin.sock"));
+    let overrides = Overrides {
+        listen: Some("127.0.0.1:0".parse().unwrap()),
+        data_dir: Some("/elsewhere".into()),
+        log: Some("debug".to_owned()),
+        log_format: Some(LogFormat::Json),
+    };
+    let config = load(&path, &overrides).unwrap();
+    assert_eq!(config.listen.port(), 0);
+    assert_eq!(config.admin_socket(), Path::new("/elsewhere/admin.sock"));
+    assert_eq!((config.log.as_str(), config.log_format), ("debug", LogFormat::Json));
+}
+
+#[test]
+fn several_shards_are_served_from_directories_of_their_own() {
+    let text = format!("{REQUIRED}\n[[dataset]]\nname = \"m\"\nshards = 2\nserve = \"/m\"");
+    let config = parse(&text).unwrap();
+    assert_eq!(config.datasets[0].served_at(1).as_deref(), Some(Path::new("/m/1")));
+}

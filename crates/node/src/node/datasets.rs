@@ -1,0 +1,85 @@
+//! From the config's datasets to stores.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use peerstream_engine::{Dataset, Datasets};
+use peerstream_snapshot::{BlockingPool, DirectorySource, DirectoryStore, RealDisk, Sink, Source};
+use peerstream_types::{ChunkSize, ShardId};
+
+use super::held::{Held, Version};
+use crate::config::{self, Config};
+use crate::failure::{Failure, Result};
+
+/// The disk and the pool that all stores share.
+#[derive(Debug, Clone)]
+pub(super) struct Seams {
+    pub(super) disk: RealDisk,
+    pub(super) pool: BlockingPool,
+}
+
+/// Opens the stores. What a crash left half made is removed on the way.
+pub(super) async fn open(config: &Config, store: &Path, seams: &Seams) -> Result<Vec<Arc<Held>>> {
+    let received = received(store, seams).await?;
+    let served = Arc::new(DirectorySource::with_seams(
+        Arc::new(seams.disk.clone()),
+        Arc::new(seams.pool.clone()),
+        ChunkSize::DEFAULT,
+    ));
+    let mut held: BTreeMap<_, BTreeMap<u64, Version>> = BTreeMap::new();
+    for dataset in &config.datasets {
+        let shards = dataset.shards;
+        let version = if let Some(path) = &dataset.serve {
+            bind(&served, dataset)?;
+            let source: Arc<dyn Source> = served.clone();
+            Version { shards, served: Some(path.clone()), source, sink: None }
+        } else {
+            let (source, sink): (Arc<dyn Source>, Arc<dyn Sink>) = (received.clone(), received.clone());
+            Version { shards, served: None, source, sink: Some(sink) }
+        };
+        held.entry(dataset.name.clone()).or_default().insert(dataset.version, version);
+    }
+    Ok(held.into_iter().map(|(name, versions)| Arc::new(Held { name, versions })).collect())
+}
+
+/// Hands the datasets to the engine.
+pub(super) fn for_engine(held: &[Arc<Held>]) -> Datasets {
+    let datasets = Datasets::new();
+    for one in held {
+        let sink: Option<Arc<dyn Sink>> = if one.is_received() { Some(one.clone()) } else { None };
+        datasets.insert(one.name.clone(), Dataset { source: Some(one.clone()), sink });
+    }
+    datasets
+}
+
+async fn received(path: &Path, seams: &Seams) -> Result<Arc<DirectoryStore>> {
+    let opened = DirectoryStore::open(path, Arc::new(seams.disk.clone()), Arc::new(seams.pool.clone())).await;
+    let store = opened.map_err(|error| Failure::new(format!("cannot open the store of shards: {error}")))?;
+    for fault in store.faults() {
+        tracing::error!(%fault, "a shard was not cleaned up; it may not answer, or take more room than it should");
+    }
+    Ok(Arc::new(store))
+}
+
+fn bind(source: &DirectorySource, dataset: &config::Dataset) -> Result<()> {
+    for index in 0..dataset.shards {
+        let Some(path) = dataset.served_at(index) else { continue };
+        let shard = ShardId::new(dataset.name.clone(), dataset.version, index);
+        check_directory(&shard, &path)?;
+        source
+            .serve(&shard, path, None, Vec::new())
+            .map_err(|error| Failure::new(format!("cannot serve {shard}: {error}")))?;
+    }
+    Ok(())
+}
+
+/// Whether there is a directory to serve.
+pub(crate) fn check_directory(shard: &ShardId, path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let what = format!("dataset {}@{}: {} is no directory", shard.dataset, shard.version, path.display());
+    let hint = "`serve` names the directory of the shard; with several shards, the one above <index>/";
+    Err(Failure::new(what).hint(hint))
+}

@@ -1,0 +1,77 @@
+//! Certificates, access rules and peers taken afresh while the node runs.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use peerstream_quic::QuicTransport;
+use peerstream_transport::SharedAccess;
+use serde::{Deserialize, Serialize};
+
+use super::placement::{self, Replaceable};
+use super::start::credentials;
+use crate::config::{Config, Overrides, load};
+use crate::failure::{Failure, Result};
+
+/// What a reload did.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ReloadReport {
+    /// What is in force now and was another before. Certificates are always taken afresh and always
+    /// named here.
+    pub changed: Vec<String>,
+    /// What the file says otherwise than the running node, and takes a restart.
+    pub needs_restart: Vec<String>,
+}
+
+/// Where the configuration comes from, and what takes it.
+#[derive(Debug)]
+pub(super) struct Reload {
+    pub(super) path: PathBuf,
+    pub(super) overrides: Overrides,
+    pub(super) transport: Arc<QuicTransport>,
+    pub(super) access: SharedAccess,
+    pub(super) placement: Arc<Replaceable>,
+    /// The configuration whose access rules and peers are in force. Locked for a whole reload, so
+    /// that two of them do not mix.
+    pub(super) in_force: Mutex<Config>,
+}
+
+impl Reload {
+    /// All or nothing: whatever can fail comes before whatever changes.
+    pub(super) fn run(&self, started: &Config) -> Result<ReloadReport> {
+        let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = load(&self.path, &self.overrides)?;
+        let placement = placement::of(&next)?;
+        let credentials = credentials(&next)?;
+        self.transport
+            .reload(&credentials)
+            .map_err(|error| Failure::new(error).hint("the old certificates stay in use"))?;
+        let mut report =
+            ReloadReport { changed: vec!["tls".to_owned()], needs_restart: needs_restart(started, &next) };
+        if next.access != in_force.access {
+            self.access.replace(next.access.clone());
+            report.changed.push("access".to_owned());
+        }
+        if next.peers != in_force.peers {
+            self.placement.replace(placement);
+            report.changed.push("peer".to_owned());
+        }
+        *in_force = next;
+        Ok(report)
+    }
+}
+
+/// Settings that are read once, and now differ.
+fn needs_restart(started: &Config, next: &Config) -> Vec<String> {
+    let differs = [
+        ("node", started.node != next.node),
+        ("cluster", started.cluster != next.cluster),
+        ("listen", started.listen != next.listen),
+        ("data_dir", started.data_dir != next.data_dir),
+        ("log", started.log != next.log),
+        ("log_format", started.log_format != next.log_format),
+        ("admin", started.admin != next.admin),
+        ("dataset", started.datasets != next.datasets),
+        ("limits", started.limits != next.limits),
+    ];
+    differs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned()).collect()
+}
