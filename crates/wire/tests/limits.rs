@@ -1,4 +1,4 @@
-//! `docs/protocol.md` says what the code does: limits, kinds, messages, codes and rule numbers agree.
+//! `docs/protocol.md` says what the code does: limits, kinds, messages, codes, states and rule numbers agree.
 #![expect(clippy::unwrap_used, reason = "all of this file is test code")]
 
 #[path = "common/pinned.rs"]
@@ -137,4 +137,13 @@ fn every_cited_rule_exists() {
         let unknown: Vec<_> = cited.iter().filter(|rule| !stated.contains(rule)).collect();
         assert!(unknown.is_empty(), "{} cites rules {unknown:?}", file.display());
     }
+}
+
+/// P-25: the diagram is the one that the session crate draws from its table and keeps for review.
+#[test]
+fn the_state_diagram_agrees() {
+    let drawn = root().join("crates/session/tests/snapshots/diagram.mmd");
+    let drawn = std::fs::read_to_string(drawn).unwrap();
+    let shown = format!("<!-- states:begin -->\n```mermaid\n{drawn}```\n<!-- states:end -->\n");
+    assert!(document().contains(&shown), "the states in docs/protocol.md are not:\n{drawn}");
 }
