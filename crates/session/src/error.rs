@@ -23,7 +23,7 @@ pub enum SessionError {
         state: State,
     },
     /// A message may come here, but not with this content.
-    #[error("the peer sent a {message} that breaks the protocol: {why}")]
+    #[error("the peer's {message} breaks the protocol: {why}")]
     Breach {
         /// Its name.
         message: &'static str,

@@ -41,7 +41,7 @@ inputs! {
     Init from Peer,
     /// The same Init again (row C05).
     InitAgain from Peer,
-    /// The first `InitAck`.
+    /// The first `InitAck`, or another one than that.
     InitAck from Peer,
     /// The same `InitAck` again.
     InitAckAgain from Peer,

@@ -55,10 +55,17 @@ mod tests {
     use std::collections::BTreeSet;
 
     use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
 
     use super::*;
 
     proptest! {
+        #![proptest_config(ProptestConfig {
+            rng_seed: RngSeed::Fixed(40),
+            failure_persistence: None,
+            ..Default::default()
+        })]
+
         #[test]
         fn runs_are_a_set(ranges in prop::collection::vec((0..60u64, 1..12u64), 1..30)) {
             let (mut runs, mut set) = (Runs::default(), BTreeSet::new());

@@ -52,7 +52,7 @@ impl Session {
         match message {
             Message::Init(_) if self.init.is_some() => Input::InitAgain,
             Message::Init(_) => Input::Init,
-            Message::InitAck(_) if self.ack.is_some() => Input::InitAckAgain,
+            Message::InitAck(ack) if self.ack.as_ref() == Some(ack) => Input::InitAckAgain,
             Message::InitAck(_) => Input::InitAck,
             Message::Refuse(_) => Input::Refuse,
             Message::Prepare(_) => Input::Prepare,
