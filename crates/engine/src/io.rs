@@ -20,4 +20,6 @@ pub(crate) enum IoError {
     Wire(#[from] WireError),
     #[error("{0} ended early")]
     Ended(&'static str),
+    #[error("the stream is on a connection of the other lane")]
+    WrongLane,
 }

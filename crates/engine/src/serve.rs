@@ -54,6 +54,8 @@ enum ServeError {
     Stream(#[from] IoError),
     #[error("{0}")]
     TooLarge(&'static str),
+    #[error("it asks for more than {0} bytes at once")]
+    Greedy(u64),
 }
 
 impl ServeError {
@@ -62,6 +64,7 @@ impl ServeError {
             Self::Denied(_) => Code::Denied,
             Self::Released(_) => Code::NotFound,
             Self::Source(error) => code_of(error),
+            Self::Greedy(_) => Code::BadRequest,
             Self::Reach(_) | Self::Stream(_) | Self::TooLarge(_) => Code::Internal,
         }
     }

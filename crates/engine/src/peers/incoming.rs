@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use peerstream_transport::{BiStream, RecvStream};
-use peerstream_types::{NodeId, SessionId};
+use peerstream_transport::{BiStream, Lane, RecvStream};
+use peerstream_types::SessionId;
 use peerstream_wire::{Code, DataHeader, Message, StreamKind};
 use tracing::debug;
 
@@ -24,7 +24,7 @@ pub(super) fn spawn(shared: &Arc<Shared>, link: Link) {
     });
     tokio::spawn(async move {
         while let Ok(stream) = link.connection.accept_uni().await {
-            tokio::spawn(data_stream(for_uni.clone(), link.node().clone(), stream));
+            tokio::spawn(data_stream(for_uni.clone(), link.clone(), stream));
         }
         for_uni.peers.sweep();
     });
@@ -32,7 +32,7 @@ pub(super) fn spawn(shared: &Arc<Shared>, link: Link) {
 
 async fn control_stream(shared: Arc<Shared>, link: Link, (mut send, recv): BiStream) {
     let mut reader = StreamReader::new(recv);
-    match first_init(&shared, &mut reader).await {
+    match first_init(&shared, &link, &mut reader).await {
         Ok(init) => adopt(&shared, link, ControlStream::new(send, reader), init),
         Err(error) => {
             debug!(peer = %link.connection.peer(), %error, "a control stream was not taken");
@@ -42,7 +42,11 @@ async fn control_stream(shared: Arc<Shared>, link: Link, (mut send, recv): BiStr
     }
 }
 
-async fn first_init(shared: &Shared, reader: &mut StreamReader) -> Result<Message, IoError> {
+async fn first_init(shared: &Shared, link: &Link, reader: &mut StreamReader) -> Result<Message, IoError> {
+    // P-03, P-04: control never shares a connection with bulk bytes.
+    if link.lane != Lane::Control {
+        return Err(IoError::WrongLane);
+    }
     let first = async {
         if reader.kind().await? != Some(StreamKind::Control) {
             return Err(IoError::Ended("a control stream"));
@@ -60,8 +64,13 @@ async fn first_init(shared: &Shared, reader: &mut StreamReader) -> Result<Messag
 
 /// Hands a data stream to the request that waits for it. One that nobody waits for is late or
 /// foreign: it is stopped unread, which costs nobody anything (rows C04, C18).
-async fn data_stream(shared: Arc<Shared>, peer: NodeId, recv: Box<dyn RecvStream>) {
+async fn data_stream(shared: Arc<Shared>, link: Link, recv: Box<dyn RecvStream>) {
+    let peer = link.node().clone();
     let mut reader = StreamReader::new(recv);
+    if link.lane != Lane::Bulk {
+        debug!(%peer, "a data stream on a control connection was stopped");
+        return reader.stop(u32::from(Code::Protocol.number()));
+    }
     let limit = shared.config.connect_timeout;
     let header = tokio::time::timeout(limit, async {
         let kind = reader.kind().await?.ok_or(IoError::Ended("a data stream"))?;

@@ -17,40 +17,70 @@ const JOIN_MAX: usize = 16 * 1024;
 
 pub(super) async fn serve(serve: &Serve, snapshot: &dyn Snapshot, spans: &[Span]) -> Result<(), ServeError> {
     let size = snapshot.header().chunk_size;
+    // Looked up before the stream is opened, so that a request for what is not there is an answer.
+    let wanted = resolve(serve, snapshot, size, spans).await?;
     let mut out = Outgoing::open(serve, StreamKind::Records).await?;
-    for span in spans {
-        match *span {
-            Span::Chunks { ordinal, range } => {
-                let entry = snapshot.entries(ordinal, 1).await?;
-                for entry in &entry {
-                    chunks(serve, snapshot, &mut out, entry, size, range).await?;
-                }
-            }
-            Span::Entries { first, count } => run(serve, snapshot, &mut out, size, first, count).await?,
-        }
+    for (entry, range) in &wanted {
+        chunks(serve, snapshot, &mut out, entry, size, *range).await?;
     }
     out.finish()
 }
 
-async fn run(
+/// The entries and chunks that the spans name. Spans come from the peer: what they add up to is
+/// bounded by what the peer was told to have under way, and each must be in the manifest.
+async fn resolve(
     serve: &Serve,
     snapshot: &dyn Snapshot,
-    out: &mut Outgoing<'_>,
     size: ChunkSize,
-    first: Ordinal,
-    count: u32,
-) -> Result<(), ServeError> {
-    let mut done = 0;
-    while done < count {
-        let part = ENTRIES_AT_ONCE.min(count - done);
-        for entry in snapshot.entries(Ordinal(first.0 + u64::from(done)), part).await? {
-            let all = u32::try_from(entry.chunks(size)).unwrap_or(u32::MAX);
-            chunks(serve, snapshot, out, &entry, size, ChunkRange { first: ChunkIndex(0), count: all })
-                .await?;
+    spans: &[Span],
+) -> Result<Vec<(Entry, ChunkRange)>, ServeError> {
+    let limit = serve.shared.config.peer_bytes_in_flight.0;
+    let mut wanted = Wanted { size, limit, bytes: 0, chunks: Vec::new() };
+    for span in spans {
+        match *span {
+            Span::Chunks { ordinal, range } => {
+                for entry in snapshot.entries(ordinal, 1).await? {
+                    wanted.add(entry, range)?;
+                }
+            }
+            Span::Entries { first, count } => {
+                let mut done = 0;
+                while done < count {
+                    let part = ENTRIES_AT_ONCE.min(count - done);
+                    for entry in snapshot.entries(Ordinal(first.0 + u64::from(done)), part).await? {
+                        let count = u32::try_from(entry.chunks(size)).unwrap_or(u32::MAX);
+                        wanted.add(entry, ChunkRange { first: ChunkIndex(0), count })?;
+                    }
+                    done += part;
+                }
+            }
         }
-        done += part;
     }
-    Ok(())
+    Ok(wanted.chunks)
+}
+
+/// What a request has named so far.
+struct Wanted {
+    size: ChunkSize,
+    limit: u64,
+    bytes: u64,
+    chunks: Vec<(Entry, ChunkRange)>,
+}
+
+impl Wanted {
+    fn add(&mut self, entry: Entry, range: ChunkRange) -> Result<(), ServeError> {
+        if range.end() > entry.chunks(self.size) {
+            return Err(SourceError::BadRange(entry.ordinal).into());
+        }
+        // Every entry counts for its record header too, so that empty ones are bounded as well.
+        let bytes = self.size.bytes_in(range, entry.len).saturating_add(RecordHeader::LEN as u64);
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.bytes > self.limit {
+            return Err(ServeError::Greedy(self.limit));
+        }
+        self.chunks.push((entry, range));
+        Ok(())
+    }
 }
 
 async fn chunks(
@@ -61,9 +91,6 @@ async fn chunks(
     size: ChunkSize,
     range: ChunkRange,
 ) -> Result<(), ServeError> {
-    if range.end() > entry.chunks(size) {
-        return Err(SourceError::BadRange(entry.ordinal).into());
-    }
     for index in range.iter() {
         let offset = index.0 * size.bytes();
         let len = usize::try_from(size.len_of(index, entry.len)).expect("a chunk is at most 16 MiB");
