@@ -37,7 +37,7 @@
 //! | [`page`] | [`PageToken`]: where a listing continues |
 //! | [`position`] | [`Position`] of a change log |
 //! | [`operation`] | [`Operation`]: why bytes move |
-//! | [`unit`] | [`ByteCount`], [`ByteRate`] |
+//! | [`mod@unit`] | [`ByteCount`], [`ByteRate`] |
 //! | [`time`] | [`Timestamp`] and the [`WallClock`] seam |
 //!
 //! # Not here
