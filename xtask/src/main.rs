@@ -2,6 +2,8 @@
 #![expect(clippy::print_stdout, reason = "chores talk to a person at a terminal")]
 
 mod ci;
+mod cluster;
+mod demo;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -11,6 +13,10 @@ const USAGE: &str = "\
 usage: cargo xtask <task> [options]
 
   tidy                    check the rules of the house that no compiler checks
+  demo [--release] [--data DIR] [--mib N] [--keep]
+                          bring an empty node up from a peer, and prove that nothing is missing
+  cluster --nodes N [--base-port P] [--release]
+                          run N nodes until Ctrl-C
   ci [--full] [--list]    run every check of a change, in order; --full adds the long ones
 ";
 
@@ -31,6 +37,8 @@ fn run(args: &[String]) -> anyhow::Result<()> {
     };
     match task.as_str() {
         "ci" => ci::run(&workspace_root(), options),
+        "cluster" => cluster::run(&workspace_root(), options),
+        "demo" => demo::run(&workspace_root(), options),
         "tidy" => tidy::run(&workspace_root()),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");

@@ -20,7 +20,7 @@ pub(super) const EDGES: &[(&str, &[&str])] = &[
     // Ends: they put the parts together.
     ("peerstream-sim", UP_TO_ENGINE),
     ("peerstream-node", UP_TO_NODE),
-    ("xtask", &[]),
+    ("xtask", &["devcluster"]),
 ];
 
 const BELOW_ENGINE: &[&str] = &[
@@ -65,13 +65,8 @@ const UP_TO_NODE: &[&str] = &[
 pub(super) const TEST_PACKAGES_DIR: &str = "tests/";
 
 /// Crates that are driven: no runtime, clock, randomness or I/O reaches them.
-pub(super) const PURE: &[&str] = &[
-    "peerstream-types",
-    "peerstream-wire",
-    "peerstream-session",
-    "peerstream-recovery",
-    "peerstream-shape",
-];
+pub(super) const PURE: &[&str] =
+    &["peerstream-types", "peerstream-wire", "peerstream-session", "peerstream-recovery", "peerstream-shape"];
 
 /// What a pure crate may not name: runtimes, I/O, chance, and the facades of the drivers.
 pub(super) const NOT_IN_PURE: &[&str] = &[

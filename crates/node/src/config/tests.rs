@@ -1,3 +1,5 @@
+//! Facts about the configuration: defaults, slips, what reaches the engine.
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
