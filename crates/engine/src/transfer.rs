@@ -10,7 +10,7 @@ use tracing::info;
 
 use crate::job::PlanSessions;
 use crate::plan::{PlanRecord, ShardOutcome, Stage};
-use crate::session::{Lease, OpeningFailed, Outgoing, offer_id};
+use crate::session::{Lease, LeaseEnd, OpeningFailed, Outgoing, offer_id};
 
 /// A shard that goes to a peer.
 pub(crate) struct Transfer {
@@ -28,12 +28,13 @@ pub(crate) struct Transfer {
 /// An offer under way.
 pub(crate) struct Pending {
     refused: oneshot::Receiver<OpeningFailed>,
-    released: oneshot::Receiver<ReleaseReason>,
+    released: oneshot::Receiver<LeaseEnd>,
 }
 
 /// How one offer went.
 enum Went {
     Released(ReleaseReason),
+    CalledOff(String),
     Refused(OpeningFailed),
     /// The session ended before the peer said how it went.
     Lost,
@@ -79,6 +80,7 @@ impl Transfer {
             match pending.wait().await {
                 Went::Released(ReleaseReason::Done) => return ShardOutcome::Published { generation: None },
                 Went::Released(_) => return failed(format!("{} gave up; see its log and status", self.to)),
+                Went::CalledOff(reason) => return ShardOutcome::Aborted { reason },
                 Went::Refused(no) if no.permanent => {
                     return failed(format!("{} refused: {}", self.to, no.reason));
                 }
@@ -130,7 +132,8 @@ impl Pending {
             biased;
             Ok(no) = &mut self.refused => Went::Refused(no),
             released = &mut self.released => match released {
-                Ok(reason) => Went::Released(reason),
+                Ok(LeaseEnd::Released(reason)) => Went::Released(reason),
+                Ok(LeaseEnd::CalledOff(reason)) => Went::CalledOff(reason),
                 // The lease goes before the refusal is told.
                 Err(_) => self.refused.await.map_or(Went::Lost, Went::Refused),
             }

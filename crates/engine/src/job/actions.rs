@@ -90,8 +90,8 @@ impl Running {
                 let mut link = SourceLink::new(opened);
                 let (session, events) = (link.session.clone(), self.events.clone());
                 let watch = tokio::spawn(async move {
-                    let reason = session.ended().await;
-                    let _ = events.send(JobEvent::Lost(source, reason)).await;
+                    let end = session.ended().await;
+                    let _ = events.send(JobEvent::Lost(source, end)).await;
                 });
                 link.keep(watch.abort_handle());
                 self.sources.insert(source, link);

@@ -65,6 +65,11 @@ impl PlanSessions {
 }
 
 impl Origin {
+    /// Whether a peer offered the shard, so that only the peer has a say in it.
+    pub(super) fn is_offered(&self) -> bool {
+        matches!(self, Self::Offered(_) | Self::Spent)
+    }
+
     /// Begins to open a source at `peer`; the answer comes through the receiver.
     pub(super) fn open(
         &mut self,

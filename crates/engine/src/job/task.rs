@@ -15,7 +15,7 @@ use super::actions::{PageFailed, PageTaken};
 use super::source::SourceLink;
 use crate::plan::{BadChunk, PlanEvent, PlanRecord, ShardOutcome, Stage};
 use crate::receive::{FetchEvent, ReceiveError};
-use crate::session::{Opening, SessionHandle};
+use crate::session::{Opening, SessionEnd, SessionHandle};
 use crate::shared::Shared;
 
 /// Events that may wait for a job: those who report wait when it is full.
@@ -41,7 +41,7 @@ pub(super) enum JobEvent {
     Opened(SourceId, Box<Opening>),
     Page(SourceId, Result<Box<PageTaken>, PageFailed>),
     Outline(SourceId, Ordinal, Result<VerifiedOutline, ReceiveError>),
-    Lost(SourceId, String),
+    Lost(SourceId, SessionEnd),
     Sealed(Result<(), String>),
     Published(Result<u64, String>),
 }
@@ -171,7 +171,12 @@ impl Running {
             JobEvent::Outline(source, ordinal, Err(error)) => {
                 self.recovery.handle_outline(now, source, ordinal, Err(super::actions::fault_of(error)))
             }
-            JobEvent::Lost(source, reason) => self.recovery.handle_source_lost(now, source, &reason),
+            // The peer that pushes called it off; a plan of this node goes on elsewhere.
+            JobEvent::Lost(_, end) if end.called_off && self.job.origin.is_offered() => {
+                self.recovery.abort(now, &end.reason);
+                Ok(())
+            }
+            JobEvent::Lost(source, end) => self.recovery.handle_source_lost(now, source, &end.reason),
             JobEvent::Sealed(result) => self.recovery.handle_sealed(now, result),
             JobEvent::Published(result) => self.recovery.handle_published(now, result),
         };

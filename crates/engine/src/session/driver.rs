@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use peerstream_session::{CommandError, Session};
+use peerstream_session::{CommandError, Session, State};
 use peerstream_shape::Class;
 use peerstream_transport::PeerIdentity;
 use peerstream_types::ByteCount;
@@ -15,7 +15,7 @@ use tracing::{Instrument, debug, info_span, warn};
 
 use super::acks::Acks;
 use super::events::Side;
-use super::{Command, Leases, Request, Routes, SessionHandle, Wanted};
+use super::{Command, Leases, Request, Routes, SessionEnd, SessionHandle, Wanted};
 use crate::io::{ControlInput, ControlStream};
 use crate::plan::PlanRecord;
 use crate::plans::PlanKey;
@@ -40,11 +40,11 @@ pub(crate) struct Driver {
     pub(super) serving: JoinSet<()>,
     control: Option<ControlStream>,
     commands: mpsc::Receiver<Command>,
-    ended: watch::Sender<Option<String>>,
+    ended: watch::Sender<Option<SessionEnd>>,
     abort: watch::Receiver<Option<String>>,
     acks: Acks,
-    /// How the session ended, in words.
-    pub(super) outcome: Option<String>,
+    /// How the session ended, in a word and in words.
+    pub(super) outcome: Option<(State, String)>,
 }
 
 impl Driver {
@@ -131,8 +131,9 @@ impl Driver {
         };
         let woken = tokio::select! {
             biased;
-            Some(command) = self.commands.recv() => Woken::Command(command),
+            // First of all: the jobs that stop by the same signal must not let the session complete.
             Some(reason) = called_off(&mut self.abort) => Woken::CalledOff(reason),
+            Some(command) = self.commands.recv() => Woken::Command(command),
             input = control => Woken::Input(input),
             () = self.shared.clock.sleep_until(timeout) => Woken::Timeout,
             Some(_) = self.serving.join_next() => Woken::Served,
@@ -262,12 +263,13 @@ impl Driver {
     /// so that nothing depends on the connection being open (row C14).
     async fn close(mut self) {
         self.drain();
-        let reason = self.outcome.take().unwrap_or_else(|| "ended".to_owned());
+        let (state, reason) = self.outcome.take().unwrap_or_else(|| (State::Failed, "ended".to_owned()));
         debug!(%reason, "session ended");
+        let end = SessionEnd { called_off: self.session.state() == State::Aborted, reason };
         self.serving.abort_all();
-        self.finish_side(&reason);
+        self.finish_side(&end);
         self.handle.routes.close();
-        self.ended.send_replace(Some(reason));
+        self.ended.send_replace(Some(end));
         // Nobody may wait for a task that only flushes.
         self.commands.close();
         while self.commands.try_recv().is_ok() {}

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use peerstream_session::Event;
+use peerstream_session::{Event, State};
 use peerstream_types::{OfferId, Selector, ShardId};
 use peerstream_wire::message::{InitAckV1, OfferV1, PeerLimits, RefusalV1, ReleaseReason, RequestV1};
 use peerstream_wire::{Code, Extensions, Features, Minor};
 use tokio::sync::oneshot;
 use tracing::info;
 
-use super::{Driver, Opened, OpeningFailed, Wanted};
+use super::{Driver, LeaseEnd, Opened, OpeningFailed, SessionEnd, Wanted};
 use crate::follow;
 use crate::plan::{PlanRecord, ShardOutcome};
 use crate::plans::PlanKey;
@@ -62,7 +62,7 @@ impl Driver {
             // A part that cannot be had is also missing from the stream, which the receiver sees.
             Event::RequestFailed { .. } => {}
             Event::Released { offer, reason } => self.released(offer, reason),
-            Event::Ended(outcome) => self.outcome = Some(outcome.to_string()),
+            Event::Ended(outcome) => self.outcome = Some((outcome.state, outcome.to_string())),
             Event::GoAway { .. } => info!(peer = %self.peer, "the peer is going down"),
             Event::Attached | Event::Acknowledged { .. } | Event::Throttled { .. } => {}
         }
@@ -173,18 +173,23 @@ impl Driver {
         let Some(lease) = self.leases.release(offer) else { return };
         let (record, index) = lease.shown;
         match lease.released {
-            Some(told) => drop(told.send(reason)),
+            Some(told) => drop(told.send(LeaseEnd::Released(reason))),
             None => record.end_shard(index, served_outcome(reason)),
         }
     }
 
     /// The session has ended: whoever still waits for something of it is told.
-    pub(super) fn finish_side(&mut self, reason: &str) {
+    pub(super) fn finish_side(&mut self, end: &SessionEnd) {
+        let SessionEnd { called_off, reason } = end;
         self.fail_openings(&OpeningFailed::lost(reason));
         for lease in self.leases.drain() {
-            if lease.released.is_none() {
-                let (record, index) = lease.shown;
-                record.end_shard(index, ShardOutcome::Failed { reason: reason.to_owned() });
+            let (record, index) = lease.shown;
+            let reason = reason.clone();
+            match (lease.released, called_off) {
+                (Some(told), true) => drop(told.send(LeaseEnd::CalledOff(reason))),
+                (Some(_), false) => {}
+                (None, true) => record.end_shard(index, ShardOutcome::Aborted { reason }),
+                (None, false) => record.end_shard(index, ShardOutcome::Failed { reason }),
             }
         }
         let Side::Follower { record, key: Some(key), .. } = &self.side else { return };

@@ -14,8 +14,17 @@ pub(crate) struct SessionHandle {
     pub(crate) id: SessionId,
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) routes: Arc<Routes>,
-    pub(super) ended: watch::Receiver<Option<String>>,
+    pub(super) ended: watch::Receiver<Option<SessionEnd>>,
     pub(super) abort: watch::Receiver<Option<String>>,
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SessionEnd {
+    /// Someone called it off, here or there; otherwise it completed or failed.
+    pub(crate) called_off: bool,
+    /// In words.
+    pub(crate) reason: String,
 }
 
 /// A request under way. Dropping it gives it up; the session is told in [`SessionHandle::done`].
@@ -56,11 +65,11 @@ impl SessionHandle {
         let _ = self.commands.send(command).await;
     }
 
-    /// Waits for the session's end and says why it ended. Cancel safe.
-    pub(crate) async fn ended(&self) -> String {
+    /// Waits for the session's end and says how it ended. Cancel safe.
+    pub(crate) async fn ended(&self) -> SessionEnd {
         let mut ended = self.ended.clone();
-        let reason = ended.wait_for(Option::is_some).await;
-        reason.ok().and_then(|reason| reason.clone()).unwrap_or_else(|| "its task ended".to_owned())
+        let end = ended.wait_for(Option::is_some).await.ok().and_then(|end| end.clone());
+        end.unwrap_or_else(|| SessionEnd { called_off: false, reason: "its task ended".to_owned() })
     }
 
     /// Set when the session's plan is called off.
@@ -69,6 +78,7 @@ impl SessionHandle {
     }
 
     fn why_ended(&self) -> String {
-        self.ended.borrow().clone().unwrap_or_else(|| "the session is ending".to_owned())
+        let end = self.ended.borrow().clone();
+        end.map_or_else(|| "the session is ending".to_owned(), |end| end.reason)
     }
 }

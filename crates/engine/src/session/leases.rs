@@ -17,8 +17,17 @@ pub(crate) struct Lease {
     pub(crate) shard: ShardId,
     /// The plan's record and the shard's place in it.
     pub(crate) shown: (PlanRecord, usize),
-    /// Told how the peer released it; dropped if the session ends before.
-    pub(crate) released: Option<oneshot::Sender<ReleaseReason>>,
+    /// Told how it ended; dropped if the session fails before.
+    pub(crate) released: Option<oneshot::Sender<LeaseEnd>>,
+}
+
+/// How the lease of an offer ended.
+#[derive(Debug)]
+pub(crate) enum LeaseEnd {
+    /// The peer released it.
+    Released(ReleaseReason),
+    /// Someone called the session off.
+    CalledOff(String),
 }
 
 /// The offers of one session.
