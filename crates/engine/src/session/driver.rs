@@ -43,8 +43,8 @@ pub(crate) struct Driver {
     ended: watch::Sender<Option<SessionEnd>>,
     abort: watch::Receiver<Option<String>>,
     acks: Acks,
-    /// How the session ended, in a word and in words.
-    pub(super) outcome: Option<(State, String)>,
+    /// How the session ended, in words.
+    pub(super) outcome: Option<String>,
 }
 
 impl Driver {
@@ -263,7 +263,7 @@ impl Driver {
     /// so that nothing depends on the connection being open (row C14).
     async fn close(mut self) {
         self.drain();
-        let (state, reason) = self.outcome.take().unwrap_or_else(|| (State::Failed, "ended".to_owned()));
+        let reason = self.outcome.take().unwrap_or_else(|| "ended".to_owned());
         debug!(%reason, "session ended");
         let end = SessionEnd { called_off: self.session.state() == State::Aborted, reason };
         self.serving.abort_all();

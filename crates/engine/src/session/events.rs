@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use peerstream_session::{Event, State};
+use peerstream_session::Event;
 use peerstream_types::{OfferId, Selector, ShardId};
 use peerstream_wire::message::{InitAckV1, OfferV1, PeerLimits, RefusalV1, ReleaseReason, RequestV1};
 use peerstream_wire::{Code, Extensions, Features, Minor};
@@ -62,7 +62,7 @@ impl Driver {
             // A part that cannot be had is also missing from the stream, which the receiver sees.
             Event::RequestFailed { .. } => {}
             Event::Released { offer, reason } => self.released(offer, reason),
-            Event::Ended(outcome) => self.outcome = Some((outcome.state, outcome.to_string())),
+            Event::Ended(outcome) => self.outcome = Some(outcome.to_string()),
             Event::GoAway { .. } => info!(peer = %self.peer, "the peer is going down"),
             Event::Attached | Event::Acknowledged { .. } | Event::Throttled { .. } => {}
         }
