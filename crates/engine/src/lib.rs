@@ -72,6 +72,9 @@
 //! | `peers` | connections are dialled, accepted, greeted and kept |
 //! | `io` | streams as kinds, frames and raw bytes |
 //!
+//! The contracts that [`Parts`] are made of are here under short names, so that an author of a store
+//! names one crate: [`placement`], [`shape`], [`snapshot`], [`transport`], [`types`].
+//!
 //! # Not here
 //!
 //! Which source is chosen (`peerstream-recovery`), what may come when (`peerstream-session`), sockets
@@ -93,6 +96,11 @@ mod serve;
 mod session;
 mod shared;
 mod transfer;
+
+pub use {
+    peerstream_placement as placement, peerstream_shape as shape, peerstream_snapshot as snapshot,
+    peerstream_transport as transport, peerstream_types as types,
+};
 
 pub use config::EngineConfig;
 pub use engine::Engine;
