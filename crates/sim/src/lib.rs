@@ -1,0 +1,77 @@
+//! A peerstream cluster in virtual time.
+//!
+//! Real engines, any number of them, in one thread: the clock stands still while there is work and
+//! jumps when there is none, so minutes of timeouts cost milliseconds. Every choice comes from one
+//! seed, and the same seed gives the same [`Trace`]. Between the nodes is one of two networks,
+//! [`Network::Memory`] or real QUIC with mutual TLS over simulated links, [`Network::Quic`].
+//!
+//! # Example
+//!
+//! A replica is brought up although its first donor dies half way:
+//!
+//! ```
+//! use std::time::Duration;
+//! use peerstream_sim::{Content, Network, Sim, shard};
+//!
+//! Sim::new(Network::Quic, 7).run(async |world| {
+//!     let donors = [world.donor("donor-1"), world.donor("donor-2")];
+//!     for donor in &donors {
+//!         Content::large(2, 1024 * 1024).fill(&donor.store, &shard(0), 1);
+//!         donor.faults.delay_reads(Duration::from_millis(10));
+//!     }
+//!     let replica = world.replica("replica");
+//!
+//!     let plan = replica.bring_up(&[shard(0)]);
+//!     world.until(|| plan.state().bytes_done() > 512 * 1024).await;
+//!     world.crash(&donors[0]);
+//!
+//!     assert!(plan.await.is_completed());
+//!     assert_eq!(replica.digest(&shard(0)).await, donors[1].digest(&shard(0)).await);
+//! });
+//! ```
+//!
+//! Your own store goes in the same way: put it into [`SimNode::datasets`] of a node, and see what it
+//! makes of crashes, stalls and corrupt chunks.
+//!
+//! # Map
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`sim`] | [`Sim`]: seed, network, limit; runs a scenario and ends it in any case |
+//! | [`world`] | [`SimWorld`]: starts, crashes and restarts nodes, cuts links |
+//! | [`node`] | [`SimNode`], [`NodeSpec`], [`shard`] |
+//! | [`network`] | [`Network`], [`LinkSpec`] |
+//! | [`faults`] | [`Faults`]: a source that stalls, lies, is slow |
+//! | [`content`] | [`Content`]: what shards are filled with |
+//! | [`placement`] | [`SimPlacement`]: who holds what |
+//! | [`trace`] | [`Trace`]: what happened, line by line |
+//! | [`clock`], [`random`] | wall time over virtual time; chance from a seed |
+//! | `fabric`, `net` | datagrams over FIFO links; either network behind one face |
+//!
+//! # Not here
+//!
+//! A simulated disk. Nodes that crash keep what their memory store had; torn writes and lost syncs
+//! are the directory store's tests.
+
+pub mod clock;
+pub mod content;
+mod fabric;
+pub mod faults;
+mod net;
+pub mod network;
+pub mod node;
+pub mod placement;
+pub mod random;
+pub mod sim;
+pub mod trace;
+pub mod world;
+
+pub use content::Content;
+pub use fabric::FabricStats;
+pub use faults::Faults;
+pub use network::{LinkSpec, Network};
+pub use node::{NodeSpec, SimNode, shard};
+pub use placement::SimPlacement;
+pub use sim::Sim;
+pub use trace::Trace;
+pub use world::SimWorld;

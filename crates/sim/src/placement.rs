@@ -1,0 +1,52 @@
+//! Who holds what in a simulation: a list that scenarios change.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use peerstream_placement::{Holder, Placement};
+use peerstream_types::{NodeId, ShardId};
+
+/// The placement that all nodes of a simulation see. Clones are the same.
+#[derive(Debug, Clone, Default)]
+pub struct SimPlacement(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    addrs: BTreeMap<NodeId, SocketAddr>,
+    holders: Vec<NodeId>,
+}
+
+impl SimPlacement {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn add(&self, node: &NodeId, addr: SocketAddr) {
+        self.lock().addrs.insert(node.clone(), addr);
+    }
+
+    /// Says who holds every shard, in the order in which they are to be tried.
+    pub fn set_holders(&self, nodes: impl IntoIterator<Item = NodeId>) {
+        self.lock().holders = nodes.into_iter().collect();
+    }
+
+    pub(crate) fn add_holder(&self, node: &NodeId) {
+        let mut state = self.lock();
+        if !state.holders.contains(node) {
+            state.holders.push(node.clone());
+        }
+    }
+}
+
+impl Placement for SimPlacement {
+    fn holders(&self, _shard: &ShardId) -> Vec<Holder> {
+        let state = self.lock();
+        let holders = state.holders.iter();
+        holders.filter_map(|node| Some(Holder::everything(node.clone(), *state.addrs.get(node)?))).collect()
+    }
+
+    fn addr_of(&self, node: &NodeId) -> Option<SocketAddr> {
+        self.lock().addrs.get(node).copied()
+    }
+}
