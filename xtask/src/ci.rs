@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::tidy;
+use crate::{tidy, venv};
 
 /// One step of the table.
 struct Step {
@@ -61,6 +61,12 @@ const STEPS: &[Step] = &[
             env: &[("RUSTDOCFLAGS", "-D warnings")],
             line: &["cargo", "doc", "--workspace", "--no-deps"],
         }),
+    },
+    Step {
+        name: "rocksdb",
+        proves: "a real RocksDB is there for the live test",
+        full: false,
+        work: Work::Task(venv::prepare),
     },
     Step {
         name: "test",
@@ -221,6 +227,8 @@ fn consumers(root: &Path) -> anyhow::Result<()> {
         let mut command = Command::new("cargo");
         command.args(["run", "--quiet"]).current_dir(&consumer);
         command.env("CARGO_TARGET_DIR", root.join("target/consumers"));
+        // Nobody debugs them, and debug information doubles their time and size.
+        command.env("CARGO_PROFILE_DEV_DEBUG", "0");
         println!("consumer {}", consumer.display());
         succeed(&mut command, &format!("cargo run in {}", consumer.display()))?;
     }

@@ -5,6 +5,7 @@ mod ci;
 mod cluster;
 mod demo;
 mod tidy;
+mod venv;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

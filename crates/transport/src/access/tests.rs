@@ -1,3 +1,5 @@
+//! Which rules allow what.
+
 use peerstream_types::{ClusterName, NodeId};
 
 use super::*;
