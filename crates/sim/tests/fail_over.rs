@@ -77,7 +77,7 @@ fn a_stalled_source_is_replaced() {
     }
 }
 
-/// Row F-50: a source that moves, however slowly, keeps its work: one chunk in 50 s, for an hour.
+/// Row F-50: a source that moves, however slowly, keeps its work: one chunk in 50 s.
 #[test]
 fn a_slow_source_that_moves_is_not_stalled() {
     for network in Network::ALL {
@@ -90,7 +90,7 @@ fn a_slow_source_that_moves_is_not_stalled() {
             assert!(outcome.is_completed(), "{outcome:?}");
             assert_eq!(second.sent(), 0);
             assert_eq!(replica.asked_for(), 4 * 1024 * 1024, "nothing was asked for twice");
-            assert!(world.now().since_origin() > Duration::from_secs(120), "it was slow");
+            assert!(world.now().since_origin() > Duration::from_secs(600), "it was slow");
         });
     }
 }
