@@ -25,17 +25,20 @@
 //! |---|---|
 //! | [`cluster`] | [`Cluster`]: the CA, and where nodes live |
 //! | [`running`] | [`Running`]: a node's process |
+//! | [`finish`] | [`finish()`]: runs a command to its end, if it ends in time |
 //! | [`log`] | [`Log`]: what it says on standard error |
 //! | [`tree`] | [`tree::files`], [`tree::difference`]: whether two directories are equal |
 
 pub mod cluster;
+pub mod finish;
 pub mod log;
 pub mod running;
 pub mod tree;
 
 pub use cluster::{Cluster, NodeDir, SERVE_EVERYTHING};
+pub use finish::finish;
 pub use log::Log;
-pub use running::Running;
+pub use running::{Running, interrupt};
 
 /// What went wrong, in words: this is for people who run chores and read test output.
 #[derive(Debug)]

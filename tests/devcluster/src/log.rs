@@ -26,7 +26,11 @@ struct Lines {
 
 impl Log {
     /// Reads `from` to its end on a thread of its own and writes every line to the end of `file`.
-    pub(crate) fn follow(from: impl Read + Send + 'static, file: &Path) -> Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be opened.
+    pub fn follow(from: impl Read + Send + 'static, file: &Path) -> Result<Self> {
         let mut file =
             OpenOptions::new().create(true).append(true).open(file).map_err(Error::at(file.display()))?;
         let log = Self::default();

@@ -83,8 +83,17 @@ impl Running {
     ///
     /// What the system says.
     pub fn terminate(&mut self) -> Result<ExitStatus> {
-        self.signal(Signal::TERM)?;
-        self.child.wait().map_err(Error::at("wait"))
+        self.ask_to_stop()?;
+        self.wait()
+    }
+
+    /// Asks it to stop with SIGTERM.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn ask_to_stop(&self) -> Result<()> {
+        send(&self.child, Signal::TERM)
     }
 
     /// Asks it with SIGHUP to load its config afresh.
@@ -93,7 +102,7 @@ impl Running {
     ///
     /// What the system says.
     pub fn hang_up(&self) -> Result<()> {
-        self.signal(Signal::HUP)
+        send(&self.child, Signal::HUP)
     }
 
     /// Waits until it ends by itself.
@@ -104,11 +113,19 @@ impl Running {
     pub fn wait(&mut self) -> Result<ExitStatus> {
         self.child.wait().map_err(Error::at("wait"))
     }
+}
 
-    fn signal(&self, signal: Signal) -> Result<()> {
-        kill_process(Pid::from_child(&self.child), signal)
-            .map_err(|error| Error::new(format!("kill: {error}")))
-    }
+/// Sends a command what Ctrl-C sends it.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn interrupt(child: &Child) -> Result<()> {
+    send(child, Signal::INT)
+}
+
+fn send(child: &Child, signal: Signal) -> Result<()> {
+    kill_process(Pid::from_child(child), signal).map_err(|error| Error::new(format!("kill: {error}")))
 }
 
 impl Drop for Running {

@@ -77,9 +77,9 @@ pub struct PeerView {
 /// Bytes of one class of traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TrafficView {
-    /// Sent to peers.
+    /// Sent to peers, outlines and headers included.
     pub sent: u64,
-    /// Received from peers, whether they were of use or not.
+    /// Asked of peers, whether they came or not: the receiver is shaped by what it asks for.
     pub received: u64,
     /// Read from disk for hashing.
     pub read: u64,

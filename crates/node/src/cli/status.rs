@@ -41,7 +41,7 @@ fn tables(view: &NodeView) -> String {
     let traffic = view.traffic.iter().map(|(class, bytes)| {
         [class.clone(), bytes_of(bytes.sent), bytes_of(bytes.received), bytes_of(bytes.read)]
     });
-    section(&mut text, ["traffic", "sent", "received", "read"], traffic.collect());
+    section(&mut text, ["traffic", "sent", "asked for", "read"], traffic.collect());
     let plans = view.plans.iter().flat_map(|plan| plan.shards.iter().map(move |shard| row(plan, shard)));
     section(&mut text, ["plan", "shard", "moved", "rate", "state"], plans.collect());
     text

@@ -1,0 +1,14 @@
+//! Real nodes as processes, over real UDP, with real signals. One scenario per file.
+#![expect(clippy::unwrap_used, reason = "tests may, and so may what they share")]
+
+mod access;
+mod bring_up;
+mod changed_file;
+mod detach;
+mod killed_donor;
+mod killed_receiver;
+mod push;
+mod reload;
+mod rocksdb;
+mod stop;
+mod support;
