@@ -103,7 +103,7 @@ pub(super) const ONLY_IN: &[(&str, &[&str])] = &[
     ("opentelemetry", &["peerstream-node"]),
     ("prometheus", &["peerstream-node"]),
     ("prometheus-client", &["peerstream-node"]),
-    ("tracing-subscriber", &["peerstream-node"]),
+    ("tracing-subscriber", &["peerstream-node", "peerstream-sim"]),
     ("anyhow", &["peerstream-node", "xtask"]),
     ("clap", &["peerstream-node", "xtask"]),
 ];
