@@ -127,16 +127,12 @@ impl Transfer {
 }
 
 impl Pending {
-    async fn wait(mut self) -> Went {
-        tokio::select! {
-            biased;
-            Ok(no) = &mut self.refused => Went::Refused(no),
-            released = &mut self.released => match released {
-                Ok(LeaseEnd::Released(reason)) => Went::Released(reason),
-                Ok(LeaseEnd::CalledOff(reason)) => Went::CalledOff(reason),
-                // The lease goes before the refusal is told.
-                Err(_) => self.refused.await.map_or(Went::Lost, Went::Refused),
-            }
+    async fn wait(self) -> Went {
+        match self.released.await {
+            Ok(LeaseEnd::Released(reason)) => Went::Released(reason),
+            Ok(LeaseEnd::CalledOff(reason)) => Went::CalledOff(reason),
+            // The lease goes before the refusal is told; an offer that was taken has none to tell.
+            Err(_) => self.refused.await.map_or(Went::Lost, Went::Refused),
         }
     }
 }
