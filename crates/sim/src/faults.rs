@@ -1,19 +1,43 @@
-//! A source that misbehaves on demand.
+//! A store that misbehaves on demand, when it is read and when it is written.
+
+mod sink;
+mod source;
 
 use std::collections::BTreeSet;
-use std::fmt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use peerstream_snapshot::{BoxFuture, Page, Snapshot, Source, SourceError};
-use peerstream_types::{
-    ChainingValue, ChunkRange, Entry, EntryKey, ManifestHeader, Ordinal, PageToken, Selector, ShardId,
-};
+use peerstream_snapshot::{DiskError, SinkError, SourceError};
+use peerstream_types::{EntryKey, Ordinal};
 use tokio::sync::watch;
 
-/// Switches of a [`FaultySource`]; they work at once, also on snapshots that are open. Clones are
-/// the same switches.
+pub(crate) use sink::FaultySink;
+pub(crate) use source::FaultySource;
+
+/// What a source says wrongly about what it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lie {
+    /// Pages that are not what was sealed.
+    Manifest,
+    /// Chaining values that are not those of the entry's digest.
+    Outline,
+}
+
+/// A step of a sink that can fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SinkStep {
+    /// Keeping a chunk.
+    Store,
+    /// Making everything durable.
+    Seal,
+    /// Making it visible.
+    Publish,
+}
+
+/// Switches of a node's store; they work at once, also on snapshots that are open. Clones are the
+/// same switches.
 #[derive(Debug, Clone)]
 pub struct Faults {
     state: Arc<Mutex<State>>,
@@ -28,6 +52,8 @@ struct State {
     corrupt: BTreeSet<EntryKey>,
     changed: BTreeSet<EntryKey>,
     not_ready: bool,
+    lies: BTreeSet<Lie>,
+    full: BTreeSet<SinkStep>,
     reads: u64,
     bytes_read: u64,
 }
@@ -71,6 +97,16 @@ impl Faults {
         self.change(|state| state.not_ready = true);
     }
 
+    /// Says something wrong about what it has.
+    pub fn lie(&self, about: Lie) {
+        self.change(|state| state.lies.extend([about]));
+    }
+
+    /// The disk is full when the sink comes to this step.
+    pub fn fill_disk_at(&self, step: SinkStep) {
+        self.change(|state| state.full.extend([step]));
+    }
+
     /// Behaves well from now on.
     pub fn clear(&self) {
         self.change(|state| {
@@ -103,6 +139,22 @@ impl Faults {
         }
     }
 
+    fn is_not_ready(&self) -> bool {
+        self.lock().not_ready
+    }
+
+    fn lies(&self, about: Lie) -> bool {
+        self.lock().lies.contains(&about)
+    }
+
+    fn before_step(&self, step: SinkStep) -> Result<(), SinkError> {
+        if !self.lock().full.contains(&step) {
+            return Ok(());
+        }
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        Err(DiskError::new("write", Path::new("simulated"), &full).into())
+    }
+
     fn is_stalled(&self) -> bool {
         let state = self.lock();
         state.stall_after.is_some_and(|limit| state.bytes_read >= limit)
@@ -123,79 +175,5 @@ impl Faults {
         let mut wrong = BytesMut::from(&bytes[..]);
         wrong[bytes.len() / 2] ^= 1;
         Ok(wrong.freeze())
-    }
-}
-
-/// A source with faults in front of a good one.
-#[derive(Debug, Clone)]
-pub struct FaultySource {
-    inner: Arc<dyn Source>,
-    faults: Faults,
-}
-
-impl FaultySource {
-    pub(crate) fn new(inner: Arc<dyn Source>, faults: Faults) -> Self {
-        Self { inner, faults }
-    }
-}
-
-impl Source for FaultySource {
-    fn open<'a>(
-        &'a self,
-        shard: &'a ShardId,
-        selector: &'a Selector,
-    ) -> BoxFuture<'a, Result<Arc<dyn Snapshot>, SourceError>> {
-        Box::pin(async move {
-            if self.faults.lock().not_ready {
-                let why = "it is told so".to_owned();
-                return Err(SourceError::NotReady { shard: shard.clone(), why });
-            }
-            let inner = self.inner.open(shard, selector).await?;
-            Ok(Arc::new(FaultySnapshot { inner, faults: self.faults.clone() }) as Arc<dyn Snapshot>)
-        })
-    }
-}
-
-struct FaultySnapshot {
-    inner: Arc<dyn Snapshot>,
-    faults: Faults,
-}
-
-impl fmt::Debug for FaultySnapshot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "faulty {:?}", self.inner)
-    }
-}
-
-impl Snapshot for FaultySnapshot {
-    fn header(&self) -> ManifestHeader {
-        self.inner.header()
-    }
-
-    fn page<'a>(&'a self, token: &'a PageToken, limit: usize) -> BoxFuture<'a, Result<Page, SourceError>> {
-        self.inner.page(token, limit)
-    }
-
-    fn entries(&self, first: Ordinal, count: u32) -> BoxFuture<'_, Result<Vec<Entry>, SourceError>> {
-        self.inner.entries(first, count)
-    }
-
-    fn outline(
-        &self,
-        ordinal: Ordinal,
-        level: u8,
-        range: ChunkRange,
-    ) -> BoxFuture<'_, Result<Vec<ChainingValue>, SourceError>> {
-        self.inner.outline(ordinal, level, range)
-    }
-
-    fn read(&self, ordinal: Ordinal, offset: u64, len: usize) -> BoxFuture<'_, Result<Bytes, SourceError>> {
-        Box::pin(async move {
-            self.faults.before_read().await;
-            let bytes = self.inner.read(ordinal, offset, len).await?;
-            let entry = self.inner.entries(ordinal, 1).await?;
-            let key = &entry.first().ok_or(SourceError::NoSuchEntry(ordinal))?.key;
-            self.faults.after_read(key, ordinal, bytes)
-        })
     }
 }

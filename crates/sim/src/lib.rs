@@ -41,7 +41,7 @@
 //! | [`world`] | [`SimWorld`]: starts, crashes and restarts nodes, cuts links |
 //! | [`node`] | [`SimNode`], [`NodeSpec`], [`shard`] |
 //! | [`network`] | [`Network`], [`LinkSpec`] |
-//! | [`faults`] | [`Faults`]: a source that stalls, lies, is slow |
+//! | [`faults`] | [`Faults`]: a store that stalls, lies, is slow or full |
 //! | [`content`] | [`Content`]: what shards are filled with |
 //! | [`placement`] | [`SimPlacement`]: who holds what |
 //! | [`trace`] | [`Trace`]: what happened, line by line |
@@ -68,7 +68,7 @@ pub mod world;
 
 pub use content::Content;
 pub use fabric::FabricStats;
-pub use faults::Faults;
+pub use faults::{Faults, Lie, SinkStep};
 pub use network::{LinkSpec, Network};
 pub use node::{NodeSpec, SimNode, shard};
 pub use placement::SimPlacement;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use peerstream_engine::{Dataset, Datasets, Engine, EngineConfig, PlanError, PlanHandle, StreamPlan};
 use peerstream_shape::{Class, Direction, PassThrough};
-use peerstream_snapshot::{MemoryStore, Source};
+use peerstream_snapshot::{MemoryStore, Source as _};
 use peerstream_transport::access::{AccessRules, SharedAccess};
 use peerstream_types::{ClusterName, DatasetName, Digest, Incarnation, NodeId, Operation, Selector, ShardId};
 
-use crate::faults::Faults;
+use crate::faults::{Faults, FaultySink, FaultySource};
 use crate::trace::Trace;
 
 /// The dataset that every node has unless it is told otherwise.
@@ -150,11 +150,14 @@ impl SimNode {
         Class::ALL.into_iter().map(|class| self.shaper.bytes(class, direction)).sum()
     }
 
-    pub(crate) fn datasets_of(spec: &NodeSpec, source: Arc<dyn Source>) -> Datasets {
-        let datasets = Datasets::new();
+    /// The node's store behind its faults.
+    pub(crate) fn datasets_of(spec: &NodeSpec, faults: &Faults) -> Datasets {
+        let (datasets, store) = (Datasets::new(), Arc::new(spec.store.clone()));
+        let source = FaultySource::new(store.clone(), faults.clone());
+        let sink = FaultySink::new(store, faults.clone());
         let dataset = Dataset {
-            source: spec.source.then_some(source),
-            sink: spec.sink.then(|| Arc::new(spec.store.clone()) as _),
+            source: spec.source.then(|| Arc::new(source) as _),
+            sink: spec.sink.then(|| Arc::new(sink) as _),
         };
         datasets.insert(DatasetName::new(DATASET).expect("a valid name"), dataset);
         datasets

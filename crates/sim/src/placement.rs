@@ -15,6 +15,7 @@ pub struct SimPlacement(Arc<Mutex<State>>);
 struct State {
     addrs: BTreeMap<NodeId, SocketAddr>,
     holders: Vec<NodeId>,
+    anonymous: bool,
 }
 
 impl SimPlacement {
@@ -31,6 +32,11 @@ impl SimPlacement {
         self.lock().holders = nodes.into_iter().collect();
     }
 
+    /// Knows addresses only from now on, as discovery by DNS does.
+    pub fn forget_names(&self) {
+        self.lock().anonymous = true;
+    }
+
     pub(crate) fn add_holder(&self, node: &NodeId) {
         let mut state = self.lock();
         if !state.holders.contains(node) {
@@ -42,11 +48,16 @@ impl SimPlacement {
 impl Placement for SimPlacement {
     fn holders(&self, _shard: &ShardId) -> Vec<Holder> {
         let state = self.lock();
-        let holders = state.holders.iter();
-        holders.filter_map(|node| Some(Holder::everything(node.clone(), *state.addrs.get(node)?))).collect()
+        let holder = |node: &NodeId| {
+            let mut holder = Holder::everything(node.clone(), *state.addrs.get(node)?);
+            holder.node = holder.node.filter(|_| !state.anonymous);
+            Some(holder)
+        };
+        state.holders.iter().filter_map(holder).collect()
     }
 
     fn addr_of(&self, node: &NodeId) -> Option<SocketAddr> {
-        self.lock().addrs.get(node).copied()
+        let state = self.lock();
+        state.addrs.get(node).copied().filter(|_| !state.anonymous)
     }
 }

@@ -13,7 +13,7 @@ use peerstream_types::{Incarnation, Timestamp};
 
 use crate::clock::SimWallClock;
 use crate::fabric::FabricStats;
-use crate::faults::{Faults, FaultySource};
+use crate::faults::Faults;
 use crate::net::Net;
 use crate::network::{LinkSpec, Network};
 use crate::node::{NodeSpec, SimNode};
@@ -134,8 +134,7 @@ impl SimWorld {
         if spec.holder {
             world.placement.add_holder(&spec.node);
         }
-        let source = FaultySource::new(Arc::new(spec.store.clone()), faults.clone());
-        let datasets = SimNode::datasets_of(&spec, Arc::new(source));
+        let datasets = SimNode::datasets_of(&spec, &faults);
         let (shaper, access) = (Arc::new(PassThrough::default()), SharedAccess::new(spec.access.clone()));
         let parts = Parts {
             node: spec.node.clone(),

@@ -2,7 +2,7 @@
 
 use peerstream_engine::{PlanEvent, PlanResult, ShardOutcome};
 use peerstream_sim::content::key;
-use peerstream_sim::{Content, Network, Sim, SimNode, SimWorld, shard};
+use peerstream_sim::{Content, Lie, Network, Sim, SimNode, SimWorld, shard};
 
 const TOTAL: u64 = 8 * 1024 * 1024;
 
@@ -111,6 +111,64 @@ fn the_old_generation_stays_until_the_new_one_is_whole() {
             donor.faults.clear();
             assert!(replica.bring_up(&[shard(0)]).await.is_completed());
             assert_eq!(replica.digest(&shard(0)).await, donor.digest(&shard(0)).await);
+        });
+    }
+}
+
+/// A small entry, which is one chunk, is held to its digest like any other.
+#[test]
+fn a_small_entry_is_verified_too() {
+    for network in Network::ALL {
+        Sim::new(network, 25).run(async |world| {
+            let (liar, replica) = (donor(&world, "liar"), world.replica("replica"));
+            liar.faults.corrupt(key("small", 7));
+            let outcome = replica.bring_up(&[shard(0)]).await;
+            let ShardOutcome::Incomplete { bad, count: 1 } = &outcome.shards[0].outcome else {
+                panic!("{outcome:?}");
+            };
+            assert_eq!((&bad[0].key, &bad[0].peer), (&key("small", 7), &liar.id));
+        });
+    }
+}
+
+/// Promise 1: pages that do not fit the sealed digest, and outlines that do not fit their entry's,
+/// are refused; the next source is used.
+#[test]
+fn a_source_that_lies_about_what_it_has_is_replaced() {
+    for (network, lie) in Network::ALL.into_iter().flat_map(|n| [(n, Lie::Manifest), (n, Lie::Outline)]) {
+        Sim::new(network, 26).run(async |world| {
+            let (liar, honest) = (donor(&world, "liar"), donor(&world, "honest"));
+            let replica = world.replica("replica");
+            liar.faults.lie(lie);
+            let plan = replica.bring_up(&[shard(0)]);
+            let mut events = plan.events();
+            let outcome = plan.await;
+            assert!(outcome.is_completed(), "{outcome:?}");
+            assert_eq!(replica.digest(&shard(0)).await, honest.digest(&shard(0)).await);
+            let mut lost = Vec::new();
+            while let Ok(event) = events.try_recv() {
+                if let PlanEvent::SourceLost { peer, .. } = event {
+                    lost.push(peer);
+                }
+            }
+            assert_eq!(lost, std::slice::from_ref(&liar.id));
+        });
+    }
+}
+
+/// The same without another source: it fails with a reason that names the liar, and nothing of what
+/// it said is visible.
+#[test]
+fn a_single_source_that_lies_gets_nothing_published() {
+    for (network, lie) in Network::ALL.into_iter().flat_map(|n| [(n, Lie::Manifest), (n, Lie::Outline)]) {
+        Sim::new(network, 27).run(async |world| {
+            let (liar, replica) = (donor(&world, "liar"), world.replica("replica"));
+            liar.faults.lie(lie);
+            let outcome = replica.bring_up(&[shard(0)]).await;
+            assert!(!outcome.is_completed());
+            let shown = outcome.shards[0].outcome.to_string();
+            assert!(shown.contains("liar"), "{shown}");
+            assert!(replica.store.published(&shard(0)).is_none());
         });
     }
 }

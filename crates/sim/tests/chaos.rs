@@ -84,10 +84,10 @@ async fn scenario(world: SimWorld) {
 
 #[test]
 fn chaos_in_memory_ends_well() {
-    (0..100).for_each(|seed| Sim::new(Network::Memory, seed).run(scenario));
+    (0..60).for_each(|seed| Sim::new(Network::Memory, seed).run(scenario));
 }
 
 #[test]
 fn chaos_over_quic_ends_well() {
-    (0..25).for_each(|seed| Sim::new(Network::Quic, seed).run(scenario));
+    (0..20).for_each(|seed| Sim::new(Network::Quic, seed).run(scenario));
 }

@@ -90,22 +90,24 @@ fn a_slow_source_that_moves_is_not_stalled() {
             assert!(outcome.is_completed(), "{outcome:?}");
             assert_eq!(second.sent(), 0);
             assert_eq!(replica.asked_for(), 4 * 1024 * 1024, "nothing was asked for twice");
-            assert!(world.now().since_origin() > Duration::from_secs(600), "it was slow");
+            assert!(world.now().since_origin() > Duration::from_secs(180), "it was slow");
         });
     }
 }
 
-/// Promise 2: connections that break are made again, and what was verified is not fetched again.
+/// Promise 2: a cut that connections survive, or do not (from 30 s on over QUIC, at once in memory),
+/// is got over, and what was verified is not fetched again.
 #[test]
 fn a_cut_that_heals_costs_the_window_only() {
-    for network in Network::ALL {
+    for (network, secs) in [(Network::Memory, 3), (Network::Quic, 3), (Network::Quic, 31)] {
+        let outage = Duration::from_secs(secs);
         Sim::new(network, 13).run(async |world| {
             let (first, second, replica) = cluster(&world);
             world.crash(&second);
             let plan = replica.bring_up(&[shard(0)]);
             world.until(|| plan.state().bytes_done() > TOTAL / 2).await;
             world.cut(&first, &replica);
-            world.sleep(Duration::from_secs(3)).await;
+            world.sleep(outage).await;
             world.heal(&first, &replica);
             let outcome = plan.await;
             assert!(outcome.is_completed(), "{outcome:?}");

@@ -1,0 +1,93 @@
+//! A sink in front of a good one, which goes wrong as its [`Faults`] say.
+
+use std::fmt;
+use std::sync::Arc;
+
+use peerstream_snapshot::{BoxFuture, Fence, Generation, Held, Sink, SinkError, Staging, VerifiedChunk};
+use peerstream_types::{Entry, ManifestHeader, Selector, ShardId};
+
+use super::{Faults, SinkStep};
+
+/// See the [module](self).
+#[derive(Debug, Clone)]
+pub(crate) struct FaultySink {
+    inner: Arc<dyn Sink>,
+    faults: Faults,
+}
+
+impl FaultySink {
+    pub(crate) fn new(inner: Arc<dyn Sink>, faults: Faults) -> Self {
+        Self { inner, faults }
+    }
+}
+
+impl Sink for FaultySink {
+    fn stage<'a>(
+        &'a self,
+        shard: &'a ShardId,
+        selector: &'a Selector,
+        fence: Fence,
+    ) -> BoxFuture<'a, Result<Arc<dyn Staging>, SinkError>> {
+        Box::pin(async move {
+            let inner = self.inner.stage(shard, selector, fence).await?;
+            Ok(Arc::new(FaultyStaging { inner, faults: self.faults.clone() }) as Arc<dyn Staging>)
+        })
+    }
+
+    fn current<'a>(
+        &'a self,
+        shard: &'a ShardId,
+    ) -> BoxFuture<'a, Result<Option<(Generation, ManifestHeader)>, SinkError>> {
+        self.inner.current(shard)
+    }
+}
+
+struct FaultyStaging {
+    inner: Arc<dyn Staging>,
+    faults: Faults,
+}
+
+impl fmt::Debug for FaultyStaging {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "faulty {:?}", self.inner)
+    }
+}
+
+impl Staging for FaultyStaging {
+    fn begin<'a>(&'a self, header: &'a ManifestHeader) -> BoxFuture<'a, Result<(), SinkError>> {
+        self.inner.begin(header)
+    }
+
+    fn admit(&self, entries: Vec<Arc<Entry>>) -> BoxFuture<'_, Result<Vec<Held>, SinkError>> {
+        self.inner.admit(entries)
+    }
+
+    fn store(&self, chunk: VerifiedChunk) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(async move {
+            self.faults.before_step(SinkStep::Store)?;
+            self.inner.store(chunk).await
+        })
+    }
+
+    fn checkpoint(&self) -> BoxFuture<'_, Result<(), SinkError>> {
+        self.inner.checkpoint()
+    }
+
+    fn seal<'a>(&'a self, header: &'a ManifestHeader) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(async move {
+            self.faults.before_step(SinkStep::Seal)?;
+            self.inner.seal(header).await
+        })
+    }
+
+    fn publish(&self) -> BoxFuture<'_, Result<Generation, SinkError>> {
+        Box::pin(async move {
+            self.faults.before_step(SinkStep::Publish)?;
+            self.inner.publish().await
+        })
+    }
+
+    fn discard(&self) -> BoxFuture<'_, Result<(), SinkError>> {
+        self.inner.discard()
+    }
+}
