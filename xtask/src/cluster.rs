@@ -93,7 +93,7 @@ fn supervise(dirs: &[NodeDir]) -> anyhow::Result<()> {
         node.start(index, &events)?;
         let (name, addr) = (&node.dir.name, node.running.as_ref().map(Running::addr));
         println!("{name} at {}", addr.map(|addr| addr.to_string()).unwrap_or_default());
-        println!("  peerstream status --config {}", node.dir.config().display());
+        println!("  {} status --config {}", node.dir.binary.display(), node.dir.config().display());
     }
     println!("Ctrl-C stops all of them and removes their data");
     for event in &inbox {

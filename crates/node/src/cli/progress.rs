@@ -15,8 +15,8 @@ use crate::admin::model::{PlanView, ShardView};
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 /// What every shard waits for in its stage; only other reasons are news.
 const OBVIOUS: [&str; 4] = ["an offer", "data", "the store to seal", "the store to publish"];
-const BAR: &str = "{bar:32} {binary_bytes} of {binary_total_bytes} {msg}";
-const NO_TOTAL: &str = "{spinner} {msg}";
+const BAR: &str = "{bar:24} {wide_msg}";
+const NO_TOTAL: &str = "{spinner} {wide_msg}";
 
 /// Shows the states of one plan.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl Progress {
                     *total = plan.bytes_total;
                 }
                 bar.set_position(plan.bytes_done);
-                bar.set_message(format!("{}{}", rate(&plan), activity(&plan)));
+                bar.set_message(format!("{}{}", amount(&plan), activity(&plan)));
             }
             Self::Lines { last, at } => {
                 let now = activity(&plan);
@@ -71,20 +71,15 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).expect("the templates are constants that a test reads")
 }
 
-/// `120 MiB of 300 MiB, 210 MiB/s, 0.8 s left, `
+/// `120 MiB of 300 MiB, 210 MiB/s, 0.8 s left, `; nothing while the total is not known.
 fn amount(plan: &PlanView) -> String {
-    match plan.bytes_total {
-        Some(total) => format!("{} of {}, {}", ByteCount(plan.bytes_done), ByteCount(total), rate(plan)),
-        None => String::new(),
+    let Some(total) = plan.bytes_total else { return String::new() };
+    let mut text = format!("{} of {}, ", ByteCount(plan.bytes_done), ByteCount(total));
+    if plan.bytes_per_sec > 0 && plan.bytes_done < total {
+        text += &format!("{}, ", ByteRate::per_sec(plan.bytes_per_sec));
+        text += &plan.eta_ms.map(|ms| format!("{} left, ", seconds(ms))).unwrap_or_default();
     }
-}
-
-fn rate(plan: &PlanView) -> String {
-    if plan.bytes_per_sec == 0 {
-        return String::new();
-    }
-    let left = plan.eta_ms.map(|ms| format!("{} left, ", seconds(ms)));
-    format!("{}, {}", ByteRate::per_sec(plan.bytes_per_sec), left.unwrap_or_default())
+    text
 }
 
 /// What the plan is doing: its shard, or how many of its shards have ended.

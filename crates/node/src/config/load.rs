@@ -37,6 +37,7 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<Config> {
     let base = path.parent().filter(|base| !base.as_os_str().is_empty()).unwrap_or(Path::new("."));
     resolve(&mut config, base);
     overrides.apply(&mut config);
+    config.admin.socket = Some(config.admin_socket());
     check(&config).map_err(|failure| at(path, failure))?;
     Ok(config)
 }
