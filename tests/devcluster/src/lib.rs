@@ -25,7 +25,7 @@
 //! |---|---|
 //! | [`cluster`] | [`Cluster`]: the CA, and where nodes live |
 //! | [`running`] | [`Running`]: a node's process |
-//! | [`finish`] | [`finish()`]: runs a command to its end, if it ends in time |
+//! | [`mod@finish`] | [`finish()`]: runs a command to its end, if it ends in time |
 //! | [`log`] | [`Log`]: what it says on standard error |
 //! | [`tree`] | [`tree::files`], [`tree::difference`]: whether two directories are equal |
 
