@@ -61,8 +61,7 @@ pub(super) async fn take_hello(connection: &dyn Connection) -> Result<Greeted, R
     };
     let Some(minor) = Minor::common((Minor::OLDEST, Minor::NEWEST), hello.minors) else {
         let reason = format!("we speak {} to {}", Minor::OLDEST, Minor::NEWEST);
-        refuse(&mut *answer, Code::Incompatible, &reason).await?;
-        return Err(ReachError::Unwelcome { code: Code::Incompatible, reason });
+        return Err(unwelcome(&mut *answer, Code::Incompatible, &reason).await);
     };
     let features = hello.features.common(Features::OURS);
     Ok(Greeted { lane: from_wire(hello.lane), incarnation: hello.incarnation, answer, minor, features })
@@ -77,9 +76,21 @@ impl Greeted {
         Ok(self.answer.finish().map_err(IoError::from)?)
     }
 
-    /// Answers no.
-    pub(super) async fn turn_away(mut self, code: Code, reason: &str) -> Result<(), ReachError> {
-        refuse(&mut *self.answer, code, reason).await
+    /// Answers no: an error, after which the connection is closed.
+    pub(super) async fn turn_away(mut self, code: Code, reason: &str) -> ReachError {
+        unwelcome(&mut *self.answer, code, reason).await
+    }
+}
+
+/// Tells the peer that it is not welcome; the error that says the same here.
+async fn unwelcome(
+    answer: &mut dyn peerstream_transport::SendStream,
+    code: Code,
+    reason: &str,
+) -> ReachError {
+    match refuse(answer, code, reason).await {
+        Ok(()) => ReachError::Unwelcome { code, reason: reason.to_owned() },
+        Err(error) => error,
     }
 }
 
