@@ -21,6 +21,8 @@ const OUTBOX_MAX: usize = 1024 * 1024;
 pub(crate) enum ControlInput {
     /// Sent a message.
     Message(Message),
+    /// Sent bytes that are no message; nothing more can be read.
+    Garbage(String),
     /// Ended the stream, or it broke.
     Closed(String),
 }
@@ -70,7 +72,7 @@ impl ControlStream {
             match self.decoder.next_frame() {
                 Ok(Some(message)) => return ControlInput::Message(message),
                 Ok(None) => {}
-                Err(error) => return ControlInput::Closed(error.to_string()),
+                Err(error) => return ControlInput::Garbage(error.to_string()),
             }
             let read = poll_fn(|cx| {
                 self.poll_outbox(cx);

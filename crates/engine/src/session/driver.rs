@@ -178,6 +178,10 @@ impl Driver {
                     debug!(message = name, %error, "the peer broke the protocol");
                 }
             }
+            ControlInput::Garbage(why) => {
+                debug!(%why, "the peer broke the protocol");
+                note(self.session.abort(now, Code::Protocol, &why));
+            }
             ControlInput::Closed(reason) => {
                 self.control = None;
                 self.session.handle_disconnect(now, reason);
