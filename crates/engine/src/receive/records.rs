@@ -3,7 +3,7 @@
 //! This is where a chunk is verified: [`Fetch::verify`] is the only place of the engine that makes
 //! a [`VerifiedChunk`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -105,11 +105,12 @@ impl Fetch {
     }
 
     async fn read(&self, mut reader: StreamReader) -> Result<(), ReceiveError> {
+        let mut taken = BTreeSet::new();
         while let Some(header) = reader.exact_or_end(RecordHeader::LEN, "a record").await? {
             let header = RecordHeader::decode(header[..].try_into().expect("exactly one header was read"));
             let header = header.map_err(crate::io::IoError::from)?;
             match header.status {
-                RecordStatus::Content(_) => self.content(&mut reader, header).await?,
+                RecordStatus::Content(_) => self.content(&mut reader, header, &mut taken).await?,
                 RecordStatus::Failed(code) => {
                     let reason = reader.exact(header.len as usize, "a reason").await?;
                     let why = String::from_utf8_lossy(&reason).escape_debug().to_string();
@@ -121,9 +122,16 @@ impl Fetch {
         Ok(())
     }
 
-    async fn content(&self, reader: &mut StreamReader, header: RecordHeader) -> Result<(), ReceiveError> {
-        let Some((expected, index)) = self.find(&header) else {
-            // Late, surplus or foreign: read past it and throw it away (rows C18, F-35).
+    /// Takes a record of content; `taken` are the chunks of the answer so far.
+    async fn content(
+        &self,
+        reader: &mut StreamReader,
+        header: RecordHeader,
+        taken: &mut BTreeSet<(Ordinal, ChunkIndex)>,
+    ) -> Result<(), ReceiveError> {
+        let found = self.find(&header).filter(|(_, index)| taken.insert((header.ordinal, *index)));
+        let Some((expected, index)) = found else {
+            // Twice, late, surplus or foreign: read past it and throw it away (rows C18, F-35).
             reader.skip(header.len as usize, "a record").await?;
             self.session.wasted(u64::from(header.len)).await;
             return Ok(());
