@@ -11,6 +11,7 @@ use tracing::{info, warn};
 
 use super::source::{Owned, SourceLink};
 use super::task::{JobEvent, Running};
+use crate::io::IoError;
 use crate::plan::PlanEvent;
 use crate::receive::{CheckedPage, Expected, Fetch, Listing, ReceiveError, fetch_outline, next_page};
 use crate::session::{Opening, OpeningFailed};
@@ -222,6 +223,8 @@ pub(super) fn fault_of(error: ReceiveError) -> Fault {
     match error {
         ReceiveError::Refused { code, reason } => fault_of_code(code, reason),
         ReceiveError::Wrong(why) => Fault::Wrong(why),
+        // Nothing but the peer makes bytes that break the rules of the wire.
+        ReceiveError::Stream(IoError::Wire(error)) => Fault::Wrong(error.to_string()),
         ReceiveError::SessionEnded | ReceiveError::Stream(_) | ReceiveError::NotAsked(_) => {
             Fault::Failed(error.to_string())
         }
