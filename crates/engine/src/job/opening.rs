@@ -18,8 +18,8 @@ pub(crate) enum Origin {
     /// A plan of this node: the first source may have been asked already, together with the plan's
     /// other shards; every further one gets a session of its own.
     Plan { sessions: Arc<PlanSessions>, first: Option<(NodeId, oneshot::Receiver<Opening>)> },
-    /// The offer was used up.
-    Spent,
+    /// The offer was used up, and why there is no other.
+    Spent(String),
 }
 
 /// Opens the sessions of one plan.
@@ -67,7 +67,14 @@ impl PlanSessions {
 impl Origin {
     /// Whether a peer offered the shard, so that only the peer has a say in it.
     pub(super) fn is_offered(&self) -> bool {
-        matches!(self, Self::Offered(_) | Self::Spent)
+        matches!(self, Self::Offered(_) | Self::Spent(_))
+    }
+
+    /// The session that carries the offer has ended: there will be no other offer.
+    pub(super) fn lost(&mut self, reason: &str) {
+        if self.is_offered() {
+            *self = Self::Spent(format!("the session that offered the shard has ended: {reason}"));
+        }
     }
 
     /// Begins to open a source at `peer`; the answer comes through the receiver.
@@ -82,19 +89,21 @@ impl Origin {
                 Some((asked, answer)) if asked == *peer => answer,
                 _ => sessions.ask(peer, shard, selector),
             },
-            Self::Offered(_) | Self::Spent => {
-                let (reply, answer) = oneshot::channel();
-                let _ = reply.send(match std::mem::replace(self, Self::Spent) {
-                    Self::Offered(opened) => Ok(*opened),
-                    Self::Spent | Self::Plan { .. } => Err(OpeningFailed {
-                        reason: "the session that offered the shard has ended".to_owned(),
-                        retry_after: None,
-                        permanent: true,
-                        refused: true,
-                    }),
-                });
-                answer
+            Self::Offered(opened) => {
+                let opened = Opened::clone(opened);
+                *self = Self::Spent("the peer offered the shard only once".to_owned());
+                answered(Ok(opened))
+            }
+            Self::Spent(why) => {
+                let reason = why.clone();
+                answered(Err(OpeningFailed { reason, retry_after: None, permanent: true, refused: true }))
             }
         }
     }
+}
+
+fn answered(opening: Opening) -> oneshot::Receiver<Opening> {
+    let (reply, answer) = oneshot::channel();
+    let _ = reply.send(opening);
+    answer
 }

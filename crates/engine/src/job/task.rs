@@ -176,7 +176,10 @@ impl Running {
                 self.recovery.abort(now, &end.reason);
                 Ok(())
             }
-            JobEvent::Lost(source, end) => self.recovery.handle_source_lost(now, source, &end.reason),
+            JobEvent::Lost(source, end) => {
+                self.job.origin.lost(&end.reason);
+                self.recovery.handle_source_lost(now, source, &end.reason)
+            }
             JobEvent::Sealed(result) => self.recovery.handle_sealed(now, result),
             JobEvent::Published(result) => self.recovery.handle_published(now, result),
         };
