@@ -280,7 +280,7 @@ async fn pages_that_do_not_continue_are_refused() {
 async fn a_seal_that_does_not_fit_is_refused() {
     within(async {
         let entries = honest_entries().await;
-        for wrong in ["digest", "counts", "chunk size"] {
+        for wrong in ["digest", "counts", "state"] {
             let mut made = Made::of(vec![entries.clone()]).await;
             match wrong {
                 "digest" => made.offered.digest = Some(Digest::Blake3([9; 32])),
@@ -507,9 +507,9 @@ async fn a_donor_that_stops_sending_is_given_up() {
 async fn endless_surplus_is_no_progress() {
     within(async {
         let world = World::new();
-        let surplus = vec![record(Ordinal(99), 0, &[1; 500]); 100].concat();
+        let surplus = record(Ordinal(99), 0, &[1; 500]);
         let _donor = Donor::start(&world, &content(), move |message, honest| match message {
-            Message::Fetch(_) => vec![Reply::Open(surplus.clone())],
+            Message::Fetch(_) => vec![Reply::Endless(surplus.clone())],
             _ => honest,
         })
         .await;

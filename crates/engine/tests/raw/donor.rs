@@ -1,6 +1,7 @@
 //! The raw peer as a donor: answers as a source should, unless the test twists an answer.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use peerstream_engine::snapshot::{MemoryStore, Snapshot, Source};
@@ -28,6 +29,8 @@ pub(crate) enum Reply {
     Whole(Vec<u8>),
     /// The same, but the stream stays open and nothing more comes.
     Open(Vec<u8>),
+    /// The same bytes again every few seconds, until the stream is stopped.
+    Endless(Vec<u8>),
     /// The same as `Whole`, but after the next answer.
     Later(Vec<u8>),
     /// A data stream that answers another request.
@@ -133,6 +136,14 @@ impl Donor {
                         }
                     }
                     Reply::Open(body) => open.push(self.begin(init, request, kind, &body).await),
+                    Reply::Endless(body) => {
+                        let mut send = self.begin(init, request, kind, &body).await;
+                        tokio::spawn(async move {
+                            while send.write_all(body.clone().into()).await.is_ok() {
+                                tokio::time::sleep(Duration::from_secs(5)).await;
+                            }
+                        });
+                    }
                     Reply::Later(body) => later.push((request, kind, body)),
                     Reply::Stray(request, body) => self.send(init, request, kind, &body).await,
                     Reply::Say(message) => control.say(&message).await,
