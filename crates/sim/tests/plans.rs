@@ -261,3 +261,31 @@ fn a_push_ends_aborted_on_both_sides_whoever_calls_it_off() {
         });
     }
 }
+
+/// Promise 7: another source may have other content, of which little is held. What is shown as done
+/// does not go back for it.
+#[test]
+fn progress_does_not_go_back_for_another_manifest() {
+    for network in Network::ALL {
+        Sim::new(network, 80).run(async |world| {
+            let (first, second) = (donor(&world, "first", 1), world.donor("second"));
+            Content::large(6, MIB).fill(&second.store, &shard(0), 2);
+            second.faults.delay_reads(Duration::from_millis(20));
+            let replica = world.replica("replica");
+            let plan = replica.bring_up(&[shard(0)]);
+            world.until(|| plan.state().bytes_done() >= 2 * MIB).await;
+            world.crash(&first);
+            let mut done = 0;
+            world
+                .until(|| {
+                    let state = plan.state();
+                    assert!(state.bytes_done() >= done, "from {done} back to {state:?}");
+                    done = state.bytes_done();
+                    state.result.is_some()
+                })
+                .await;
+            assert!(plan.await.is_completed());
+            assert_eq!(replica.digest(&shard(0)).await, second.digest(&shard(0)).await);
+        });
+    }
+}
