@@ -25,9 +25,9 @@ pub struct Sim {
 }
 
 impl Sim {
-    /// A run on a network, from a seed: one hour of virtual time at most, the default links.
+    /// A run on a network, from a seed: a quarter of an hour of virtual time at most, the default links.
     pub fn new(network: Network, seed: u64) -> Self {
-        Self { seed, network, link: LinkSpec::default(), limit: Duration::from_secs(3600) }
+        Self { seed, network, link: LinkSpec::default(), limit: Duration::from_secs(15 * 60) }
     }
 
     /// With other links.
