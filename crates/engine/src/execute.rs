@@ -1,18 +1,17 @@
 //! Carrying a plan out: its requests as jobs, its transfers as offers, side by side.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use peerstream_shape::Class;
-use peerstream_transport::{Lane, Target};
 use peerstream_types::{NodeId, Selector, ShardId};
 use peerstream_wire::message::RequestV1;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
-use tracing::debug;
 
+use crate::discover::discover;
 use crate::job::{Origin, PlanSessions, ShardJob};
-use crate::peers::connect;
 use crate::plan::{PlanOutcome, PlanRecord, PlanResult, ShardOutcome, ShardResult, StreamPlan, Task};
 use crate::session::{Opening, Wanted};
 use crate::shared::Shared;
@@ -34,12 +33,18 @@ pub(crate) async fn execute(
     record: PlanRecord,
     abort: tokio::sync::watch::Receiver<Option<String>>,
 ) -> PlanOutcome {
+    let mut called_off = abort.clone();
+    let known = tokio::select! {
+        biased;
+        Ok(_) = called_off.wait_for(Option::is_some) => BTreeMap::new(),
+        known = discover(&shared, &plan) => known,
+    };
     let sessions = Arc::new(PlanSessions::new(shared.clone(), record.plan, plan.operation(), abort));
     let (mut requests, mut transfers) = (Vec::new(), Vec::new());
     for (index, task) in plan.tasks().iter().enumerate() {
         match task {
             Task::Request { shard, selector, sources } => {
-                let candidates = candidates(&shared, shard, sources).await;
+                let candidates = candidates(&shared, shard, sources, &known);
                 let (shard, selector) = (shard.clone(), selector.clone());
                 requests.push(Request { index, shard, selector, candidates, first: None });
             }
@@ -116,7 +121,7 @@ async fn open_first(sessions: &Arc<PlanSessions>, requests: &mut [Request], tran
         request.first = Some((peer, answer));
     }
     let mut offers = first_offers(transfers).await;
-    let peers: std::collections::BTreeSet<NodeId> = wanted.keys().chain(offers.keys()).cloned().collect();
+    let peers: BTreeSet<NodeId> = wanted.keys().chain(offers.keys()).cloned().collect();
     for peer in peers {
         let wanted = wanted.remove(&peer).unwrap_or_default();
         sessions.open(&peer, wanted, offers.remove(&peer).unwrap_or_default());
@@ -124,34 +129,21 @@ async fn open_first(sessions: &Arc<PlanSessions>, requests: &mut [Request], tran
 }
 
 /// Whom to ask for a shard: those named, or those that the placement says hold it; never this node.
-async fn candidates(shared: &Arc<Shared>, shard: &ShardId, named: &[NodeId]) -> Vec<NodeId> {
-    let mut candidates: Vec<NodeId> = Vec::new();
+fn candidates(
+    shared: &Shared,
+    shard: &ShardId,
+    named: &[NodeId],
+    known: &BTreeMap<SocketAddr, NodeId>,
+) -> Vec<NodeId> {
+    let mut candidates = named.to_vec();
     if named.is_empty() {
-        for holder in shared.parts.placement.holders(shard) {
-            let node = match holder.node {
-                Some(node) => Some(node),
-                None => identify(shared, holder.addr).await,
-            };
-            candidates.extend(node);
-        }
-    } else {
-        candidates.extend_from_slice(named);
+        let holders = shared.parts.placement.holders(shard).into_iter();
+        candidates
+            .extend(holders.filter_map(|holder| holder.node.or_else(|| known.get(&holder.addr).cloned())));
     }
-    candidates.retain(|node| *node != shared.parts.node);
-    let mut seen = std::collections::BTreeSet::new();
-    candidates.retain(|node| seen.insert(node.clone()));
+    let mut seen = BTreeSet::new();
+    candidates.retain(|node| *node != shared.parts.node && seen.insert(node.clone()));
     candidates
-}
-
-/// Learns which member of the cluster is at an address.
-async fn identify(shared: &Arc<Shared>, addr: std::net::SocketAddr) -> Option<NodeId> {
-    match connect(shared, &Target { addr, node: None }, Lane::Control).await {
-        Ok(link) => Some(link.node().clone()),
-        Err(error) => {
-            debug!(%addr, %error, "nobody of the cluster answers there");
-            None
-        }
-    }
 }
 
 fn conclude(record: &PlanRecord, mut outcomes: BTreeMap<usize, ShardOutcome>) -> PlanOutcome {

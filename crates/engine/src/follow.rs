@@ -100,7 +100,7 @@ impl Follow {
         let Some(sink) = self.shared.parts.datasets.sink(&offer.shard.dataset) else { return };
         let index = self.record.add_shard(ShardProgress::new(offer.shard.clone(), TaskDirection::Receive));
         let (shard, selector) = (offer.shard.clone(), offer.selector.clone());
-        let opened = Opened { session: self.session.clone(), offer };
+        let opened = Opened::new(self.session.clone(), offer);
         let origin = Origin::Offered(Box::new(opened));
         let job = ShardJob {
             shared: self.shared.clone(),

@@ -64,7 +64,7 @@
 //!
 //! | module | what happens there |
 //! |---|---|
-//! | `engine`, `execute`, `transfer` | a plan becomes jobs and offers |
+//! | `engine`, `execute`, `discover`, `transfer` | a plan becomes jobs and offers |
 //! | `job` | one shard is brought here: drives `peerstream-recovery` |
 //! | `receive` | pages, outlines and content are read and **verified** |
 //! | `session` | one task per session: drives `peerstream-session` |
@@ -82,6 +82,7 @@
 
 mod clock;
 mod config;
+mod discover;
 mod engine;
 mod execute;
 mod follow;

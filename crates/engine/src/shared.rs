@@ -35,7 +35,10 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(config: EngineConfig, parts: Parts) -> Self {
+    pub(crate) fn new(mut config: EngineConfig, parts: Parts) -> Self {
+        // A session waits for an offer as long as the job that wants it: a source may have to hash.
+        let session = &mut config.session;
+        session.prepare_timeout = session.prepare_timeout.max(config.recovery.open_timeout);
         Self {
             clock: Clock::start(),
             peers: PeerTable::new(parts.node.clone()),

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use peerstream_engine::{EngineConfig, PlanEvent, ShardOutcome};
-use peerstream_sim::{Content, Network, NodeSpec, Sim, SimNode, SimWorld, SinkStep, shard};
+use peerstream_engine::{EngineConfig, PlanEvent, ShardOutcome, StreamPlan, Task};
+use peerstream_sim::{Content, LinkSpec, Network, NodeSpec, Sim, SimNode, SimWorld, SinkStep, shard};
+use peerstream_snapshot::MemoryStore;
 use peerstream_transport::access::AccessRules;
+use peerstream_types::{ChunkSize, EntryKey, Operation, Selector};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -181,4 +183,60 @@ fn listing_needs_a_rule_of_its_own() {
             assert_eq!(donor.faults.reads(), 0);
         });
     }
+}
+
+/// More entries want their outline at once than requests may be under way: they wait their turn, and
+/// no source is blamed.
+#[test]
+fn a_full_request_window_is_nobodys_fault() {
+    for network in Network::ALL {
+        Sim::new(network, 75).run(async |world| {
+            let store = MemoryStore::with_chunk_size(ChunkSize::new(1024).unwrap());
+            let donor = world.start(NodeSpec { store, ..NodeSpec::donor("donor") });
+            let replica = world.replica("replica");
+            let shards: Vec<_> = (0..4).map(shard).collect();
+            for shard in &shards {
+                Content::large(700, 1025).fill(&donor.store, shard, 1);
+            }
+            let outcome = replica.bring_up(&shards).await;
+            assert!(outcome.is_completed(), "{outcome:?}");
+        });
+    }
+}
+
+/// A push that the receiver takes and then cannot stage ends at both ends: the offer is given back.
+#[test]
+fn a_push_that_cannot_be_staged_ends() {
+    for network in Network::ALL {
+        Sim::new(network, 76).run(async |world| {
+            let loader = world.donor("loader");
+            Content::small(5).fill(&loader.store, &shard(0), 1);
+            let access = AccessRules::members_may_do_everything();
+            let store = world.start(NodeSpec { access, ..NodeSpec::replica("store") });
+            // A store in memory gives parts of a shard, and takes whole ones only.
+            let selector = Selector::Keys { start: None, end: EntryKey::from_path("z").ok() };
+            let task = Task::Transfer { shard: shard(0), selector, to: store.id.clone() };
+            let plan = loader.execute(StreamPlan::new(Operation::BulkLoad).task(task)).unwrap();
+            let outcome = plan.await;
+            assert!(matches!(outcome.shards[0].outcome, ShardOutcome::Failed { .. }), "{outcome:?}");
+            world.until(|| loader.engine.sessions() + store.engine.sessions() == 0).await;
+        });
+    }
+}
+
+/// An offer that comes after the job has turned away is released: neither end keeps a session.
+#[test]
+fn an_offer_that_comes_too_late_is_released() {
+    let far = LinkSpec { latency: Duration::from_millis(400), ..LinkSpec::default() };
+    Sim::new(Network::Quic, 77).link(far).run(async |world| {
+        let donor = world.donor("donor");
+        Content::small(5).fill(&donor.store, &shard(0), 1);
+        let mut config = EngineConfig::default();
+        config.recovery.open_timeout = Duration::from_secs(1);
+        let replica = world.start(NodeSpec { config, ..NodeSpec::replica("replica") });
+        let outcome = replica.bring_up(&[shard(0)]).await;
+        assert!(!outcome.is_completed(), "{outcome:?}");
+        world.until(|| donor.engine.plans().iter().all(|plan| plan.result.is_some())).await;
+        world.until(|| donor.engine.sessions() + replica.engine.sessions() == 0).await;
+    });
 }

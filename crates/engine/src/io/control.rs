@@ -25,6 +25,14 @@ pub(crate) enum ControlInput {
     Garbage(String),
     /// Ended the stream, or it broke.
     Closed(String),
+    /// Nothing, but there is room for more messages again.
+    Room,
+}
+
+/// What one look at both directions brought.
+enum Polled {
+    Read(Option<Bytes>),
+    Room,
 }
 
 /// A control stream. `drive` is cancel safe: no byte is lost in either direction.
@@ -74,16 +82,23 @@ impl ControlStream {
                 Ok(None) => {}
                 Err(error) => return ControlInput::Garbage(error.to_string()),
             }
+            let was_full = !self.has_room();
             let read = poll_fn(|cx| {
                 self.poll_outbox(cx);
                 if let Some(error) = &self.broken {
                     return Poll::Ready(Err(error.clone()));
                 }
-                self.recv.poll_read(cx, READ_MAX).map_err(IoError::from)
+                if was_full && self.has_room() {
+                    return Poll::Ready(Ok(Polled::Room));
+                }
+                self.recv.poll_read(cx, READ_MAX).map_ok(Polled::Read).map_err(IoError::from)
             });
             match read.await {
-                Ok(Some(bytes)) => self.decoder.push(&bytes),
-                Ok(None) => return ControlInput::Closed("the peer ended the control stream".to_owned()),
+                Ok(Polled::Read(Some(bytes))) => self.decoder.push(&bytes),
+                Ok(Polled::Read(None)) => {
+                    return ControlInput::Closed("the peer ended the control stream".to_owned());
+                }
+                Ok(Polled::Room) => return ControlInput::Room,
                 Err(error) => return ControlInput::Closed(error.to_string()),
             }
         }

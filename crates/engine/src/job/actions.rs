@@ -35,6 +35,7 @@ impl Running {
             match action {
                 Action::Open { source, peer, attempt } => {
                     info!(%peer, attempt, "opening a source");
+                    self.opening.insert(source);
                     let opening = self.job.origin.open(&peer, &self.job.shard, &self.job.selector);
                     let events = self.events.clone();
                     tokio::spawn(async move {
@@ -54,10 +55,7 @@ impl Running {
                 Action::Fetch { source, fetch, spans, attempt } => self.fetch(source, fetch, spans, attempt),
                 Action::Cancel { source, fetch } => self.cancel(source, fetch),
                 Action::Release { source } => {
-                    if let Some(link) = self.sources.get_mut(&source) {
-                        link.released = true;
-                        self.retiring = Some((link.session.clone(), link.offer.offer));
-                    }
+                    self.retiring = self.sources.get_mut(&source).and_then(|link| link.hold.take());
                 }
                 Action::Close { source, reason } => self.close(source, &reason).await,
                 Action::Seal { header } => {
@@ -85,6 +83,10 @@ impl Running {
     /// A peer has answered an open: keep its offer, or pass its refusal on.
     pub(super) fn opened(&mut self, source: SourceId, opening: Opening) -> Result<(), Misuse> {
         let now = self.job.shared.clock.now();
+        if !self.opening.remove(&source) {
+            // Closed before it answered: an offer is released by dropping it.
+            return Ok(());
+        }
         match opening {
             Ok(opened) => {
                 let header = opened.offer.header.clone();
@@ -186,7 +188,8 @@ impl Running {
     }
 
     async fn close(&mut self, source: SourceId, reason: &CloseReason) {
-        let Some(link) = self.sources.remove(&source) else { return };
+        self.opening.remove(&source);
+        let Some(mut link) = self.sources.remove(&source) else { return };
         self.fetches.retain(|_, of| *of != source);
         if matches!(reason, CloseReason::Complete) {
             return;
@@ -195,10 +198,9 @@ impl Running {
         warn!(%peer, %reason, "a source was closed");
         let (shard, text) = (self.job.shard.clone(), reason.to_string());
         self.job.record.emit(PlanEvent::SourceLost { shard, peer, reason: text });
-        if !link.released {
+        if let Some(hold) = link.hold.take() {
             let given_up = matches!(reason, CloseReason::JobEnded(_));
-            let reason = if given_up { ReleaseReason::GivenUp } else { ReleaseReason::Elsewhere };
-            link.session.release(link.offer.offer, reason).await;
+            hold.release(if given_up { ReleaseReason::GivenUp } else { ReleaseReason::Elsewhere }).await;
         }
     }
 }

@@ -84,18 +84,20 @@ impl Origin {
         shard: &ShardId,
         selector: &Selector,
     ) -> oneshot::Receiver<Opening> {
-        match self {
-            Self::Plan { sessions, first } => match first.take() {
-                Some((asked, answer)) if asked == *peer => answer,
-                _ => sessions.ask(peer, shard, selector),
-            },
-            Self::Offered(opened) => {
-                let opened = Opened::clone(opened);
-                *self = Self::Spent("the peer offered the shard only once".to_owned());
-                answered(Ok(opened))
+        let spent = Self::Spent("the peer offered the shard only once".to_owned());
+        match std::mem::replace(self, spent) {
+            Self::Plan { sessions, first } => {
+                let answer = match first {
+                    Some((asked, answer)) if asked == *peer => answer,
+                    _ => sessions.ask(peer, shard, selector),
+                };
+                *self = Self::Plan { sessions, first: None };
+                answer
             }
+            Self::Offered(opened) => answered(Ok(*opened)),
             Self::Spent(why) => {
                 let reason = why.clone();
+                *self = Self::Spent(why);
                 answered(Err(OpeningFailed { reason, retry_after: None, permanent: true, refused: true }))
             }
         }

@@ -9,7 +9,7 @@ use peerstream_wire::message::OfferV1;
 use tokio::task::AbortHandle;
 
 use crate::receive::Listing;
-use crate::session::{Opened, SessionHandle};
+use crate::session::{Hold, Opened, SessionHandle};
 
 /// A task that ends when its owner is dropped.
 #[derive(Debug)]
@@ -34,12 +34,13 @@ pub(super) struct SourceLink {
     pub(super) fetches: BTreeMap<FetchId, Owned>,
     /// Pages and outlines under way, and the watch on the session's end.
     pub(super) tasks: Vec<Owned>,
-    pub(super) released: bool,
+    /// Until the job has taken all that it wants.
+    pub(super) hold: Option<Hold>,
 }
 
 impl SourceLink {
     pub(super) fn new(opened: Opened) -> Self {
-        let Opened { session, offer } = opened;
+        let Opened { session, offer, hold } = opened;
         let listing = Some(Listing::new(&offer));
         Self {
             session,
@@ -48,7 +49,7 @@ impl SourceLink {
             outlines: BTreeMap::new(),
             fetches: BTreeMap::new(),
             tasks: Vec::new(),
-            released: false,
+            hold: Some(hold),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The task itself: wait for something, tell the recovery job, do what it asks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use peerstream_recovery::{Job, Outcome, Phase, Recovery, SourceId};
@@ -15,7 +15,7 @@ use super::actions::{PageFailed, PageTaken};
 use super::source::SourceLink;
 use crate::plan::{BadChunk, PlanEvent, PlanRecord, ShardOutcome, Stage};
 use crate::receive::{FetchEvent, ReceiveError};
-use crate::session::{Opening, SessionEnd, SessionHandle};
+use crate::session::{Hold, Opening, SessionEnd};
 use crate::shared::Shared;
 
 /// Events that may wait for a job: those who report wait when it is full.
@@ -56,7 +56,9 @@ pub(super) struct Running {
     pub(super) fetches: BTreeMap<FetchId, SourceId>,
     /// The offer that everything came from, kept until the outcome is known: the source is told how
     /// it went, not just that its bytes arrived.
-    pub(super) retiring: Option<(SessionHandle, peerstream_types::OfferId)>,
+    pub(super) retiring: Option<Hold>,
+    /// Sources that were asked and have not answered.
+    pub(super) opening: BTreeSet<SourceId>,
     pub(super) events: mpsc::Sender<JobEvent>,
     pub(super) fetch_events: mpsc::Sender<(FetchId, FetchEvent)>,
 }
@@ -102,6 +104,7 @@ impl ShardJob {
             sources: BTreeMap::new(),
             fetches: BTreeMap::new(),
             retiring: None,
+            opening: BTreeSet::new(),
             events,
             fetch_events,
         };
@@ -269,9 +272,9 @@ impl Running {
     async fn end(mut self, outcome: Outcome) -> ShardOutcome {
         self.show();
         let published = matches!(outcome, Outcome::Published { .. });
-        if let Some((session, offer)) = self.retiring.take() {
+        if let Some(hold) = self.retiring.take() {
             use peerstream_wire::message::ReleaseReason::{Done, GivenUp};
-            session.release(offer, if published { Done } else { GivenUp }).await;
+            hold.release(if published { Done } else { GivenUp }).await;
         }
         if !published {
             // Keep what is verified across a power loss too; it is no new failure if that fails.

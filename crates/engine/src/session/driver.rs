@@ -1,15 +1,16 @@
 //! The task of one session: one pure state machine, its control stream, its timer.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use peerstream_session::{CommandError, Session, State};
 use peerstream_shape::Class;
 use peerstream_transport::PeerIdentity;
-use peerstream_types::ByteCount;
+use peerstream_types::{ByteCount, FetchId};
 use peerstream_wire::message::InitV1;
 use peerstream_wire::{Code, Message};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tracing::{Instrument, debug, info_span, warn};
 
@@ -43,6 +44,8 @@ pub(crate) struct Driver {
     ended: watch::Sender<Option<SessionEnd>>,
     abort: watch::Receiver<Option<String>>,
     acks: Acks,
+    /// What is asked of the peer once it allows more. Those who ask wait, so it is bounded by them.
+    asks: VecDeque<(Ask, oneshot::Sender<Result<Request, String>>)>,
     /// How the session ended, in words.
     pub(super) outcome: Option<String>,
 }
@@ -80,6 +83,7 @@ impl Driver {
             ended,
             abort,
             acks: Acks::default(),
+            asks: VecDeque::new(),
             outcome: None,
         };
         (driver, handle)
@@ -154,6 +158,7 @@ impl Driver {
         if self.commands.is_empty() || self.acks.is_large() {
             self.flush_acks();
         }
+        self.ask_waiting();
         loop {
             while self.control.as_ref().is_some_and(ControlStream::has_room) {
                 let Some(message) = self.session.poll_transmit() else { break };
@@ -178,6 +183,8 @@ impl Driver {
                     debug!(message = name, %error, "the peer broke the protocol");
                 }
             }
+            // The next drain goes on where it stopped.
+            ControlInput::Room => {}
             ControlInput::Garbage(why) => {
                 debug!(%why, "the peer broke the protocol");
                 note(self.session.abort(now, Code::Protocol, &why));
@@ -192,14 +199,7 @@ impl Driver {
     fn command(&mut self, command: Command) {
         let now = self.shared.clock.now();
         let done = match command {
-            Command::Ask { ask, reply } => {
-                let answer = self.ask(ask);
-                if let Err(Ok(request)) = reply.send(answer) {
-                    self.handle.routes.forget(request.id);
-                    return note(self.session.request_done(now, request.id));
-                }
-                return;
-            }
+            Command::Ask { ask, reply } => return self.asks.push_back((ask, reply)),
             Command::Done(request) => self.session.request_done(now, request),
             Command::Served(request) => self.session.served(now, request),
             Command::CannotServe { request, code, reason } => {
@@ -252,15 +252,36 @@ impl Driver {
         }
     }
 
-    fn ask(&mut self, ask: Ask) -> Result<Request, String> {
+    /// Asks what waits, as far as the peer allows: a full window is no fault of anyone, the next
+    /// answer makes room.
+    fn ask_waiting(&mut self) {
+        while let Some((ask, reply)) = self.asks.pop_front() {
+            if reply.is_closed() {
+                continue;
+            }
+            match self.ask(&ask) {
+                Err(CommandError::WindowFull(_) | CommandError::TransmitFull(_)) => {
+                    return self.asks.push_front((ask, reply));
+                }
+                Err(error) => drop(reply.send(Err(error.to_string()))),
+                Ok(id) => {
+                    let request = Request { id, answer: self.handle.routes.expect(id) };
+                    if reply.send(Ok(request)).is_err() {
+                        self.handle.routes.forget(id);
+                        note(self.session.request_done(self.shared.clock.now(), id));
+                    }
+                }
+            }
+        }
+    }
+
+    fn ask(&mut self, ask: &Ask) -> Result<FetchId, CommandError> {
         let now = self.shared.clock.now();
-        let id = match ask {
+        match ask.clone() {
             Ask::List { offer, token } => self.session.list(now, offer, token, 1),
             Ask::Outline { offer, ordinal, range } => self.session.outline(now, offer, ordinal, 0, range),
             Ask::Fetch { offer, spans, attempt } => self.session.fetch(now, offer, spans, attempt),
-        };
-        let id = id.map_err(|error| error.to_string())?;
-        Ok(Request { id, answer: self.handle.routes.expect(id) })
+        }
     }
 
     /// Tells everyone, then the peer: the last messages are flushed after the session has its state,
@@ -275,12 +296,13 @@ impl Driver {
         self.handle.routes.close();
         self.ended.send_replace(Some(end));
         // Nobody may wait for a task that only flushes.
+        self.asks.clear();
         self.commands.close();
         while self.commands.try_recv().is_ok() {}
         if let Some(control) = self.control.take() {
             let _ = tokio::time::timeout(FLUSH_TIMEOUT, control.finish()).await;
         }
-        self.shared.sessions.remove(&self.handle.id);
+        self.shared.sessions.remove(&self.handle);
     }
 }
 

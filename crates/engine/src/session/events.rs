@@ -132,15 +132,12 @@ impl Driver {
             let offer = offers.iter().find(|offer| is_it(&offer.shard, &offer.selector));
             let no = no_requests.iter().find(|no| is_it(&no.shard, &no.selector));
             let opening = match (offer, no) {
-                (Some(offer), _) => Ok(Opened { session: self.handle.clone(), offer: offer.clone() }),
+                (Some(offer), _) => Ok(Opened::new(self.handle.clone(), offer.clone())),
                 (None, Some(no)) => Err(from_refusal(no)),
                 (None, None) => Err(OpeningFailed::lost("the peer did not answer the request")),
             };
-            // A job that has ended meanwhile leaves the offer to the end of the session.
-            if let Err(Ok(opened)) = reply.send(opening) {
-                let _ =
-                    self.session.release(self.shared.clock.now(), opened.offer.offer, ReleaseReason::GivenUp);
-            }
+            // A job that has ended meanwhile drops the offer, which releases it.
+            drop(reply.send(opening));
         }
         for (shard, selector, offer, told) in refusals.drain(..) {
             if let Some(no) = no_offers.iter().find(|no| no.shard == shard && no.selector == selector) {

@@ -12,16 +12,24 @@ use peerstream_wire::message::{InitV1, OfferV1, Preview, RequestV1};
 use peerstream_wire::{Extensions, Minor, StreamKind, Text};
 use tokio::sync::{oneshot, watch};
 
-use super::{Driver, Lease, SessionHandle};
+use super::{Driver, Hold, Lease, SessionHandle};
 use crate::io::{ControlStream, StreamReader};
 use crate::peers::{ReachError, reach};
 use crate::shared::Shared;
 
 /// A peer's offer, and the session that carries it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) session: SessionHandle,
     pub(crate) offer: OfferV1,
+    pub(crate) hold: Hold,
+}
+
+impl Opened {
+    pub(crate) fn new(session: SessionHandle, offer: OfferV1) -> Self {
+        let hold = Hold::new(session.clone(), offer.offer);
+        Self { session, offer, hold }
+    }
 }
 
 /// Why a peer offered nothing.

@@ -28,18 +28,22 @@ impl SessionTable {
         self.lock().get(id).cloned()
     }
 
-    /// Keeps a new session; `false` if there are as many as may be.
+    /// Keeps a new session; `false` if there are as many as may be, or one of this id is there.
     pub(crate) fn insert(&self, handle: SessionHandle) -> bool {
         let mut sessions = self.lock();
-        let room = sessions.len() < self.max;
-        if room {
+        let fits = sessions.len() < self.max && !sessions.contains_key(&handle.id);
+        if fits {
             sessions.insert(handle.id.clone(), handle);
         }
-        room
+        fits
     }
 
-    pub(crate) fn remove(&self, id: &SessionId) {
-        self.lock().remove(id);
+    /// Forgets a session; another one of the same id stays.
+    pub(crate) fn remove(&self, handle: &SessionHandle) {
+        let mut sessions = self.lock();
+        if sessions.get(&handle.id).is_some_and(|kept| kept.commands.same_channel(&handle.commands)) {
+            sessions.remove(&handle.id);
+        }
     }
 
     pub(crate) fn all(&self) -> Vec<SessionHandle> {
