@@ -139,6 +139,11 @@ impl Image {
         }
     }
 
+    /// Closes what is kept open; the next read opens it again.
+    pub(super) fn close_files(&self) {
+        self.files.clear();
+    }
+
     fn path(&self, place: usize) -> PathBuf {
         let key = &self.listing.entries()[place].key;
         self.root.join(key.as_path().expect("keys were checked when the manifest was made"))

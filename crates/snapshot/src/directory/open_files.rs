@@ -33,6 +33,11 @@ impl<K: Ord + Clone> OpenFiles<K> {
         Some(file.clone())
     }
 
+    /// Closes all of them.
+    pub(super) fn clear(&self) {
+        self.lock().files.clear();
+    }
+
     /// Keeps an open file.
     pub(super) fn keep(&self, key: K, file: Arc<dyn DiskFile>) {
         let mut used = self.lock();

@@ -36,6 +36,16 @@ impl DirectorySnapshot {
     }
 }
 
+impl Drop for DirectorySnapshot {
+    /// The image may be kept for the next one who asks; its open files are not.
+    fn drop(&mut self) {
+        // The cache has one reference, this snapshot another.
+        if Arc::strong_count(&self.image) <= 2 {
+            self.image.close_files();
+        }
+    }
+}
+
 impl Snapshot for DirectorySnapshot {
     fn header(&self) -> ManifestHeader {
         self.listing.header().clone()
