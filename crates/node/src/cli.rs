@@ -4,6 +4,7 @@ mod abort;
 mod args;
 mod ca;
 mod check_config;
+mod descriptors;
 mod node;
 mod output;
 mod plan;

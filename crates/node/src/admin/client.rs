@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -19,6 +20,9 @@ use crate::node::ReloadReport;
 
 /// Largest answer or event that is read: a status with thousands of shards is a few MiB.
 const ANSWER_LEN_MAX: usize = 64 << 20;
+
+/// How long a node may take to answer; following a plan has no limit.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Why a node did not do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -127,8 +131,13 @@ impl AdminClient {
         path: &str,
         asked: Option<&A>,
     ) -> Result<T, ClientError> {
-        let (_sender, response) = self.send(method, path, asked).await?;
-        let answer = read(accepted(response).await?.into_body()).await?;
+        let answer = async {
+            let (_sender, response) = self.send(method, path, asked).await?;
+            read(accepted(response).await?.into_body()).await
+        };
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, answer).await;
+        let answer =
+            answer.map_err(|_| ClientError::Lost(format!("no answer within {ANSWER_TIMEOUT:?}")))??;
         serde_json::from_slice(&answer).map_err(|error| ClientError::Unreadable(error.to_string()))
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Ended;
 use super::args::NodeArgs;
+use super::descriptors;
 use crate::admin::AdminServer;
 use crate::config::{self, Config};
 use crate::failure::{Failure, Result};
@@ -13,6 +14,7 @@ use crate::node::{Node, wait_for_impatience, wait_for_signal};
 pub(super) fn run(args: &NodeArgs) -> Result<Ended> {
     let config = config::load(&args.config, &args.overrides)?;
     logging::start(&config)?;
+    descriptors::raise();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(format!("cannot start: {error}")))?;
     let ended = runtime.block_on(serve(config, args));
