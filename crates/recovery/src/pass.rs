@@ -55,6 +55,8 @@ pub(crate) struct Pass {
     pause: Pause,
     /// The last thing that came, or the first request after a time without any.
     moved_at: Timestamp,
+    /// The asked page has come, and the store is at work on it.
+    page_in_hand: bool,
     shortfall: Shortfall,
     /// What the last source that was worked through could not give.
     earlier: Option<Shortfall>,
@@ -83,6 +85,7 @@ impl Pass {
             outline_tries: BTreeMap::new(),
             pause: Pause::default(),
             moved_at: now,
+            page_in_hand: false,
             shortfall: Shortfall::default(),
             earlier,
             done: EntryCounts::default(),
@@ -139,6 +142,7 @@ impl Pass {
     ///
     /// The source's manifest does not add up.
     pub(crate) fn page(&mut self, context: &mut Context<'_>, page: PageIn) -> Result<(), CloseReason> {
+        self.page_in_hand = false;
         self.listing.take(&page, &self.header).map_err(CloseReason::BadManifest)?;
         self.moved(context.now);
         context.stats.pages += 1;
@@ -211,9 +215,17 @@ impl Pass {
         self.listing.is_asked()
     }
 
+    /// The asked page has come. What the store does with it takes its own time, not the source's.
+    pub(crate) fn page_arrived(&mut self, now: Timestamp) {
+        self.page_in_hand = true;
+        self.moved(now);
+    }
+
     /// When the source counts as stalled if nothing comes until then.
     pub(crate) fn stalls_at(&self, timeout: Duration) -> Option<Timestamp> {
-        self.awaits_answers().then(|| self.moved_at + timeout)
+        let owes_page = self.listing.is_asked() && !self.page_in_hand;
+        let owes = owes_page || self.wanted.awaits_outlines() || !self.flights.is_empty();
+        owes.then(|| self.moved_at + timeout)
     }
 
     /// When the source may be asked again.

@@ -116,6 +116,7 @@ impl Running {
         let task = tokio::spawn(async move {
             let page = match next_page(&session, &offer, listing, token).await {
                 Ok((listing, page)) => {
+                    let _ = events.send(JobEvent::PageArrived(source)).await;
                     admit(&*staging, page).await.map(|page| Box::new(PageTaken { listing, page }))
                 }
                 Err(error) => Err(PageFailed::Source(fault_of(error))),

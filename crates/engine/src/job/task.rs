@@ -39,6 +39,8 @@ pub(crate) struct ShardJob {
 /// What the tasks of a job report to it.
 pub(super) enum JobEvent {
     Opened(SourceId, Box<Opening>),
+    /// A page has come and is checked; the staging looks at what it holds of it.
+    PageArrived(SourceId),
     Page(SourceId, Result<Box<PageTaken>, PageFailed>),
     Outline(SourceId, Ordinal, Result<VerifiedOutline, ReceiveError>),
     Lost(SourceId, SessionEnd),
@@ -151,6 +153,7 @@ impl Running {
         let now = self.job.shared.clock.now();
         let result = match event {
             JobEvent::Opened(source, opening) => self.opened(source, *opening),
+            JobEvent::PageArrived(source) => self.recovery.handle_page_arrived(now, source),
             JobEvent::Page(source, Ok(taken)) => {
                 let taken = *taken;
                 if let Some(link) = self.sources.get_mut(&source) {

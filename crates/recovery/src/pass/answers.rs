@@ -27,6 +27,7 @@ impl Pass {
     ///
     /// Nothing more is to be had from this source.
     pub(crate) fn page_failed(&mut self, context: &mut Context<'_>, fault: Fault) -> Result<(), CloseReason> {
+        self.page_in_hand = false;
         match fault {
             Fault::Wrong(why) => Err(CloseReason::BadManifest(clip(&why))),
             Fault::Gone(why) => Err(CloseReason::ListFailed(clip(&why))),

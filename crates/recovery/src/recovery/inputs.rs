@@ -68,6 +68,27 @@ impl Recovery {
         self.end_source(now, source, CloseReason::Lost(clip(why)))
     }
 
+    /// The asked page has come and the store is at work on it, which may mean hashing all that is
+    /// staged: from here until [`handle_page`](Self::handle_page) the source owes no page, and is not
+    /// taken for stalled because of one. Optional.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse`] if no page was asked for.
+    pub fn handle_page_arrived(&mut self, now: Timestamp, source: SourceId) -> Result<(), Misuse> {
+        if !self.is_current(now, source)? {
+            return Ok(());
+        }
+        if !self.state.pass().is_some_and(Pass::awaits_page) {
+            return Err(Misuse::Unasked("a page"));
+        }
+        self.give(|pass, context| {
+            pass.page_arrived(context.now);
+            Ok(())
+        });
+        Ok(())
+    }
+
     /// The asked page of the manifest.
     ///
     /// # Errors

@@ -39,6 +39,23 @@ fn a_stalled_source_is_replaced() {
     }
 }
 
+/// F-50: a store that hashes for an hour what was staged before is not the source's stall; once the
+/// page is taken in, the source owes again.
+#[test]
+fn the_stores_own_work_is_no_stall() {
+    let manifest = Manifest::new(&[4 * CHUNK]);
+    let mut hand = Hand::new(&["a", "b"]);
+    let a = hand.opened().0;
+    hand.job.handle_offer(hand.now, a, manifest.header.clone()).unwrap();
+    hand.drain();
+    hand.job.handle_page_arrived(hand.now, a).unwrap();
+    hand.pass(60 * MINUTE);
+    assert_eq!(hand.drain(), []);
+    hand.job.handle_page(hand.now, a, manifest.page()).unwrap();
+    hand.drain();
+    assert_eq!(hand.job.poll_timeout(), Some(hand.now + MINUTE));
+}
+
 /// F-50: a source that brings one chunk every 59.999 s is slow, not stalled.
 #[test]
 fn a_slow_source_that_moves_is_not_stalled() {
