@@ -16,7 +16,7 @@ pub struct EngineConfig {
     pub recovery: peerstream_recovery::Config,
     /// Settings of a session: keep-alive, limits on what a peer may have under way.
     pub session: peerstream_session::Config,
-    /// Most shards of one plan that are received at a time. Default 4.
+    /// Most shards of one plan, or of one peer's push, that are received at a time. Default 4.
     pub shards_in_parallel: usize,
     /// Most requests of all peers that are answered at a time; more wait. Default 32.
     pub serves_in_parallel: usize,

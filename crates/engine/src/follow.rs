@@ -8,6 +8,7 @@ use peerstream_transport::access::Verb;
 use peerstream_types::{Selector, ShardId};
 use peerstream_wire::message::{OfferV1, RefusalV1, RequestV1};
 use peerstream_wire::{Code, Text};
+use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
 use crate::job::{Origin, ShardJob};
@@ -49,7 +50,8 @@ impl Follow {
             }
         }
         self.session.tell(Command::Answer { offers: ours, refused_requests, refused_offers }).await;
-        taken.into_iter().for_each(|offer| self.pull(offer));
+        let room = Arc::new(Semaphore::new(self.shared.config.shards_in_parallel.max(1)));
+        taken.into_iter().for_each(|offer| self.pull(offer, &room));
     }
 
     async fn open(&self, request: &RequestV1, place: usize) -> Result<OfferV1, No> {
@@ -95,8 +97,8 @@ impl Follow {
         RefusalV1 { shard, selector, code, reason: Text::cut(&reason) }
     }
 
-    /// Starts the job that brings an offered shard here.
-    fn pull(&self, offer: OfferV1) {
+    /// Starts the job that brings an offered shard here, as soon as there is room for it.
+    fn pull(&self, offer: OfferV1, room: &Arc<Semaphore>) {
         let Some(sink) = self.shared.parts.datasets.sink(&offer.shard.dataset) else { return };
         let index = self.record.add_shard(ShardProgress::new(offer.shard.clone(), TaskDirection::Receive));
         let (shard, selector) = (offer.shard.clone(), offer.selector.clone());
@@ -114,6 +116,10 @@ impl Follow {
             candidates: vec![self.peer.node.clone()],
             abort: self.session.abort_watch(),
         };
-        tokio::spawn(job.run());
+        let room = room.clone();
+        tokio::spawn(async move {
+            let _place = room.acquire_owned().await;
+            job.run().await
+        });
     }
 }
