@@ -5,6 +5,7 @@ mod atomic_file;
 #[cfg(feature = "tokio")]
 mod real;
 
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,8 +31,14 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// What is at `path`, or `None` if nothing is. Symbolic links are not followed.
     fn metadata<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Option<Metadata>, DiskError>>;
 
-    /// The names in a directory, in byte order.
-    fn list<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Vec<DirEntry>, DiskError>>;
+    /// The first `limit` names in a directory that follow `after`, in byte order: a directory of any
+    /// size is listed in bounded memory, at the cost of one pass over it per call.
+    fn list<'a>(
+        &'a self,
+        path: &'a Path,
+        after: Option<&'a OsStr>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<DirEntry>, DiskError>>;
 
     /// Makes a directory and its parents; an existing one is fine.
     fn create_dir_all<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<(), DiskError>>;
@@ -42,6 +49,18 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Gives the file `from` a second name `to`, which must not exist.
     fn hard_link<'a>(&'a self, from: &'a Path, to: &'a Path) -> BoxFuture<'a, Result<(), DiskError>>;
 
+    /// Makes `to`, which must not exist, a copy of the file `from` that shares nothing with it as far
+    /// as anyone can tell: the blocks themselves are shared where the file system copies on write.
+    fn clone_file<'a>(&'a self, from: &'a Path, to: &'a Path) -> BoxFuture<'a, Result<(), DiskError>>;
+
+    /// Reads many small files in one go, each from its beginning up to its limit. The answers are in
+    /// order; one file's failure is its own.
+    fn read_files(&self, files: Vec<ReadFile>) -> BoxFuture<'_, Vec<Result<Bytes, DiskError>>>;
+
+    /// Writes many small files in one go. None of them may exist. The first failure ends it, with
+    /// those before it written.
+    fn write_files(&self, files: Vec<WriteFile>) -> BoxFuture<'_, Result<(), DiskError>>;
+
     /// Removes a file; a missing one is fine.
     fn remove_file<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<(), DiskError>>;
 
@@ -50,6 +69,13 @@ pub trait Disk: Send + Sync + fmt::Debug {
 
     /// Makes the names in a directory durable.
     fn sync_dir<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<(), DiskError>>;
+
+    /// Makes everything durable that was written to the file system that holds `path`: for more files
+    /// than one would sync one by one.
+    fn sync_fs<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<(), DiskError>>;
+
+    /// How much room there is where `path` is.
+    fn space<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Space, DiskError>>;
 }
 
 /// An open file. Positions are given with every call, so that many calls may be under way at once.
@@ -100,15 +126,55 @@ pub struct Metadata {
     pub kind: FileKind,
     /// Length in bytes, for files.
     pub len: u64,
+    /// Which file it is.
+    pub id: FileId,
+    /// When its content changed last, in nanoseconds since 1970, as the file system keeps it.
+    pub modified_ns: i64,
+}
+
+/// Names a file on this machine, whatever its paths, as long as it exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId {
+    /// The device that holds it.
+    pub device: u64,
+    /// Its number there.
+    pub inode: u64,
 }
 
 /// A name in a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DirEntry {
     /// The name, as the file system has it.
-    pub name: std::ffi::OsString,
-    /// What it is.
-    pub kind: FileKind,
+    pub name: OsString,
+    /// What stands there.
+    pub metadata: Metadata,
+}
+
+/// A small file to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Most bytes to read of it.
+    pub limit: usize,
+}
+
+/// A small file to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WriteFile {
+    /// Where it goes; the directory exists.
+    pub path: PathBuf,
+    /// All of its content.
+    pub content: Bytes,
+}
+
+/// Room on a file system, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// What this process may still write.
+    pub free: u64,
+    /// All there is.
+    pub total: u64,
 }
 
 /// A disk operation failed. Whether it happened is open, unless the kind tells.

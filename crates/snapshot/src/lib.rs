@@ -29,7 +29,7 @@
 //! staging.admit(vec![entry.clone()]).await?;
 //! let bytes = snapshot.read(entry.ordinal, 0, 9).await?;
 //! let size = snapshot.header().chunk_size;
-//! staging.store(VerifiedChunk::check(&entry, size, None, ChunkIndex(0), bytes)?).await?;
+//! staging.store(vec![VerifiedChunk::check(&entry, size, None, ChunkIndex(0), bytes)?]).await?;
 //!
 //! // Nothing is visible before publish; then all of it is, with position and state.
 //! staging.seal(&page.sealed.expect("this was the last page")).await?;
@@ -99,7 +99,7 @@ pub use memory::MemoryStore;
 pub use offload::BlockingPool;
 pub use offload::{Offload, OffloadGone, run_for};
 pub use sink::{Fence, Generation, Held, Sink, SinkError, Staging};
-pub use source::{Page, Snapshot, Source, SourceError};
+pub use source::{Content, Page, Snapshot, Source, SourceError};
 pub use verify::{VerifiedChunk, VerifiedOutline, VerifyError};
 
 /// A boxed future. Boxed per page, batch or chunk, never per packet.

@@ -28,6 +28,7 @@ pub(crate) const SYNC_JOBS: usize = 16;
 #[cfg(feature = "tokio")]
 pub(crate) const OPEN_FILES_MAX: usize = 32;
 
-/// Bytes that are copied at once where a link will not do.
+/// Names that are taken from one of the store's own directories at once: datasets, shards,
+/// generations. What lies beyond is left to the next look.
 #[cfg(feature = "tokio")]
-pub(crate) const COPY_LEN: usize = 1 << 20;
+pub(crate) const NAMES_MAX: usize = 1 << 16;

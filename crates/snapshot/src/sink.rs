@@ -71,9 +71,9 @@ pub trait Staging: Send + Sync + fmt::Debug {
     /// [`SinkError::BadKey`], [`SinkError::DuplicateKey`]: the manifest cannot be used here.
     fn admit(&self, entries: Vec<Arc<Entry>>) -> BoxFuture<'_, Result<Vec<Held>, SinkError>>;
 
-    /// Keeps a chunk. Idempotent. Not cancel safe: an abandoned call may or may not have kept it,
-    /// and is simply repeated.
-    fn store(&self, chunk: VerifiedChunk) -> BoxFuture<'_, Result<(), SinkError>>;
+    /// Keeps chunks: many small entries at once, or a few large chunks. Idempotent. After an error
+    /// some of them may be kept. Not cancel safe either way: the call is simply repeated.
+    fn store(&self, chunks: Vec<VerifiedChunk>) -> BoxFuture<'_, Result<(), SinkError>>;
 
     /// Makes everything stored so far survive a power loss.
     fn checkpoint(&self) -> BoxFuture<'_, Result<(), SinkError>>;
@@ -147,6 +147,17 @@ pub enum SinkError {
     /// The sink cannot take this part of a shard.
     #[error("this sink cannot take that part of shard {0}")]
     UnsupportedSelector(ShardId),
+    /// There is no room for what the manifest holds. Nothing of this page was admitted, what is
+    /// staged is kept: make room, then start again.
+    #[error("no room for shard {shard}: {needed} bytes are needed, {free} may be used")]
+    NoRoom {
+        /// The shard.
+        shard: ShardId,
+        /// Bytes that are still to come, other shards under way included.
+        needed: u64,
+        /// Bytes that may be used.
+        free: u64,
+    },
     /// The disk failed; staging is kept.
     #[error(transparent)]
     Disk(#[from] DiskError),

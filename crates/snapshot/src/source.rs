@@ -78,6 +78,38 @@ pub trait Snapshot: Send + Sync + fmt::Debug {
     /// [`SourceError::Changed`] if the content is no longer as long as the manifest says;
     /// [`SourceError::BadRange`] if the manifest has no such bytes, or they are too many at once.
     fn read(&self, ordinal: Ordinal, offset: u64, len: usize) -> BoxFuture<'_, Result<Bytes, SourceError>>;
+
+    /// A run of entries, each of at most one chunk, with all of their content: how many small entries
+    /// are read in one go. One entry's failure is its own. The caller bounds the sum of the lengths.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError::NoSuchEntry`] for the first ordinal that the manifest does not have,
+    /// [`SourceError::BadRange`] for the first entry of more than one chunk.
+    fn contents(&self, first: Ordinal, count: u32) -> BoxFuture<'_, Result<Vec<Content>, SourceError>> {
+        Box::pin(async move {
+            let size = self.header().chunk_size;
+            let mut contents = Vec::new();
+            for entry in self.entries(first, count).await? {
+                if entry.chunks(size) > 1 {
+                    return Err(SourceError::BadRange(entry.ordinal));
+                }
+                let len = usize::try_from(entry.len).map_err(|_| SourceError::BadRange(entry.ordinal))?;
+                let bytes = self.read(entry.ordinal, 0, len).await;
+                contents.push(Content { entry, bytes });
+            }
+            Ok(contents)
+        })
+    }
+}
+
+/// A small entry with its content.
+#[derive(Debug, Clone)]
+pub struct Content {
+    /// The entry.
+    pub entry: Entry,
+    /// All of its bytes, or why there are none.
+    pub bytes: Result<Bytes, SourceError>,
 }
 
 /// Why a source could not answer. Nothing was changed.

@@ -181,7 +181,7 @@ impl Fetch {
         let entry = &expected.entry;
         let whole = entry.chunks(size) == 1;
         let span = if whole { Span::entry(entry.ordinal) } else { Span::chunk(entry.ordinal, index) };
-        match self.staging.store(chunk).await {
+        match self.staging.store(vec![chunk]).await {
             Ok(()) => {
                 self.tell(FetchEvent::Stored(span)).await;
                 self.session.received(self.offer.offer, span, bytes).await;

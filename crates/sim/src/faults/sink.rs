@@ -62,10 +62,10 @@ impl Staging for FaultyStaging {
         self.inner.admit(entries)
     }
 
-    fn store(&self, chunk: VerifiedChunk) -> BoxFuture<'_, Result<(), SinkError>> {
+    fn store(&self, chunks: Vec<VerifiedChunk>) -> BoxFuture<'_, Result<(), SinkError>> {
         Box::pin(async move {
             self.faults.before_step(SinkStep::Store)?;
-            self.inner.store(chunk).await
+            self.inner.store(chunks).await
         })
     }
 

@@ -133,7 +133,7 @@ pub(super) async fn an_incomplete_shard_is_not_sealed(harness: &dyn Harness) {
     let late = offer.entry("z/two-chunks");
     for entry in offer.entries.iter().filter(|entry| *entry != late) {
         for chunk in offer.chunks(entry).await {
-            staging.store(chunk).await.expect("a verified chunk is stored");
+            staging.store(vec![chunk]).await.expect("a verified chunk is stored");
         }
     }
     let mut chunks = offer.chunks(late).await.into_iter();
@@ -141,7 +141,7 @@ pub(super) async fn an_incomplete_shard_is_not_sealed(harness: &dyn Harness) {
         let incomplete = SinkError::Incomplete { missing: 1, first: late.key.clone() };
         assert_eq!(staging.seal(&offer.header).await, Err(incomplete));
         assert_eq!(staging.publish().await, Err(SinkError::NotSealed));
-        staging.store(chunks.next().expect("two chunks are left")).await.expect("it goes on");
+        staging.store(vec![chunks.next().expect("two chunks are left")]).await.expect("it goes on");
     }
     staging.seal(&offer.header).await.expect("now it is complete");
 }
@@ -153,10 +153,13 @@ pub(super) async fn chunks_that_were_not_admitted_are_refused(harness: &dyn Harn
     let (first, later) = (&offer.entries[0], offer.entry("one-chunk"));
     staging.admit(vec![first.clone()]).await.expect("the first page is admitted");
     let chunk = offer.chunks(later).await.remove(0);
-    assert_eq!(staging.store(chunk).await, Err(SinkError::NotAdmitted(later.key.clone())));
+    assert_eq!(staging.store(vec![chunk]).await, Err(SinkError::NotAdmitted(later.key.clone())));
 
     let other = Seed::empty().with("a.tiny", 1, 99);
     let other = Offer::of(harness, &other).await;
     let chunk = other.chunks(&other.entries[0]).await.remove(0);
-    assert!(matches!(staging.store(chunk).await, Err(SinkError::NotAdmitted(_))), "other content, same key");
+    assert!(
+        matches!(staging.store(vec![chunk]).await, Err(SinkError::NotAdmitted(_))),
+        "other content, same key"
+    );
 }

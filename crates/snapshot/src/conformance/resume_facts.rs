@@ -12,11 +12,11 @@ use crate::{Fence, Held, SinkError, Staging};
 async fn store_some(offer: &Offer, staging: &dyn Staging) {
     offer.admit(staging).await;
     for chunk in offer.chunks(offer.entry("one-chunk")).await {
-        staging.store(chunk).await.expect("a verified chunk is stored");
+        staging.store(vec![chunk]).await.expect("a verified chunk is stored");
     }
     let many = offer.chunks(offer.entry("a/deep/er/many-chunks")).await;
     for chunk in [many[3].clone(), many[9].clone(), many[4].clone()] {
-        staging.store(chunk).await.expect("a verified chunk is stored");
+        staging.store(vec![chunk]).await.expect("a verified chunk is stored");
     }
 }
 
@@ -90,7 +90,7 @@ pub(super) async fn equal_content_is_stored_once(harness: &dyn Harness) {
     let copy = offer.entry("copy-of-many-chunks");
     for entry in offer.entries.iter().filter(|entry| *entry != copy) {
         for chunk in offer.chunks(entry).await {
-            staging.store(chunk).await.expect("a verified chunk is stored");
+            staging.store(vec![chunk]).await.expect("a verified chunk is stored");
         }
     }
     staging.seal(&offer.header).await.expect("the copy is complete too");
@@ -138,7 +138,7 @@ pub(super) async fn an_older_writer_is_fenced_off(harness: &dyn Harness) {
     let chunk = offer.chunks(offer.entry("one-chunk")).await.remove(0);
     assert_eq!(old.begin(&offer.begun()).await, Err(fenced()));
     assert_eq!(old.admit(Vec::new()).await, Err(fenced()));
-    assert_eq!(old.store(chunk).await, Err(fenced()));
+    assert_eq!(old.store(vec![chunk]).await, Err(fenced()));
     assert_eq!(old.checkpoint().await, Err(fenced()));
     assert_eq!(old.seal(&offer.header).await, Err(fenced()));
     assert_eq!(old.publish().await, Err(fenced()));

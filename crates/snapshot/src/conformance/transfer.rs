@@ -84,7 +84,7 @@ impl Offer {
     pub(super) async fn store_all(&self, staging: &dyn Staging) {
         for entry in &self.entries {
             for chunk in self.chunks(entry).await.into_iter().rev() {
-                staging.store(chunk).await.expect("a verified chunk is stored");
+                staging.store(vec![chunk]).await.expect("a verified chunk is stored");
             }
         }
     }

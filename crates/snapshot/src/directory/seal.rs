@@ -12,7 +12,7 @@ use super::layout::{GenerationDir, ShardDir};
 use super::manifest_file;
 use crate::content::ContentId;
 use crate::disk::OpenMode;
-use crate::limits::{COPY_LEN, SYNC_JOBS};
+use crate::limits::SYNC_JOBS;
 use crate::{Disk, DiskError};
 
 /// A file of the generation.
@@ -98,19 +98,8 @@ async fn place(contents: &Contents, file: Placed) -> Result<(), DiskError> {
 
 async fn copy(contents: &Contents, content: ContentId, to: &Path) -> Result<(), DiskError> {
     let disk = &*contents.seams.disk;
-    let from = disk.open(&contents.dir.content(&content), OpenMode::Read).await?;
-    let file = disk.open(to, OpenMode::Create).await?;
-    let mut offset = 0;
-    while offset < content.len {
-        let bytes = from.read_at(offset, COPY_LEN).await?;
-        if bytes.is_empty() {
-            break;
-        }
-        let len = bytes.len() as u64;
-        file.write_at(offset, bytes).await?;
-        offset += len;
-    }
-    file.sync().await?;
+    disk.clone_file(&contents.dir.content(&content), to).await?;
+    disk.open(to, OpenMode::Write).await?.sync().await?;
     check_len(disk, to, content.len).await
 }
 

@@ -171,8 +171,13 @@ impl Staging for DirectoryStaging {
         Box::pin(self.admit_page(entries))
     }
 
-    fn store(&self, chunk: VerifiedChunk) -> BoxFuture<'_, Result<(), SinkError>> {
-        Box::pin(async move { self.store_chunk(&chunk).await })
+    fn store(&self, chunks: Vec<VerifiedChunk>) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(async move {
+            for chunk in &chunks {
+                self.store_chunk(chunk).await?;
+            }
+            Ok(())
+        })
     }
 
     fn checkpoint(&self) -> BoxFuture<'_, Result<(), SinkError>> {

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::layout::{Numbered, ShardDir};
 use super::pointer;
 use crate::disk::DirEntry;
+use crate::limits::NAMES_MAX;
 use crate::{Disk, DiskError, Generation};
 
 /// Removes half-made generations, generations that never became visible, those older than the one
@@ -50,6 +51,6 @@ fn is_spare(generation: Generation, visible: Generation) -> bool {
 pub(super) async fn list(disk: &dyn Disk, path: &Path) -> Result<Vec<DirEntry>, DiskError> {
     match disk.metadata(path).await? {
         None => Ok(Vec::new()),
-        Some(_) => disk.list(path).await,
+        Some(_) => disk.list(path, None, NAMES_MAX).await,
     }
 }

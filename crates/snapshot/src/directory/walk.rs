@@ -28,9 +28,9 @@ pub(super) async fn walk(seams: &Seams, root: &Path, shard: &ShardId) -> Result<
     let mut dirs = vec![String::new()];
     let mut files = Vec::new();
     while let Some(dir) = dirs.pop() {
-        for entry in seams.disk.list(&root.join(&dir)).await? {
+        for entry in seams.disk.list(&root.join(&dir), None, ENTRIES_MAX + 1).await? {
             let (path, key) = key_of(&dir, &entry).map_err(bad)?;
-            match entry.kind {
+            match entry.metadata.kind {
                 FileKind::File => files.push((key, path)),
                 FileKind::Dir => dirs.push(path),
                 FileKind::Other => return Err(bad(format!("{path} is neither a file nor a directory"))),

@@ -1,18 +1,26 @@
 //! The disk of this machine, on a bounded blocking pool.
 
-use std::fs::{self, File, OpenOptions};
+mod calls;
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::num::NonZeroUsize;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rustix::fs::OFlags;
 use tokio::sync::Semaphore;
 
-use super::{DirEntry, Disk, DiskError, DiskErrorKind, DiskFile, FileKind, Metadata, OpenMode};
+use super::{
+    DirEntry, Disk, DiskError, DiskErrorKind, DiskFile, Metadata, OpenMode, ReadFile, Space, WriteFile,
+};
 use crate::BoxFuture;
+use calls::{
+    clone_or_copy, entry_at, metadata_of, missing_is_fine, names_after, open_regular, read_small, read_up_to,
+    write_small,
+};
 
 /// The file systems of this machine. Paths are taken as they are.
 ///
@@ -89,27 +97,23 @@ impl Disk for RealDisk {
     }
 
     fn metadata<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Option<Metadata>, DiskError>> {
-        self.run("stat", path, |path| {
-            let found = match fs::symlink_metadata(path) {
-                Ok(found) => found,
-                Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-                    return Ok(None);
-                }
-                Err(error) => return Err(error),
-            };
-            Ok(Some(Metadata { kind: kind_of(found.file_type()), len: found.len() }))
+        self.run("stat", path, |path| match fs::symlink_metadata(path) {
+            Ok(found) => Ok(Some(metadata_of(&found))),
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+            Err(error) => Err(error),
         })
     }
 
-    fn list<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Vec<DirEntry>, DiskError>> {
-        self.run("list", path, |path| {
-            let entry = |entry: io::Result<fs::DirEntry>| {
-                let entry = entry?;
-                Ok(DirEntry { name: entry.file_name(), kind: kind_of(entry.file_type()?) })
-            };
-            let mut entries: Vec<DirEntry> = fs::read_dir(path)?.map(entry).collect::<io::Result<_>>()?;
-            entries.sort_by(|a, b| a.name.as_encoded_bytes().cmp(b.name.as_encoded_bytes()));
-            Ok(entries)
+    fn list<'a>(
+        &'a self,
+        path: &'a Path,
+        after: Option<&'a OsStr>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<DirEntry>, DiskError>> {
+        let after = after.map(OsStr::to_owned);
+        self.run("list", path, move |path| {
+            let names = names_after(path, after.as_deref(), limit)?;
+            names.into_iter().filter_map(|name| entry_at(path, name).transpose()).collect()
         })
     }
 
@@ -127,6 +131,26 @@ impl Disk for RealDisk {
         self.run("link", from, move |from| fs::hard_link(from, to))
     }
 
+    fn clone_file<'a>(&'a self, from: &'a Path, to: &'a Path) -> BoxFuture<'a, Result<(), DiskError>> {
+        let to = to.to_owned();
+        self.run("copy", from, move |from| clone_or_copy(from, &to))
+    }
+
+    fn read_files(&self, files: Vec<ReadFile>) -> BoxFuture<'_, Vec<Result<Bytes, DiskError>>> {
+        let paths: Vec<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
+        let of = paths.first().cloned().unwrap_or_default();
+        let job = self.run("read", &of, move |_| Ok(files.iter().map(read_small).collect::<Vec<_>>()));
+        Box::pin(async move {
+            job.await.unwrap_or_else(|error| paths.iter().map(|_| Err(error.clone())).collect())
+        })
+    }
+
+    fn write_files(&self, files: Vec<WriteFile>) -> BoxFuture<'_, Result<(), DiskError>> {
+        let of = files.first().map(|file| file.path.clone()).unwrap_or_default();
+        let job = self.run("write", &of, move |_| Ok(files.iter().try_for_each(write_small)));
+        Box::pin(async move { job.await? })
+    }
+
     fn remove_file<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<(), DiskError>> {
         self.run("remove", path, |path| missing_is_fine(fs::remove_file(path)))
     }
@@ -138,33 +162,17 @@ impl Disk for RealDisk {
     fn sync_dir<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<(), DiskError>> {
         self.run("sync directory", path, |path| File::open(path)?.sync_all())
     }
-}
 
-/// `NONBLOCK` because opening a pipe would wait for its other end; it means nothing for files.
-fn open_regular(path: &Path, mode: OpenMode) -> io::Result<File> {
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-    let write = mode != OpenMode::Read;
-    let mut options = OpenOptions::new();
-    options.read(true).write(write).create(mode == OpenMode::Create).custom_flags(flags);
-    let file = options.open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(ErrorKind::InvalidInput, "not a regular file"));
+    fn sync_fs<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<(), DiskError>> {
+        self.run("sync file system of", path, |path| Ok(rustix::fs::syncfs(File::open(path)?)?))
     }
-    Ok(file)
-}
 
-fn kind_of(kind: fs::FileType) -> FileKind {
-    match kind {
-        kind if kind.is_file() => FileKind::File,
-        kind if kind.is_dir() => FileKind::Dir,
-        _ => FileKind::Other,
-    }
-}
-
-fn missing_is_fine(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        other => other,
+    fn space<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Space, DiskError>> {
+        self.run("measure", path, |path| {
+            let found = rustix::fs::statvfs(path)?;
+            let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+            Ok(Space { free: bytes(found.f_bavail), total: bytes(found.f_blocks) })
+        })
     }
 }
 
@@ -206,21 +214,6 @@ impl DiskFile for RealFile {
     fn sync(&self) -> BoxFuture<'_, Result<(), DiskError>> {
         self.run("sync", File::sync_all)
     }
-}
-
-fn read_up_to(file: &File, offset: u64, len: usize) -> io::Result<Bytes> {
-    let mut buffer = vec![0; len];
-    let mut filled = 0;
-    while filled < len {
-        match file.read_at(&mut buffer[filled..], offset + filled as u64) {
-            Ok(0) => break,
-            Ok(n) => filled += n,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    buffer.truncate(filled);
-    Ok(buffer.into())
 }
 
 #[cfg(test)]

@@ -142,8 +142,8 @@ impl Staging for MemoryStaging {
         Box::pin(async move { self.admit_now(entries) })
     }
 
-    fn store(&self, chunk: VerifiedChunk) -> BoxFuture<'_, Result<(), SinkError>> {
-        Box::pin(async move { self.store_now(&chunk) })
+    fn store(&self, chunks: Vec<VerifiedChunk>) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(async move { chunks.iter().try_for_each(|chunk| self.store_now(chunk)) })
     }
 
     fn checkpoint(&self) -> BoxFuture<'_, Result<(), SinkError>> {

@@ -76,7 +76,7 @@ async fn copy(
         } else if report.copied < chunks_max {
             let (offset, len) = (index.0 * size.bytes(), size.len_of(index, entry.len));
             let bytes = snapshot.read(entry.ordinal, offset, usize::try_from(len)?).await?;
-            staging.store(VerifiedChunk::check(entry, size, outline.as_ref(), index, bytes)?).await?;
+            staging.store(vec![VerifiedChunk::check(entry, size, outline.as_ref(), index, bytes)?]).await?;
             report.copied += 1;
         }
     }

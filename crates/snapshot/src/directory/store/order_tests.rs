@@ -1,12 +1,13 @@
 //! In which order the store writes and syncs, so that no crash finds a claim before its proof.
 
+use std::ffi::OsStr;
 use std::sync::Mutex;
 
 use bytes::Bytes;
 
 use super::tests::{Offer, begin, content, fill, offer, shard};
 use super::*;
-use crate::disk::{DirEntry, Metadata, OpenMode};
+use crate::disk::{DirEntry, Metadata, OpenMode, ReadFile, Space, WriteFile};
 use crate::offload::Inline;
 use crate::{DiskFile, RealDisk};
 
@@ -62,8 +63,36 @@ impl Disk for Recording {
         self.disk.metadata(path)
     }
 
-    fn list<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Vec<DirEntry>, DiskError>> {
-        self.disk.list(path)
+    fn list<'a>(
+        &'a self,
+        path: &'a Path,
+        after: Option<&'a OsStr>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<DirEntry>, DiskError>> {
+        self.disk.list(path, after, limit)
+    }
+
+    fn clone_file<'a>(&'a self, from: &'a Path, to: &'a Path) -> BoxFuture<'a, Result<(), DiskError>> {
+        self.note("copy", to);
+        self.disk.clone_file(from, to)
+    }
+
+    fn read_files(&self, files: Vec<ReadFile>) -> BoxFuture<'_, Vec<Result<Bytes, DiskError>>> {
+        self.disk.read_files(files)
+    }
+
+    fn write_files(&self, files: Vec<WriteFile>) -> BoxFuture<'_, Result<(), DiskError>> {
+        files.iter().for_each(|file| self.note("write", &file.path));
+        self.disk.write_files(files)
+    }
+
+    fn sync_fs<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<(), DiskError>> {
+        self.note("sync fs", path);
+        self.disk.sync_fs(path)
+    }
+
+    fn space<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Space, DiskError>> {
+        self.disk.space(path)
     }
 
     fn create_dir_all<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<(), DiskError>> {

@@ -67,7 +67,7 @@ pub(super) async fn fill(offer: &Offer, staging: &dyn Staging) {
             let len = size.len_of(index, entry.len) as usize;
             let bytes = offer.snapshot.read(entry.ordinal, index.0 * CHUNK, len).await.unwrap();
             let chunk = VerifiedChunk::check(entry, size, outline.as_ref(), index, bytes).unwrap();
-            staging.store(chunk).await.unwrap();
+            staging.store(vec![chunk]).await.unwrap();
         }
     }
 }

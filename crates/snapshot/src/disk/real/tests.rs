@@ -1,5 +1,6 @@
 //! What the real disk promises beyond what the system does.
 
+use crate::disk::FileKind;
 use std::os::unix::fs::symlink;
 
 use super::*;
@@ -35,7 +36,7 @@ async fn links_directories_and_pipes_do_not_open() {
         assert_eq!(kind == FileKind::Dir, name == "dir");
         assert_ne!(kind, FileKind::File, "{name}");
     }
-    let names: Vec<_> = disk.list(dir.path()).await.unwrap().into_iter().map(|e| e.name).collect();
+    let names: Vec<_> = disk.list(dir.path(), None, 10).await.unwrap().into_iter().map(|e| e.name).collect();
     assert_eq!(names, ["dir", "link", "pipe", "secret"]);
 }
 

@@ -1,0 +1,112 @@
+//! System calls behind the real disk, each a plain function.
+
+use std::collections::BinaryHeap;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use bytes::Bytes;
+use rustix::fs::OFlags;
+
+use super::super::{DirEntry, DiskError, FileId, FileKind, Metadata, OpenMode, ReadFile, WriteFile};
+
+/// `NONBLOCK` because opening a pipe would wait for its other end; it means nothing for files.
+pub(super) fn open_regular(path: &Path, mode: OpenMode) -> io::Result<File> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let write = mode != OpenMode::Read;
+    let mut options = OpenOptions::new();
+    options.read(true).write(write).create(mode == OpenMode::Create).custom_flags(flags);
+    let file = options.open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "not a regular file"));
+    }
+    Ok(file)
+}
+
+fn kind_of(kind: fs::FileType) -> FileKind {
+    match kind {
+        kind if kind.is_file() => FileKind::File,
+        kind if kind.is_dir() => FileKind::Dir,
+        _ => FileKind::Other,
+    }
+}
+
+pub(super) fn missing_is_fine(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+pub(super) fn metadata_of(found: &fs::Metadata) -> Metadata {
+    let modified_ns = found.mtime().saturating_mul(1_000_000_000).saturating_add(found.mtime_nsec());
+    let id = FileId { device: found.dev(), inode: found.ino() };
+    Metadata { kind: kind_of(found.file_type()), len: found.len(), id, modified_ns }
+}
+
+/// The smallest `limit` names after `after`, ascending.
+pub(super) fn names_after(path: &Path, after: Option<&OsStr>, limit: usize) -> io::Result<Vec<OsString>> {
+    let after = after.map(OsStr::as_encoded_bytes);
+    let mut smallest: BinaryHeap<Vec<u8>> = BinaryHeap::new();
+    for entry in fs::read_dir(path)? {
+        let name = entry?.file_name();
+        let bytes = name.as_encoded_bytes();
+        if after.is_some_and(|after| bytes <= after) {
+            continue;
+        }
+        if smallest.len() < limit {
+            smallest.push(bytes.to_vec());
+        } else if smallest.peek().is_some_and(|largest| bytes < &largest[..]) {
+            smallest.pop();
+            smallest.push(bytes.to_vec());
+        }
+    }
+    Ok(smallest.into_sorted_vec().into_iter().map(OsString::from_vec).collect())
+}
+
+/// A name with what stands there; `None` if it is gone by now.
+pub(super) fn entry_at(path: &Path, name: OsString) -> io::Result<Option<DirEntry>> {
+    match fs::symlink_metadata(path.join(&name)) {
+        Ok(found) => Ok(Some(DirEntry { name, metadata: metadata_of(&found) })),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Shares the blocks if the file system can, or copies the bytes.
+pub(super) fn clone_or_copy(from: &Path, to: &Path) -> io::Result<()> {
+    let source = open_regular(from, OpenMode::Read)?;
+    let mut copy = File::create_new(to)?;
+    if rustix::fs::ioctl_ficlone(&copy, &source).is_ok() {
+        return Ok(());
+    }
+    io::copy(&mut &source, &mut copy).map(drop)
+}
+
+pub(super) fn read_small(file: &ReadFile) -> Result<Bytes, DiskError> {
+    let read = |path: &Path| read_up_to(&open_regular(path, OpenMode::Read)?, 0, file.limit);
+    read(&file.path).map_err(|error| DiskError::new("read", &file.path, &error))
+}
+
+pub(super) fn write_small(file: &WriteFile) -> Result<(), DiskError> {
+    let write = |path: &Path| File::create_new(path)?.write_all_at(&file.content, 0);
+    write(&file.path).map_err(|error| DiskError::new("write", &file.path, &error))
+}
+
+pub(super) fn read_up_to(file: &File, offset: u64, len: usize) -> io::Result<Bytes> {
+    let mut buffer = vec![0; len];
+    let mut filled = 0;
+    while filled < len {
+        match file.read_at(&mut buffer[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    buffer.truncate(filled);
+    Ok(buffer.into())
+}
