@@ -1,0 +1,68 @@
+//! An engine with the settings of the node.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use peerstream_engine::placement::{Holder, StaticPlacement};
+use peerstream_engine::shape::PassThrough;
+use peerstream_engine::snapshot::BlockingPool;
+use peerstream_engine::transport::{AccessRules, SharedAccess};
+use peerstream_engine::types::{DatasetName, Incarnation, ShardId, WallClock};
+use peerstream_engine::{Dataset, Datasets, Engine, EngineConfig, Parts};
+use peerstream_quic::{QuicConfig, QuicTransport};
+
+use crate::Result;
+use crate::identity::{self, SystemClock};
+use crate::options::Options;
+
+const DATASET: &str = "bench";
+/// Fixed, so that runs differ in nothing that we choose.
+const SEED: u64 = 3;
+
+/// The shards `0..count` of the one dataset.
+pub(crate) fn shards(count: u32) -> Result<Vec<ShardId>> {
+    let dataset = dataset_name()?;
+    Ok((0..count).map(|index| ShardId::new(dataset.clone(), 1, index)).collect())
+}
+
+fn dataset_name() -> Result<DatasetName> {
+    Ok(DatasetName::new(DATASET)?)
+}
+
+/// The transport as the node sets it up, at another MTU where asked.
+pub(crate) fn transport(options: &Options, name: &str, listen: SocketAddr) -> Result<QuicTransport> {
+    let mut config = QuicConfig::default();
+    if let Some(mtu) = options.optional("mtu")? {
+        config.mtu_max = mtu;
+    }
+    let credentials = identity::credentials(&options.path("cert-dir")?, name)?;
+    Ok(QuicTransport::bind(listen, &config, &credentials, Arc::new(SystemClock))?)
+}
+
+/// Starts an engine around a store; `donor` is where to ask.
+pub(crate) fn start(
+    name: &str,
+    transport: QuicTransport,
+    pool: BlockingPool,
+    store: Dataset,
+    donor: Option<SocketAddr>,
+) -> Result<Engine> {
+    let datasets = Datasets::new();
+    datasets.insert(dataset_name()?, store);
+    let donor_id = identity::node(identity::DONOR)?;
+    let holders = donor.map(|addr| Holder::everything(donor_id, addr));
+    let parts = Parts {
+        node: identity::node(name)?,
+        cluster: identity::cluster()?,
+        incarnation: Incarnation(SystemClock.unix_ms()),
+        transport: Arc::new(transport),
+        datasets,
+        placement: Arc::new(StaticPlacement::new(holders)?),
+        access: SharedAccess::new(AccessRules::members_may_read()),
+        shaper: Arc::new(PassThrough::default()),
+        offload: Arc::new(pool),
+        wall_clock: Arc::new(SystemClock),
+        seed: SEED,
+    };
+    Ok(Engine::start(EngineConfig::default(), parts))
+}

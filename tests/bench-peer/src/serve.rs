@@ -1,0 +1,58 @@
+//! `serve`: a directory as one or several shards, until somebody kills it.
+
+use std::sync::Arc;
+
+use peerstream_engine::Dataset;
+use peerstream_engine::snapshot::{BlockingPool, DirectorySource, RealDisk, Snapshot, Source};
+use peerstream_engine::transport::Transport;
+use peerstream_engine::types::{ChunkSize, PageToken, Selector, ShardId};
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::identity::DONOR;
+use crate::options::Options;
+use crate::{Result, engine, say, usage};
+
+/// Entries that are looked at together while the manifest is made.
+const PAGE: usize = 1024;
+
+pub(crate) async fn run(options: &Options) -> Result<()> {
+    let (disk, pool) = (RealDisk::new(), BlockingPool::new());
+    let source =
+        Arc::new(DirectorySource::with_seams(Arc::new(disk), Arc::new(pool.clone()), ChunkSize::DEFAULT));
+    let shards = engine::shards(options.optional("shards")?.unwrap_or(1))?;
+    for shard in &shards {
+        source.serve(shard, options.path("dir")?, None, Vec::new())?;
+    }
+    let transport = engine::transport(options, DONOR, options.needed("listen")?)?;
+    let addr = transport.local_addr();
+    let started = Instant::now();
+    let mut bytes = 0;
+    let mut snapshots = Vec::new();
+    for shard in &shards {
+        let snapshot = prepare(&source, shard).await?;
+        bytes += snapshot.header().counts.bytes;
+        snapshots.push(snapshot);
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    let dataset = Dataset { source: Some(source), sink: None };
+    let _engine = engine::start(DONOR, transport, pool, dataset, None)?;
+    say(&json!({
+        "ready": addr.to_string(),
+        "prepare_bytes": bytes,
+        "prepare_seconds": seconds,
+        "prepare_cpu_seconds": usage::cpu_seconds(),
+    }));
+    // The snapshots stay open, so that nothing is prepared twice.
+    std::future::pending().await
+}
+
+/// Opens a snapshot and waits until its manifest is sealed.
+async fn prepare(source: &DirectorySource, shard: &ShardId) -> Result<Arc<dyn Snapshot>> {
+    let snapshot = source.open(shard, &Selector::All).await?;
+    let mut token = Some(PageToken::START);
+    while let Some(from) = token {
+        token = snapshot.page(&from, PAGE).await?.next;
+    }
+    Ok(snapshot)
+}
