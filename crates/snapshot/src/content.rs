@@ -1,9 +1,9 @@
 //! Digests as a source makes them: content to chaining values to the digest of an entry.
 
 use bytes::Bytes;
-use peerstream_types::{ChainingValue, ChunkIndex, ChunkSize, Digest, Entry};
+use peerstream_types::{ChainingValue, ChunkIndex, ChunkSize, Digest, Entry, GROUP_CHUNKS, GroupIndex};
 
-use crate::verify::{chaining_value, root_of};
+use crate::verify::{chaining_value, group_value, root_of_chunks, root_of_groups};
 
 /// The digest of an entry and, if it has more than one chunk, the chaining values of its chunks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,18 +32,44 @@ pub fn digest_of_whole(content: &[u8]) -> Digest {
     Digest::Blake3(*blake3::hash(content).as_bytes())
 }
 
-/// The digest of an entry of `len` bytes whose chunks have these chaining values.
+/// The digest of an entry of `len` bytes whose chunks have these chaining values, however many groups
+/// they make.
 ///
 /// # Panics
 ///
 /// If there are not as many values as an entry of that length has chunks, or fewer than two.
 pub fn digest_of_outline(size: ChunkSize, len: u64, outline: &[ChainingValue]) -> Digest {
     assert!(outline.len() > 1 && outline.len() as u64 == size.chunks_in(len), "one value per chunk");
-    Digest::Blake3(root_of(size, len, outline))
+    Digest::Blake3(root_of_chunks(size, len, outline))
 }
 
-/// Names content in a staging. Length and chunk size belong to it: under a false length, the right
-/// digest vouches for other chunks.
+/// The digest of an entry of `len` bytes whose groups have these chaining values.
+///
+/// # Panics
+///
+/// If there are not as many values as an entry of that length has groups, or fewer than two.
+pub fn digest_of_top(size: ChunkSize, len: u64, top: &[ChainingValue]) -> Digest {
+    assert!(top.len() > 1 && top.len() as u64 == size.groups_in(len), "one value per group");
+    Digest::Blake3(root_of_groups(size, len, top))
+}
+
+/// The chaining values of the groups of an entry of `len` bytes, from those of all of its chunks;
+/// none for an entry of at most one group, which has no top.
+///
+/// # Panics
+///
+/// If there are not as many values as an entry of more than one group has chunks.
+pub fn top_of_outline(size: ChunkSize, len: u64, outline: &[ChainingValue]) -> Vec<ChainingValue> {
+    if size.groups_in(len) < 2 {
+        return Vec::new();
+    }
+    assert!(outline.len() as u64 == size.chunks_in(len), "one value per chunk");
+    let groups = (0..).map(GroupIndex).zip(outline.chunks(GROUP_CHUNKS as usize));
+    groups.map(|(group, values)| group_value(size, len, group, values)).collect()
+}
+
+/// Names content in a staging and in an outline. Length and chunk size belong to it: under a false
+/// length, the right digest vouches for other chunks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ContentId {
     pub(crate) digest: Digest,

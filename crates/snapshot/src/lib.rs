@@ -46,7 +46,7 @@
 //! |---|---|
 //! | [`source`] | [`Source`], [`Snapshot`]: list and read an immutable image of a shard |
 //! | [`sink`] | [`Sink`], [`Staging`]: stage, seal, publish |
-//! | [`verify`] | [`VerifiedOutline`], [`VerifiedChunk`]: the only way into a staging |
+//! | [`verify`] | [`VerifiedTop`], [`VerifiedOutline`], [`VerifiedChunk`]: the only way into a staging |
 //! | [`manifest`] | [`ManifestHasher`]: the digest of a manifest, page by page |
 //! | [`disk`] | the [`Disk`] seam: files and directories |
 //! | [`offload`] | the [`Offload`] seam: hashing away from the reactor |
@@ -100,7 +100,7 @@ pub use offload::BlockingPool;
 pub use offload::{Offload, OffloadGone, run_for};
 pub use sink::{Fence, Generation, Held, Sink, SinkError, Staging};
 pub use source::{Content, Page, Snapshot, Source, SourceError};
-pub use verify::{VerifiedChunk, VerifiedOutline, VerifyError};
+pub use verify::{VerifiedChunk, VerifiedOutline, VerifiedTop, VerifyError};
 
 /// A boxed future. Boxed per page, batch or chunk, never per packet.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -110,12 +110,14 @@ impl Listing {
         inside.then_some(entry).ok_or(SourceError::BadRange(ordinal))
     }
 
-    /// The entry and the places of some chunks in its outline.
+    /// The entry and the places of some chunks in its outline (level 0), or of some groups in its top
+    /// (level 1).
     ///
     /// # Errors
     ///
-    /// [`SourceError::NoSuchEntry`]; [`SourceError::BadRange`] for chunks that it does not have, for
-    /// an entry of at most one chunk (which has no outline), and for levels above zero.
+    /// [`SourceError::NoSuchEntry`]; [`SourceError::BadRange`] for chunks or groups that it does not
+    /// have, for an entry of at most one chunk or group (which has no outline or top), and for other
+    /// levels.
     pub fn chunks(
         &self,
         ordinal: Ordinal,
@@ -123,8 +125,13 @@ impl Listing {
         range: ChunkRange,
     ) -> Result<(&Entry, std::ops::Range<usize>), SourceError> {
         let entry = self.entry(ordinal)?;
-        let chunks = entry.chunks(self.header.chunk_size);
-        if level != 0 || chunks < 2 || range.end() > chunks {
+        let size = self.header.chunk_size;
+        let count = match level {
+            0 => entry.chunks(size),
+            1 => entry.groups(size),
+            _ => 0,
+        };
+        if count < 2 || range.end() > count {
             return Err(SourceError::BadRange(ordinal));
         }
         let place = |chunk| usize::try_from(chunk).map_err(|_| SourceError::BadRange(ordinal));

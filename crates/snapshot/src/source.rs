@@ -57,8 +57,10 @@ pub trait Snapshot: Send + Sync + fmt::Debug {
     /// [`SourceError::NoSuchEntry`] for the first ordinal that the manifest does not have.
     fn entries(&self, first: Ordinal, count: u32) -> BoxFuture<'_, Result<Vec<Entry>, SourceError>>;
 
-    /// The chaining values of some chunks of an entry, one per chunk of `range`, in order. Level 0
-    /// are the chunks themselves; higher levels are reserved.
+    /// The chaining values of some chunks (level 0) or groups of chunks (level 1) of an entry, one per
+    /// chunk or group of `range`, in order. An entry of one chunk has no level 0, one of one group no
+    /// level 1, and no entry a higher one. Peers ask for at most one top or one group at a time, but a
+    /// range may be as long as the wire allows and cross groups.
     ///
     /// # Errors
     ///

@@ -4,19 +4,38 @@
 //! kept by the types: [`Staging::store`](crate::Staging::store) takes a [`VerifiedChunk`], whose
 //! only constructor is [`VerifiedChunk::check`].
 //!
-//! An entry of one chunk is checked against its digest directly. A longer one has an outline, the
-//! BLAKE3 chaining values of its chunks, which is first checked against the digest
-//! ([`VerifiedOutline::check`]) and then vouches for each chunk alone, in any order, from any peer.
+//! | an entry of | is checked against |
+//! |---|---|
+//! | no chunk, one chunk | its digest |
+//! | up to [`GROUP_CHUNKS`] chunks | its outline: the chaining values of its chunks, level 0, which are checked against the digest first |
+//! | more | the outline of each group of [`GROUP_CHUNKS`] chunks, which is checked against its top: the chaining values of its groups, level 1, which are checked against the digest first |
+//!
+//! So a [`VerifiedTop`] vouches for a [`VerifiedOutline`], and that for each [`VerifiedChunk`] alone,
+//! in any order, from any peer. A receiver needs the top and the outlines of the groups under way: at
+//! most 2 MiB and 32 KiB each, whatever the length of the entry.
+
+mod outline;
+#[cfg(test)]
+mod tests;
+mod tree;
 
 use std::sync::Arc;
 
-use blake3::hazmat::{HasherExt, Mode, left_subtree_len, merge_subtrees_non_root, merge_subtrees_root};
 use bytes::Bytes;
-use peerstream_types::{ChainingValue, ChunkIndex, ChunkSize, Digest, Entry, EntryKey};
+use peerstream_types::{ChunkIndex, ChunkSize, Digest, Entry, EntryKey, GROUP_CHUNKS, GroupIndex};
 
-/// Most chunks of one entry, so that an outline stays within 2 MiB: 16 GiB of data at the default
-/// chunk size. Longer entries need a second level.
-pub const OUTLINE_CHUNKS_MAX: u64 = 65_536;
+pub use outline::{VerifiedOutline, VerifiedTop};
+pub use tree::{chaining_value, group_value};
+pub(crate) use tree::{root_of_chunks, root_of_groups};
+
+use crate::content::ContentId;
+
+/// Most groups of one entry, so that a top stays within 2 MiB: 16 TiB of data at the default chunk
+/// size.
+pub const GROUPS_MAX: u64 = 65_536;
+
+/// Most chunks of one entry: [`GROUPS_MAX`] groups.
+pub const OUTLINE_CHUNKS_MAX: u64 = GROUPS_MAX * GROUP_CHUNKS as u64;
 
 /// Content does not fit its digest. Nothing was stored; ask another source.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,11 +61,20 @@ pub enum VerifyError {
         /// Bytes that the manifest promises.
         expected: u64,
     },
-    /// The outline does not hash to the entry's digest. Counts against the peer.
+    /// The outline of an entry of one group, or the top of a larger one, does not hash to the entry's
+    /// digest. Counts against the peer.
     #[error("entry {key}: its outline does not fit its digest")]
     OutlineMismatch {
         /// The entry.
         key: EntryKey,
+    },
+    /// The outline of a group does not hash to what the top says. Counts against the peer.
+    #[error("entry {key} group {group}: its outline does not fit the top")]
+    GroupMismatch {
+        /// The entry.
+        key: EntryKey,
+        /// The group.
+        group: GroupIndex,
     },
     /// The entry cannot be checked chunk by chunk: it has no digest, a SHA-256 digest and more than
     /// one chunk, or more than [`OUTLINE_CHUNKS_MAX`] chunks.
@@ -57,8 +85,8 @@ pub enum VerifyError {
         /// Why not.
         why: &'static str,
     },
-    /// The chunk needs an outline and none, or that of another entry, was given: the caller is at
-    /// fault.
+    /// The chunk or group needs an outline or a top, and none, or that of another entry or group, was
+    /// given: the caller is at fault.
     #[error("entry {key}: the outline given is not its own")]
     WrongOutline {
         /// The entry.
@@ -73,8 +101,10 @@ pub enum Scheme {
     Empty,
     /// One chunk, checked against the digest.
     Whole,
-    /// Chunks checked against an outline.
+    /// Chunks checked against one outline.
     Outline,
+    /// Chunks checked against the outline of their group, groups against the top.
+    Groups,
 }
 
 /// Says how an entry is verified, before any byte of it is asked for.
@@ -93,7 +123,8 @@ pub fn scheme(entry: &Entry, size: ChunkSize) -> Result<Scheme, VerifyError> {
         0 => Err(VerifyError::ChunkMismatch { key: entry.key.clone(), chunk: ChunkIndex(0) }),
         1 => Ok(Scheme::Whole),
         _ if matches!(digest, Digest::Sha256(_)) => unverifiable("SHA-256 verifies single chunks only"),
-        n if n > OUTLINE_CHUNKS_MAX => unverifiable("it has more chunks than one outline level holds"),
+        n if n > OUTLINE_CHUNKS_MAX => unverifiable("it has more chunks than two levels of outlines hold"),
+        n if n > u64::from(GROUP_CHUNKS) => Ok(Scheme::Groups),
         _ => Ok(Scheme::Outline),
     }
 }
@@ -110,72 +141,6 @@ fn digest_of(like: Digest, content: &[u8]) -> Option<Digest> {
     }
 }
 
-/// The chaining value of chunk `index`, as the subtree at its place in the entry. Meaningful only
-/// for entries of more than one chunk.
-pub fn chaining_value(size: ChunkSize, index: ChunkIndex, content: &[u8]) -> ChainingValue {
-    let offset = size.offset_of(index).expect("an index of an entry has an offset");
-    let mut hasher = blake3::Hasher::new();
-    hasher.set_input_offset(offset).update(content);
-    ChainingValue(hasher.finalize_non_root())
-}
-
-/// The BLAKE3 hash of the entry whose chunks have these chaining values; at least two of them.
-pub(crate) fn root_of(size: ChunkSize, len: u64, values: &[ChainingValue]) -> [u8; 32] {
-    let split = split_at(size, len);
-    let (left, right) = values.split_at(split);
-    let left_len = split as u64 * size.bytes();
-    let (l, r) = (subtree(size, left_len, left), subtree(size, len - left_len, right));
-    *merge_subtrees_root(&l, &r, Mode::Hash).as_bytes()
-}
-
-fn subtree(size: ChunkSize, len: u64, values: &[ChainingValue]) -> [u8; 32] {
-    if let [only] = values {
-        return only.0;
-    }
-    let split = split_at(size, len);
-    let (left, right) = values.split_at(split);
-    let left_len = split as u64 * size.bytes();
-    merge_subtrees_non_root(&subtree(size, left_len, left), &subtree(size, len - left_len, right), Mode::Hash)
-}
-
-/// How many chunks the left subtree of `len` bytes has.
-fn split_at(size: ChunkSize, len: u64) -> usize {
-    usize::try_from(left_subtree_len(len) / size.bytes()).expect("bounded by OUTLINE_CHUNKS_MAX")
-}
-
-/// The chaining values of all chunks of an entry, checked against its digest.
-#[derive(Debug, Clone)]
-pub struct VerifiedOutline {
-    digest: Digest,
-    values: Arc<[ChainingValue]>,
-}
-
-impl VerifiedOutline {
-    /// Checks an outline against the digest of its entry.
-    ///
-    /// # Errors
-    ///
-    /// [`VerifyError::OutlineMismatch`] if it does not fit, [`VerifyError::Unverifiable`] if the
-    /// entry has no use for an outline.
-    pub fn check(entry: &Entry, size: ChunkSize, values: Vec<ChainingValue>) -> Result<Self, VerifyError> {
-        if scheme(entry, size)? != Scheme::Outline {
-            let why = "an entry of one chunk has no outline";
-            return Err(VerifyError::Unverifiable { key: entry.key.clone(), why });
-        }
-        let fits = values.len() as u64 == entry.chunks(size)
-            && entry.digest == Some(Digest::Blake3(root_of(size, entry.len, &values)));
-        match entry.digest {
-            Some(digest) if fits => Ok(Self { digest, values: values.into() }),
-            _ => Err(VerifyError::OutlineMismatch { key: entry.key.clone() }),
-        }
-    }
-
-    /// The chaining values, one per chunk.
-    pub fn values(&self) -> &[ChainingValue] {
-        &self.values
-    }
-}
-
 /// A chunk whose bytes were checked. Proof by construction: nothing else makes one.
 #[derive(Debug, Clone)]
 pub struct VerifiedChunk {
@@ -187,8 +152,9 @@ pub struct VerifiedChunk {
 }
 
 impl VerifiedChunk {
-    /// Checks the bytes of one chunk. `outline` is needed for entries of more than one chunk. Costs
-    /// one BLAKE3 pass over the bytes: run it through the [`Offload`](crate::Offload) seam.
+    /// Checks the bytes of one chunk. Entries of more than one chunk need the `outline` that covers
+    /// it: that of its group. Costs one BLAKE3 pass over the bytes: run it through the
+    /// [`Offload`](crate::Offload) seam.
     ///
     /// # Errors
     ///
@@ -208,11 +174,10 @@ impl VerifiedChunk {
         let fits = match scheme(entry, size)? {
             Scheme::Empty => false,
             Scheme::Whole => entry.digest.is_some_and(|digest| digest_of(digest, &bytes) == Some(digest)),
-            Scheme::Outline => {
-                let own = outline.filter(|outline| Some(outline.digest) == entry.digest);
+            Scheme::Outline | Scheme::Groups => {
+                let own = outline.filter(|outline| outline.covers(entry, size, index));
                 let outline = own.ok_or_else(|| VerifyError::WrongOutline { key: key() })?;
-                let place = usize::try_from(index.0).ok().and_then(|i| outline.values.get(i));
-                place == Some(&chaining_value(size, index, &bytes))
+                outline.value(index) == Some(&chaining_value(size, index, &bytes))
             }
         };
         if !fits {
@@ -247,129 +212,8 @@ impl VerifiedChunk {
     }
 
     /// The outline that vouched for the chunk, for entries of more than one chunk: a staging may
-    /// keep it, to check the chunk again after a restart.
+    /// keep it, and its [top](VerifiedOutline::top), to check the chunk again after a restart.
     pub fn outline(&self) -> Option<&VerifiedOutline> {
         self.outline.as_ref()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use peerstream_types::{Codec, EntryKind, Ordinal};
-
-    use super::*;
-
-    fn entry(content: &[u8]) -> Arc<Entry> {
-        Arc::new(Entry {
-            ordinal: Ordinal(0),
-            key: EntryKey::from_path("f").unwrap(),
-            len: content.len() as u64,
-            digest: Some(Digest::Blake3(*blake3::hash(content).as_bytes())),
-            kind: EntryKind::File,
-            codec: Codec::Plain,
-            metadata: Vec::new(),
-        })
-    }
-
-    fn content(len: usize) -> Vec<u8> {
-        (0..len).map(|i| (i * 31 % 251) as u8).collect()
-    }
-
-    fn outline(size: ChunkSize, content: &[u8]) -> Vec<ChainingValue> {
-        let chunks = content.chunks(size.bytes() as usize).enumerate();
-        chunks.map(|(i, c)| chaining_value(size, ChunkIndex(i as u64), c)).collect()
-    }
-
-    #[test]
-    fn chunks_of_any_length_merge_to_the_ordinary_hash() {
-        let size = ChunkSize::new(1024).unwrap();
-        for len in [1025, 2048, 2049, 3000, 5 * 1024, 7 * 1024 + 1, 16 * 1024, 33 * 1024 - 1] {
-            let content = content(len);
-            let entry = entry(&content);
-            let outline = VerifiedOutline::check(&entry, size, outline(size, &content)).unwrap();
-            for (i, part) in content.chunks(1024).enumerate().rev() {
-                let bytes = Bytes::copy_from_slice(part);
-                let index = ChunkIndex(i as u64);
-                assert!(
-                    VerifiedChunk::check(&entry, size, Some(&outline), index, bytes).is_ok(),
-                    "{len}/{i}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn one_flipped_bit_is_found_in_its_chunk() {
-        let size = ChunkSize::new(1024).unwrap();
-        let content = content(4000);
-        let entry = entry(&content);
-        let outline = VerifiedOutline::check(&entry, size, outline(size, &content)).unwrap();
-        for index in 0..4 {
-            let mut part = content[index * 1024..].iter().copied().take(1024).collect::<Vec<_>>();
-            *part.last_mut().unwrap() ^= 1;
-            let index = ChunkIndex(index as u64);
-            let result = VerifiedChunk::check(&entry, size, Some(&outline), index, part.into());
-            assert_eq!(
-                result.unwrap_err(),
-                VerifyError::ChunkMismatch { key: entry.key.clone(), chunk: index }
-            );
-        }
-    }
-
-    #[test]
-    fn a_chunk_at_another_place_is_refused() {
-        let size = ChunkSize::new(1024).unwrap();
-        let content = vec![7u8; 4096];
-        let entry = entry(&content);
-        let outline = VerifiedOutline::check(&entry, size, outline(size, &content)).unwrap();
-        let mut other = outline.clone();
-        other.digest = Digest::Blake3([0; 32]);
-        let bytes = Bytes::copy_from_slice(&content[..1024]);
-        assert!(VerifiedChunk::check(&entry, size, Some(&outline), ChunkIndex(4), bytes.clone()).is_err());
-        assert!(VerifiedChunk::check(&entry, size, Some(&other), ChunkIndex(0), bytes.clone()).is_err());
-        assert!(VerifiedChunk::check(&entry, size, None, ChunkIndex(0), bytes).is_err());
-    }
-
-    #[test]
-    fn a_forged_or_short_outline_is_refused() {
-        let size = ChunkSize::new(1024).unwrap();
-        let content = content(4000);
-        let entry = entry(&content);
-        let good = outline(size, &content);
-        let mut forged = good.clone();
-        forged[2].0[0] ^= 1;
-        for bad in [forged, good[..3].to_vec(), [good.clone(), good].concat(), Vec::new()] {
-            assert!(VerifiedOutline::check(&entry, size, bad).is_err());
-        }
-    }
-
-    /// F-61: an empty entry is verified by its digest alone.
-    #[test]
-    fn an_empty_entry_is_checked_against_its_digest() {
-        let mut empty = entry(b"").as_ref().clone();
-        assert_eq!(scheme(&empty, ChunkSize::DEFAULT), Ok(Scheme::Empty));
-        empty.digest = Some(Digest::Blake3([1; 32]));
-        assert!(scheme(&empty, ChunkSize::DEFAULT).is_err());
-        empty.digest = None;
-        assert!(scheme(&empty, ChunkSize::DEFAULT).is_err());
-    }
-
-    #[test]
-    fn single_chunks_are_checked_with_sha256_too() {
-        use sha2::Digest as _;
-        let mut with_sha = entry(b"hello").as_ref().clone();
-        with_sha.digest = Some(Digest::Sha256(sha2::Sha256::digest(b"hello").into()));
-        let with_sha = Arc::new(with_sha);
-        let check = |bytes: &'static [u8]| {
-            VerifiedChunk::check(
-                &with_sha,
-                ChunkSize::DEFAULT,
-                None,
-                ChunkIndex(0),
-                Bytes::from_static(bytes),
-            )
-        };
-        assert!(check(b"hello").is_ok());
-        assert!(check(b"hellO").is_err());
     }
 }

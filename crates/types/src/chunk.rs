@@ -1,8 +1,12 @@
-//! The unit of verification and scheduling inside an entry.
+//! The unit of verification and scheduling inside an entry, and the groups that outlines are made of.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+/// Chunks of one group, the unit of an outline: a power of two, so that a group is a whole subtree
+/// too. 32 KiB of chaining values vouch for 256 MiB at the default chunk size.
+pub const GROUP_CHUNKS: u32 = 1_024;
 
 /// The size of a chunk in bytes: a power of two from 1 KiB to 16 MiB.
 ///
@@ -63,6 +67,23 @@ impl ChunkSize {
         let at = |index: u64| index.saturating_mul(self.bytes()).min(len);
         at(range.end()) - at(range.first.0)
     }
+
+    /// The size of a whole group in bytes.
+    pub fn group_bytes(self) -> u64 {
+        self.bytes() * u64::from(GROUP_CHUNKS)
+    }
+
+    /// How many groups an entry of `len` bytes has; the last one may be short.
+    pub fn groups_in(self, len: u64) -> u64 {
+        len.div_ceil(self.group_bytes())
+    }
+
+    /// The chunks of a group in an entry of `len` bytes: none past the end.
+    pub fn chunks_of(self, group: GroupIndex, len: u64) -> ChunkRange {
+        let first = group.0.saturating_mul(u64::from(GROUP_CHUNKS));
+        let count = self.chunks_in(len).saturating_sub(first).min(u64::from(GROUP_CHUNKS));
+        ChunkRange { first: ChunkIndex(first), count: u32::try_from(count).unwrap_or(GROUP_CHUNKS) }
+    }
 }
 
 impl Default for ChunkSize {
@@ -91,7 +112,24 @@ impl From<ChunkSize> for u8 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ChunkIndex(pub u64);
 
+impl ChunkIndex {
+    /// The group that the chunk is in.
+    pub fn group(self) -> GroupIndex {
+        GroupIndex(self.0 / u64::from(GROUP_CHUNKS))
+    }
+}
+
 impl fmt::Display for ChunkIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A group's place in its entry, counted from zero: [`GROUP_CHUNKS`] chunks, the last one fewer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct GroupIndex(pub u64);
+
+impl fmt::Display for GroupIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
@@ -144,5 +182,24 @@ mod tests {
         assert_eq!(size.len_of(ChunkIndex(u64::MAX), 2500), 0);
         assert_eq!(size.bytes_in(ChunkRange { first: ChunkIndex(1), count: 9 }, 2500), 1476);
         assert_eq!(size.bytes_in(ChunkRange { first: ChunkIndex(9), count: 9 }, 2500), 0);
+    }
+
+    #[test]
+    fn groups_cover_the_chunks_of_an_entry() {
+        let size = ChunkSize::new(1024).unwrap();
+        assert_eq!(size.groups_in(0), 0);
+        for chunks in [1, 1023, 1024, 1025, 2048, 5000] {
+            let len = chunks * 1024 - 7;
+            let groups = (0..size.groups_in(len)).map(|group| size.chunks_of(GroupIndex(group), len));
+            let covered: Vec<ChunkIndex> = groups.flat_map(ChunkRange::iter).collect();
+            assert_eq!(covered, (0..chunks).map(ChunkIndex).collect::<Vec<_>>());
+            for index in covered {
+                let range = size.chunks_of(index.group(), len);
+                assert!((range.first.0..range.end()).contains(&index.0), "{index}");
+            }
+            assert_eq!(size.chunks_of(GroupIndex(size.groups_in(len)), len).count, 0);
+        }
+        assert_eq!(size.chunks_of(GroupIndex(u64::MAX), u64::MAX).count, 0);
+        assert_eq!(ChunkSize::new(16 << 20).unwrap().groups_in(u64::MAX), 1 << 30);
     }
 }

@@ -211,6 +211,11 @@ impl Entry {
     pub fn chunks(&self, size: ChunkSize) -> u64 {
         size.chunks_in(self.len)
     }
+
+    /// The number of groups of chunks, zero for an empty entry.
+    pub fn groups(&self, size: ChunkSize) -> u64 {
+        size.groups_in(self.len)
+    }
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use peerstream_types::{ChunkSize, Codec, Entry, EntryKey, EntryKind, Ordinal, Position, ShardId};
 
-use super::snapshot::MemorySnapshot;
+use super::snapshot::{Levels, MemorySnapshot};
 use crate::SourceError;
-use crate::content::Described;
+use crate::content::{Described, top_of_outline};
 use crate::listing::{Frame, Listing};
 
 /// What is kept of an entry.
@@ -75,7 +75,11 @@ impl Image {
         let frame = Frame { chunk_size: self.chunk_size, position, state };
         let listing = Listing::seal(entries, frame).map_err(|error| error.to_string())?;
         let contents = self.contents.values().map(|stored| stored.content.clone()).collect();
-        let outlines = described.into_iter().map(|described| described.outline.into()).collect();
+        let levels = |(described, entry): (Described, &Entry)| Levels {
+            groups: top_of_outline(self.chunk_size, entry.len, &described.outline).into(),
+            chunks: described.outline.into(),
+        };
+        let outlines = described.into_iter().zip(listing.entries()).map(levels).collect();
         Ok(MemorySnapshot::new(listing, contents, outlines))
     }
 }

@@ -9,16 +9,23 @@ use peerstream_types::{ChainingValue, ChunkRange, Entry, ManifestHeader, Ordinal
 use crate::listing::Listing;
 use crate::{BoxFuture, Page, Snapshot, SourceError};
 
+/// The chaining values of an entry; none where it has at most one chunk, or group.
+#[derive(Debug, Clone)]
+pub(super) struct Levels {
+    pub(super) chunks: Arc<[ChainingValue]>,
+    pub(super) groups: Arc<[ChainingValue]>,
+}
+
 /// Contents and outlines by ordinal.
 #[derive(Debug)]
 pub(super) struct MemorySnapshot {
     listing: Listing,
     contents: Vec<Bytes>,
-    outlines: Vec<Arc<[ChainingValue]>>,
+    outlines: Vec<Levels>,
 }
 
 impl MemorySnapshot {
-    pub(super) fn new(listing: Listing, contents: Vec<Bytes>, outlines: Vec<Arc<[ChainingValue]>>) -> Self {
+    pub(super) fn new(listing: Listing, contents: Vec<Bytes>, outlines: Vec<Levels>) -> Self {
         Self { listing, contents, outlines }
     }
 
@@ -40,7 +47,9 @@ impl MemorySnapshot {
         range: ChunkRange,
     ) -> Result<Vec<ChainingValue>, SourceError> {
         let (entry, places) = self.listing.chunks(ordinal, level, range)?;
-        Ok(self.outlines[entry.ordinal.0 as usize][places].to_vec())
+        let levels = &self.outlines[entry.ordinal.0 as usize];
+        let values = if level == 0 { &levels.chunks } else { &levels.groups };
+        Ok(values[places].to_vec())
     }
 
     fn read_now(&self, ordinal: Ordinal, offset: u64, len: usize) -> Result<Bytes, SourceError> {
