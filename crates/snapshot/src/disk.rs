@@ -2,6 +2,7 @@
 //! answer with latency, full disks, torn writes and crashes.
 
 mod atomic_file;
+pub mod crash;
 #[cfg(feature = "tokio")]
 mod real;
 
@@ -15,6 +16,7 @@ use bytes::Bytes;
 use crate::BoxFuture;
 
 pub use atomic_file::{read_whole, replace_file};
+pub use crash::CrashDisk;
 #[cfg(feature = "tokio")]
 pub use real::RealDisk;
 
