@@ -53,6 +53,7 @@ pub trait Disk: Send + Sync + fmt::Debug {
 
     /// Makes `to`, which must not exist, a copy of the file `from` that shares nothing with it as far
     /// as anyone can tell: the blocks themselves are shared where the file system copies on write.
+    /// After an error a part of it may be there.
     fn clone_file<'a>(&'a self, from: &'a Path, to: &'a Path) -> BoxFuture<'a, Result<(), DiskError>>;
 
     /// Reads many small files in one go, each from its beginning up to its limit. The answers are in
@@ -60,7 +61,7 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn read_files(&self, files: Vec<ReadFile>) -> BoxFuture<'_, Vec<Result<Bytes, DiskError>>>;
 
     /// Writes many small files in one go. None of them may exist. The first failure ends it, with
-    /// those before it written.
+    /// those before it written and a part of that one maybe.
     fn write_files(&self, files: Vec<WriteFile>) -> BoxFuture<'_, Result<(), DiskError>>;
 
     /// Removes a file; a missing one is fine.
@@ -227,3 +228,7 @@ impl DiskError {
         Self { operation: "decode", path: path.to_owned(), kind: DiskErrorKind::Corrupt, why: why.into() }
     }
 }
+
+#[cfg(feature = "tokio")]
+#[cfg(test)]
+mod tests;
