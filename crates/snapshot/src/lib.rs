@@ -52,6 +52,7 @@
 //! | [`offload`] | the [`Offload`] seam: hashing away from the reactor |
 //! | [`memory`] | [`MemoryStore`]: source and sink in memory |
 //! | `directory` | `DirectorySource` and `DirectoryStore`: directories of files |
+//! | `checkpoint` | `CheckpointSource`: snapshots of a live store, made when someone asks |
 //! | [`conformance`] | facts that hold for every source and sink; run them on your own |
 //! | [`listing`], [`content`], [`admission`] | parts for authors of stores: a sealed manifest, digests, the checks at the door |
 //! | [`limits`] | what is bounded, and why |
@@ -66,6 +67,8 @@
 //! Who is asked for what (`peerstream-recovery`), how bytes travel (`peerstream-engine`).
 
 pub mod admission;
+#[cfg(feature = "tokio")]
+pub mod checkpoint;
 mod chunk_set;
 pub mod conformance;
 pub mod content;
@@ -87,6 +90,8 @@ use std::future::Future;
 use std::pin::Pin;
 
 pub use admission::Admission;
+#[cfg(feature = "tokio")]
+pub use checkpoint::{CheckpointSource, Checkpointer, TreeCheckpointer};
 #[cfg(feature = "tokio")]
 pub use directory::{DirectorySource, DirectoryStore};
 #[cfg(feature = "tokio")]
