@@ -4,6 +4,16 @@
 /// an entry, so one shard costs at most about 200 MiB.
 pub const ENTRIES_MAX: usize = 1 << 20;
 
+/// Most entries of one catalog, a manifest on disk: some 30 GiB of pages at common key lengths. It
+/// costs no memory, but a peer that lists without end has to be stopped somewhere.
+#[cfg(feature = "tokio")]
+pub(crate) const CATALOG_ENTRIES_MAX: u64 = 1 << 28;
+
+/// Pages of one catalog that are kept decoded: 256 entries each, some 60 KiB at common key lengths,
+/// at most 1.5 MiB. Enough for the runs of the streams that one snapshot feeds.
+#[cfg(feature = "tokio")]
+pub(crate) const CATALOG_PAGES_KEPT: usize = 8;
+
 /// Most bytes that one read of a snapshot answers: the largest chunk. What is larger is asked for
 /// in parts, so that a peer cannot make this node allocate more.
 pub const READ_LEN_MAX: usize = 16 << 20;
