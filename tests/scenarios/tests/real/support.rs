@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use devcluster::{Cluster, Running, finish, tree};
 use peerstream_node::admin::AdminClient;
-use peerstream_node::admin::model::{NodeView, PlanView};
+use peerstream_node::admin::model::{NodeView, PlanRequest, PlanView};
 use tempfile::TempDir;
 
 /// The longest that a command may take: far above what any of them needs on a slow machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
+/// A mebibyte.
+pub(crate) const MIB: usize = 1024 * 1024;
 /// The dataset of most scenarios, as a node has it that receives it.
 pub(crate) const RECEIVE: &str = "[[dataset]]\nname = \"files\"\n";
 /// Its only shard.
@@ -126,6 +128,27 @@ pub(crate) fn status(node: &Running) -> NodeView {
 
 pub(crate) fn client(node: &Running) -> AdminClient {
     AdminClient::new(node.dir().socket())
+}
+
+/// Starts to bring the dataset up.
+pub(crate) async fn start_files(client: &AdminClient) -> PlanView {
+    client.start(&PlanRequest::Bootstrap { what: "files".into(), from: vec![] }).await.unwrap()
+}
+
+/// Asks again and again until a plan has verified this much or has ended: events come too seldom to
+/// catch a moment of a transfer that takes a second.
+pub(crate) async fn until_done(client: &AdminClient, plan: &PlanView, done: u64) -> PlanView {
+    loop {
+        let seen = client.plan(&plan.plan).await.unwrap();
+        if seen.bytes_done >= done || seen.is_ended() {
+            return seen;
+        }
+    }
+}
+
+/// That many bytes of content, with the headers and the outlines that belong to them.
+pub(crate) fn overhead(bytes: u64) -> u64 {
+    bytes + bytes / 100
 }
 
 /// Whether the published content of a node is that of a directory, byte for byte.
