@@ -2,6 +2,7 @@
 
 mod actions;
 mod opening;
+mod outlines;
 mod source;
 mod task;
 

@@ -5,7 +5,7 @@ mod outline;
 mod records;
 
 pub(crate) use inventory::{CheckedPage, Listing, next_page};
-pub(crate) use outline::fetch_outline;
+pub(crate) use outline::{VerifiedPart, Wanted, fetch_outline};
 pub(crate) use records::{Expected, Fetch, FetchEvent};
 
 use peerstream_wire::{Code, StreamKind};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use peerstream_types::{FetchId, ManifestHeader, NodeId, Ordinal, PageToken, Span};
+use peerstream_types::{FetchId, GroupIndex, ManifestHeader, NodeId, Ordinal, PageToken, Span};
 
 use crate::{Outcome, Refusal};
 
@@ -13,6 +13,25 @@ pub struct SourceId(pub(crate) u32);
 impl fmt::Display for SourceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// What is asked for at once of the outline of an entry of more than one chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OutlinePart {
+    /// The chaining values of its groups, of an entry of more than one group: what the outlines of
+    /// the groups are checked against.
+    Top,
+    /// The chaining values of the chunks of one group. An entry of one group has just that.
+    Group(GroupIndex),
+}
+
+impl fmt::Display for OutlinePart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Top => f.write_str("the top"),
+            Self::Group(group) => write!(f, "group {group}"),
+        }
     }
 }
 
@@ -46,15 +65,17 @@ pub enum Action {
         /// Where the page begins, as this same source said.
         token: PageToken,
     },
-    /// Ask for the outline of an entry, check it, and keep it until the entry is finished. Answered by
+    /// Ask for a part of the outline of an entry, check it, and keep it while
+    /// [`needs_outline`](crate::Recovery::needs_outline) says so. The outline of a group of an entry
+    /// of several is asked for after the top of that entry was verified. Answered by
     /// [`handle_outline`](crate::Recovery::handle_outline).
     Outline {
         /// Whom to ask.
         source: SourceId,
         /// The entry.
         ordinal: Ordinal,
-        /// How many chunks it has.
-        chunks: u64,
+        /// Which part.
+        part: OutlinePart,
     },
     /// Ask for data. Answered by any number of [`handle_stored`](crate::Recovery::handle_stored),
     /// [`handle_bad`](crate::Recovery::handle_bad) and

@@ -55,6 +55,29 @@ impl ChunkQueue {
         Some(ChunkIndex(index))
     }
 
+    /// Takes the chunks before `end` out.
+    pub(crate) fn take_before(&mut self, end: u64) -> Self {
+        let mut taken = VecDeque::new();
+        while let Some(front) = self.0.front_mut().filter(|front| front.start < end) {
+            if front.end > end {
+                taken.push_back(front.start..end);
+                front.start = end;
+                break;
+            }
+            taken.extend(self.0.pop_front());
+        }
+        Self(taken)
+    }
+
+    /// Puts back what [`ChunkQueue::take_before`] took out, where it was.
+    pub(crate) fn put_back(&mut self, taken: Self) {
+        let first = taken.0.front().map_or(0, |range| range.start);
+        let place = self.0.partition_point(|range| range.start < first);
+        for range in taken.0.into_iter().rev() {
+            self.0.insert(place, range);
+        }
+    }
+
     pub(crate) fn clear(&mut self) {
         self.0.clear();
     }
@@ -98,5 +121,18 @@ mod tests {
     fn bytes_count_the_short_last_chunk() {
         let size = ChunkSize::new(1024).unwrap();
         assert_eq!(ChunkQueue::without(3, vec![range(0, 1)]).bytes(size, 2500), 1476);
+    }
+
+    #[test]
+    fn what_was_taken_out_goes_back_to_its_place() {
+        let mut queue = ChunkQueue::without(10, vec![range(2, 1)]);
+        let parts = [queue.take_before(4), queue.take_before(6), queue.take_before(6)];
+        assert_eq!(parts.each_ref().map(ChunkQueue::count), [3, 2, 0]);
+        assert_eq!(queue.peek(), Some(ChunkIndex(6)));
+        for part in parts {
+            queue.put_back(part);
+        }
+        let popped: Vec<u64> = std::iter::from_fn(|| queue.pop()).map(|index| index.0).collect();
+        assert_eq!(popped, [0, 1, 3, 4, 5, 6, 7, 8, 9]);
     }
 }

@@ -49,9 +49,10 @@ pub struct Config {
     /// The next page is asked for while fewer unfinished entries than this are known. Memory is about
     /// this plus one page of entries. Default 4,096.
     pub entries_ahead: u32,
-    /// Most chunks of the entries whose outlines the driver must keep at a time, 32 bytes each; one
-    /// entry is always allowed. Default 262,144 (8 MiB of chaining values).
-    pub outline_chunks: u64,
+    /// Most chaining values that the driver must keep at a time, 32 bytes each; the next top, or the
+    /// next group, is always allowed if nothing else is under way. More lets more entries of many
+    /// chunks be under way at once. Default 262,144 (8 MiB): four of the largest tops there are.
+    pub outline_values: u64,
     /// A source that has something to answer and has brought no chunk, page or outline for this long
     /// has stalled and is replaced (row F-50). A slow source that moves is not stalled. Default 60 s.
     pub no_progress_timeout: Duration,
@@ -80,7 +81,7 @@ impl Default for Config {
             fetch_bytes: ByteCount::mib(4),
             fetch_spans: 256,
             entries_ahead: 4096,
-            outline_chunks: 262_144,
+            outline_values: 262_144,
             no_progress_timeout: Duration::from_secs(60),
             open_timeout: Duration::from_secs(50),
             overall_limit: None,

@@ -66,7 +66,7 @@
 //! |---|---|
 //! | [`recovery`] | [`Recovery`], the job: inputs, outputs, and what follows from what |
 //! | [`config`] | [`Config`], [`Job`] and the fixed limits |
-//! | [`action`] | [`Action`], [`SourceId`], [`CloseReason`]: what the driver carries out |
+//! | [`action`] | [`Action`], [`OutlinePart`], [`SourceId`], [`CloseReason`]: what the driver carries out |
 //! | [`input`] | [`PageIn`], [`Refusal`], [`Fault`], [`Misuse`]: what the driver says |
 //! | [`outcome`] | [`Outcome`], [`Gap`], [`PeerReport`]: how it ended, and why |
 //! | [`status`] | [`Status`], [`Waiting`], [`Stats`]: the truth at any moment |
@@ -99,7 +99,7 @@ mod shortfall;
 pub mod status;
 mod wanted;
 
-pub use action::{Action, CloseReason, SourceId};
+pub use action::{Action, CloseReason, OutlinePart, SourceId};
 pub use config::{Config, Job};
 pub use input::{Fault, Misuse, PageIn, Refusal};
 pub use outcome::{Gap, Outcome, PeerReport, Step};

@@ -22,7 +22,7 @@ use crate::listing::Listing;
 use crate::retry::Tries;
 use crate::shortfall::Shortfall;
 use crate::wanted::{Finished, Item, Wanted};
-use crate::{Action, CloseReason, Config, Gap, PageIn, SourceId, Stats, WaitReason};
+use crate::{Action, CloseReason, Config, Gap, OutlinePart, PageIn, SourceId, Stats, WaitReason};
 
 /// What a pass needs of the job while it takes an input.
 pub(crate) struct Context<'a> {
@@ -51,7 +51,8 @@ pub(crate) struct Pass {
     wanted: Wanted,
     flights: Flights,
     tries: Tries,
-    outline_tries: BTreeMap<Ordinal, u32>,
+    /// Attempts used up at parts of outlines that are not there yet.
+    outline_tries: BTreeMap<(Ordinal, OutlinePart), u32>,
     pause: Pause,
     /// The last thing that came, or the first request after a time without any.
     moved_at: Timestamp,
@@ -131,8 +132,8 @@ impl Pass {
     /// Outlines are asked for until two windows can be asked for without another one.
     fn ask_outlines(&mut self, context: &mut Context<'_>) {
         let ahead = context.config.window.0.saturating_mul(2);
-        while let Some((ordinal, chunks)) = self.wanted.ask_outline(ahead, context.config.outline_chunks) {
-            context.actions.push_back(Action::Outline { source: self.source, ordinal, chunks });
+        while let Some((ordinal, part)) = self.wanted.ask_outline(ahead, context.config.outline_values) {
+            context.actions.push_back(Action::Outline { source: self.source, ordinal, part });
         }
     }
 
@@ -189,7 +190,6 @@ impl Pass {
         let Some(finished) = finished else {
             return;
         };
-        self.outline_tries.remove(&finished.ordinal);
         if !finished.complete {
             self.shortfall.add_entry();
             return;
@@ -303,6 +303,10 @@ impl Pass {
 
     pub(crate) fn expects(&self, fetch: FetchId, ordinal: Ordinal, chunk: ChunkIndex) -> bool {
         self.flights.expects(fetch, Item { ordinal, chunk })
+    }
+
+    pub(crate) fn needs_outline(&self, ordinal: Ordinal, part: OutlinePart) -> bool {
+        self.wanted.needs_outline(ordinal, part)
     }
 
     pub(crate) fn entry(&self, ordinal: Ordinal) -> Option<&Arc<Entry>> {

@@ -16,7 +16,8 @@ use crate::pass::{Context, Pass};
 use crate::phase::{Live, State};
 use crate::shortfall::Shortfall;
 use crate::{
-    Action, CloseReason, Config, Job, Misuse, Outcome, Phase, SourceId, Stats, Status, WaitReason, Waiting,
+    Action, CloseReason, Config, Job, Misuse, Outcome, OutlinePart, Phase, SourceId, Stats, Status,
+    WaitReason, Waiting,
 };
 
 /// Brings one (shard, selector) up across its candidates, one source at a time.
@@ -129,6 +130,15 @@ impl Recovery {
     pub fn entry(&self, source: SourceId, ordinal: Ordinal) -> Option<&Arc<Entry>> {
         let live = self.state.live().filter(|live| live.id == source);
         live.and_then(|_| self.state.pass()?.entry(ordinal))
+    }
+
+    /// Whether the driver must keep a part of an outline of the manifest of `source`: that of a group
+    /// until nothing more of the group is to come, a top until its entry is finished. What it need not
+    /// keep is never used again, also if it is only now verified.
+    pub fn needs_outline(&self, source: SourceId, ordinal: Ordinal, part: OutlinePart) -> bool {
+        let live = self.state.live().filter(|live| live.id == source);
+        let pass = live.and_then(|_| self.state.pass());
+        pass.is_some_and(|pass| pass.needs_outline(ordinal, part))
     }
 
     /// Whether `fetch` still waits for this chunk (0 for a small entry). What it does not wait for

@@ -89,7 +89,7 @@ pub struct Stats {
     pub sources_stalled: u64,
     /// Pages taken.
     pub pages: u64,
-    /// Outlines verified.
+    /// Outlines of groups, and tops, verified.
     pub outlines: u64,
     /// Fetches sent.
     pub fetches: u64,

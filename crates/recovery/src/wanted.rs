@@ -1,10 +1,13 @@
 //! The unfinished entries of the pages in flight, and what of them is to be asked for next.
 
+mod outlines;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use peerstream_types::{ChunkIndex, ChunkRange, ChunkSize, Entry, Ordinal};
+use peerstream_types::{ChunkIndex, ChunkRange, ChunkSize, Entry, GroupIndex, Ordinal};
 
+use crate::OutlinePart;
 use crate::chunks::ChunkQueue;
 
 /// The unit of asking and retrying: one chunk of an entry. A small entry is its chunk 0.
@@ -19,6 +22,10 @@ impl Item {
     /// After every item: an entry has less than `u64::MAX` chunks.
     pub(crate) const END: Self = Self { ordinal: Ordinal(u64::MAX), chunk: ChunkIndex(u64::MAX) };
 
+    fn place(self) -> Place {
+        (self.ordinal, self.chunk.group())
+    }
+
     /// Every item that an entry can have.
     pub(crate) fn all_of(ordinal: Ordinal) -> std::ops::RangeInclusive<Self> {
         let at = |chunk| Self { ordinal, chunk: ChunkIndex(chunk) };
@@ -26,9 +33,13 @@ impl Item {
     }
 }
 
+/// A group of an entry. An entry of one chunk is its group 0.
+type Place = (Ordinal, GroupIndex);
+
+/// The top of an entry, which is needed before the outline of any of its groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outline {
-    /// One chunk is checked against the digest itself.
+enum Top {
+    /// One group is checked against the digest itself.
     Needless,
     Due,
     Asked,
@@ -38,15 +49,24 @@ enum Outline {
 #[derive(Debug)]
 struct Unfinished {
     entry: Arc<Entry>,
-    outline: Outline,
-    /// Not asked for yet.
-    fresh: ChunkQueue,
+    top: Top,
+    /// Not asked for yet, and in none of the groups under way.
+    rest: ChunkQueue,
     /// Chunks that are neither stored, held nor set aside.
     open: u64,
     /// Something was set aside.
     short: bool,
     /// All that is not in flight was set aside, and what comes back from there is.
     left: bool,
+}
+
+/// A group whose outline is asked or kept.
+#[derive(Debug)]
+struct Group {
+    /// Not asked for yet.
+    fresh: ChunkQueue,
+    /// Chunks that are neither stored, held nor set aside.
+    open: u64,
 }
 
 /// An entry that needs nothing more from this source.
@@ -64,18 +84,22 @@ pub(crate) struct Admitted {
     pub(crate) complete: bool,
 }
 
-/// What is wanted of one source, in manifest order. Finished entries are dropped, so its size is
-/// that of the pages in flight, never that of the shard.
+/// What is wanted of one source, in manifest order. Finished entries and groups are dropped, so its
+/// size is that of the pages in flight and of the outlines that are kept, never that of the shard or
+/// of an entry.
 #[derive(Debug)]
 pub(crate) struct Wanted {
     size: ChunkSize,
     entries: BTreeMap<Ordinal, Unfinished>,
-    /// Entries whose fresh chunks can be asked for now.
-    askable: BTreeSet<Ordinal>,
+    /// Of entries of more than one chunk.
+    groups: BTreeMap<Place, Group>,
+    /// Where fresh chunks can be asked for now.
+    askable: BTreeSet<Place>,
+    /// Entries with a part of their outline to ask for.
     outlines_due: BTreeSet<Ordinal>,
-    outlines_asked: BTreeSet<Ordinal>,
-    /// Chunks of the entries whose outlines are asked or kept.
-    outline_chunks: u64,
+    outlines_asked: BTreeSet<(Ordinal, OutlinePart)>,
+    /// Chaining values of the outlines that are asked or kept.
+    outline_values: u64,
     /// Fresh bytes that can be asked for now, or when an asked outline is there.
     ahead_bytes: u64,
     /// Items to ask again: before anything fresh.
@@ -87,10 +111,11 @@ impl Wanted {
         Self {
             size,
             entries: BTreeMap::new(),
+            groups: BTreeMap::new(),
             askable: BTreeSet::new(),
             outlines_due: BTreeSet::new(),
             outlines_asked: BTreeSet::new(),
-            outline_chunks: 0,
+            outline_values: 0,
             ahead_bytes: 0,
             again: BTreeSet::new(),
         }
@@ -111,66 +136,22 @@ impl Wanted {
     /// Takes an entry in, less what is held of it.
     pub(crate) fn admit(&mut self, entry: Arc<Entry>, held: Vec<ChunkRange>) -> Admitted {
         let chunks = entry.chunks(self.size);
-        let fresh = ChunkQueue::without(chunks, held);
-        let fresh_bytes = fresh.bytes(self.size, entry.len);
-        let admitted = Admitted { held_bytes: entry.len - fresh_bytes, complete: fresh.is_empty() };
+        let rest = ChunkQueue::without(chunks, held);
+        let fresh_bytes = rest.bytes(self.size, entry.len);
+        let admitted = Admitted { held_bytes: entry.len - fresh_bytes, complete: rest.is_empty() };
         if admitted.complete {
             return admitted;
         }
-        let (ordinal, open) = (entry.ordinal, fresh.count());
-        let outline = if chunks == 1 { Outline::Needless } else { Outline::Due };
+        let (ordinal, open) = (entry.ordinal, rest.count());
         if chunks == 1 {
-            self.askable.insert(ordinal);
+            self.askable.insert((ordinal, GroupIndex(0)));
             self.ahead_bytes = self.ahead_bytes.saturating_add(fresh_bytes);
         } else {
             self.outlines_due.insert(ordinal);
         }
-        self.entries.insert(ordinal, Unfinished { entry, outline, fresh, open, short: false, left: false });
+        let top = if entry.groups(self.size) == 1 { Top::Needless } else { Top::Due };
+        self.entries.insert(ordinal, Unfinished { entry, top, rest, open, short: false, left: false });
         admitted
-    }
-
-    /// The next outline to ask for, with its number of chunks, while less than `ahead_bytes` can be
-    /// asked for without it, and at most `chunks_max` chunks have outlines.
-    pub(crate) fn ask_outline(&mut self, ahead_bytes: u64, chunks_max: u64) -> Option<(Ordinal, u64)> {
-        let ordinal = *self.outlines_due.first()?;
-        let unfinished = self.entries.get_mut(&ordinal)?;
-        let chunks = unfinished.entry.chunks(self.size);
-        let after = self.outline_chunks.saturating_add(chunks);
-        if self.ahead_bytes >= ahead_bytes || (self.outline_chunks > 0 && after > chunks_max) {
-            return None;
-        }
-        unfinished.outline = Outline::Asked;
-        let fresh = unfinished.fresh.bytes(self.size, unfinished.entry.len);
-        self.ahead_bytes = self.ahead_bytes.saturating_add(fresh);
-        self.outline_chunks = after;
-        self.outlines_due.remove(&ordinal);
-        self.outlines_asked.insert(ordinal);
-        Some((ordinal, chunks))
-    }
-
-    pub(crate) fn awaits_outlines(&self) -> bool {
-        !self.outlines_asked.is_empty()
-    }
-
-    /// The outline of the entry was answered; `false` if it was not asked for.
-    pub(crate) fn outline_answered(&mut self, ordinal: Ordinal, good: bool) -> bool {
-        if !self.outlines_asked.remove(&ordinal) {
-            return false;
-        }
-        let Some(unfinished) = self.entries.get_mut(&ordinal) else {
-            return false;
-        };
-        if good {
-            unfinished.outline = Outline::Had;
-            self.askable.insert(ordinal);
-        } else {
-            unfinished.outline = Outline::Due;
-            self.outlines_due.insert(ordinal);
-            let entry = &unfinished.entry;
-            self.ahead_bytes = self.ahead_bytes.saturating_sub(unfinished.fresh.bytes(self.size, entry.len));
-            self.outline_chunks = self.outline_chunks.saturating_sub(entry.chunks(self.size));
-        }
-        true
     }
 
     /// The next item to ask for, with its length in bytes.
@@ -178,8 +159,12 @@ impl Wanted {
         let item = match self.again.first() {
             Some(item) => *item,
             None => {
-                let ordinal = *self.askable.first()?;
-                Item { ordinal, chunk: self.entries.get(&ordinal)?.fresh.peek()? }
+                let place = *self.askable.first()?;
+                let fresh = match self.groups.get(&place) {
+                    Some(group) => &group.fresh,
+                    None => &self.entries.get(&place.0)?.rest,
+                };
+                Item { ordinal: place.0, chunk: fresh.peek()? }
             }
         };
         Some((item, self.size.len_of(item.chunk, self.entry(item.ordinal)?.len)))
@@ -193,18 +178,22 @@ impl Wanted {
         let Some((item, len)) = self.peek() else {
             return;
         };
-        if let Some(unfinished) = self.entries.get_mut(&item.ordinal) {
-            unfinished.fresh.pop();
+        let fresh = match self.groups.get_mut(&item.place()) {
+            Some(group) => Some(&mut group.fresh),
+            None => self.entries.get_mut(&item.ordinal).map(|unfinished| &mut unfinished.rest),
+        };
+        if let Some(fresh) = fresh {
+            fresh.pop();
             self.ahead_bytes = self.ahead_bytes.saturating_sub(len);
-            if unfinished.fresh.is_empty() {
-                self.askable.remove(&item.ordinal);
+            if fresh.is_empty() {
+                self.askable.remove(&item.place());
             }
         }
     }
 
     /// Whether the entry is one chunk.
     pub(crate) fn is_single(&self, ordinal: Ordinal) -> bool {
-        self.entries.get(&ordinal).is_some_and(|unfinished| unfinished.outline == Outline::Needless)
+        self.entry(ordinal).is_some_and(|entry| entry.chunks(self.size) == 1)
     }
 
     /// Whether nothing more of the entry is asked of this source.
@@ -219,31 +208,36 @@ impl Wanted {
 
     /// An item that was taken is stored.
     pub(crate) fn stored(&mut self, item: Item) -> Option<Finished> {
+        self.close_in_group(item.place(), 1);
         self.close(item.ordinal, 1)
     }
 
     /// An item that was taken is left to another source.
     pub(crate) fn set_aside(&mut self, item: Item) -> Option<Finished> {
         self.entries.get_mut(&item.ordinal)?.short = true;
-        self.close(item.ordinal, 1)
+        self.stored(item)
     }
 
     /// All of an entry that is not in flight is left to another source.
     pub(crate) fn set_aside_rest(&mut self, ordinal: Ordinal) -> Option<Finished> {
         let unfinished = self.entries.get_mut(&ordinal)?;
-        if self.askable.remove(&ordinal) {
-            let fresh = unfinished.fresh.bytes(self.size, unfinished.entry.len);
-            self.ahead_bytes = self.ahead_bytes.saturating_sub(fresh);
+        (unfinished.short, unfinished.left) = (true, true);
+        let mut left = unfinished.rest.count();
+        if self.askable.remove(&(ordinal, GroupIndex(0))) && unfinished.entry.chunks(self.size) == 1 {
+            let bytes = unfinished.rest.bytes(self.size, unfinished.entry.len);
+            self.ahead_bytes = self.ahead_bytes.saturating_sub(bytes);
         }
-        self.outlines_due.remove(&ordinal);
+        left += self.leave_groups(ordinal);
+        self.forget_top(ordinal);
+        if let Some(unfinished) = self.entries.get_mut(&ordinal) {
+            unfinished.rest.clear();
+        }
         let again: Vec<Item> = self.again.range(Item::all_of(ordinal)).copied().collect();
         for item in &again {
             self.again.remove(item);
+            self.close_in_group(item.place(), 1);
         }
-        let rest = unfinished.fresh.count() + again.len() as u64;
-        unfinished.fresh.clear();
-        (unfinished.short, unfinished.left) = (true, true);
-        self.close(ordinal, rest)
+        self.close(ordinal, left + again.len() as u64)
     }
 
     fn close(&mut self, ordinal: Ordinal, chunks: u64) -> Option<Finished> {
@@ -253,9 +247,8 @@ impl Wanted {
             return None;
         }
         let unfinished = self.entries.remove(&ordinal)?;
-        if unfinished.outline == Outline::Had {
-            let chunks = unfinished.entry.chunks(self.size);
-            self.outline_chunks = self.outline_chunks.saturating_sub(chunks);
+        if unfinished.top == Top::Had {
+            self.release(&unfinished.entry, OutlinePart::Top);
         }
         Some(Finished { ordinal, complete: !unfinished.short })
     }

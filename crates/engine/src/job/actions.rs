@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use peerstream_recovery::{Action, CloseReason, Fault, Misuse, Outcome, PageIn, Refusal, SourceId};
+use peerstream_recovery::{
+    Action, CloseReason, Fault, Misuse, Outcome, OutlinePart, PageIn, Refusal, SourceId,
+};
 use peerstream_snapshot::{SinkError, Staging};
 use peerstream_types::{ChunkIndex, ChunkRange, FetchId, Ordinal, PageToken, Span};
 use peerstream_wire::Code;
@@ -13,7 +15,7 @@ use super::source::{Owned, SourceLink};
 use super::task::{JobEvent, Running};
 use crate::io::IoError;
 use crate::plan::PlanEvent;
-use crate::receive::{CheckedPage, Expected, Fetch, Listing, ReceiveError, fetch_outline, next_page};
+use crate::receive::{CheckedPage, Expected, Fetch, Listing, ReceiveError, Wanted, fetch_outline, next_page};
 use crate::session::{Opening, OpeningFailed};
 
 /// A page that was checked and admitted, and where the listing goes on.
@@ -51,7 +53,7 @@ impl Running {
                     }
                 }
                 Action::List { source, token } => self.list(source, token),
-                Action::Outline { source, ordinal, .. } => self.outline(source, ordinal),
+                Action::Outline { source, ordinal, part } => self.outline(source, ordinal, part),
                 Action::Fetch { source, fetch, spans, attempt } => self.fetch(source, fetch, spans, attempt),
                 Action::Cancel { source, fetch } => self.cancel(source, fetch),
                 Action::Release { source } => {
@@ -126,14 +128,15 @@ impl Running {
         link.keep(task.abort_handle());
     }
 
-    fn outline(&mut self, source: SourceId, ordinal: Ordinal) {
+    fn outline(&mut self, source: SourceId, ordinal: Ordinal, part: OutlinePart) {
         let Some(entry) = self.recovery.entry(source, ordinal).cloned() else { return };
         let Some(link) = self.sources.get_mut(&source) else { return };
         let (session, offer) = (link.session.clone(), link.offer.clone());
         let (offload, events) = (self.job.shared.parts.offload.clone(), self.events.clone());
+        let wanted = Wanted { entry, part, top: link.outlines.top(ordinal) };
         let task = tokio::spawn(async move {
-            let outline = fetch_outline(&session, &offer, &*offload, entry).await;
-            let _ = events.send(JobEvent::Outline(source, ordinal, outline)).await;
+            let outline = fetch_outline(&session, &offer, &*offload, wanted).await;
+            let _ = events.send(JobEvent::Outline(source, ordinal, part, outline)).await;
         });
         link.keep(task.abort_handle());
     }
@@ -162,10 +165,11 @@ impl Running {
     fn expected(&self, source: SourceId, spans: &[Span]) -> BTreeMap<Ordinal, Vec<Expected>> {
         let mut expected: BTreeMap<Ordinal, Vec<Expected>> = BTreeMap::new();
         let Some(link) = self.sources.get(&source) else { return expected };
+        let size = link.offer.header.chunk_size;
         let mut expect = |ordinal: Ordinal, range: ChunkRange| {
-            if let Some(entry) = self.recovery.entry(source, ordinal).cloned() {
-                let outline = link.outlines.get(&ordinal).cloned();
-                expected.entry(ordinal).or_default().push(Expected { entry, range, outline });
+            if let Some(entry) = self.recovery.entry(source, ordinal) {
+                let runs = link.outlines.expect(entry, size, range);
+                expected.entry(ordinal).or_default().extend(runs);
             }
         };
         for span in spans {

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use peerstream_snapshot::VerifiedOutline;
-use peerstream_types::{FetchId, Ordinal};
+use peerstream_types::FetchId;
 use peerstream_wire::message::OfferV1;
 use tokio::task::AbortHandle;
 
+use super::outlines::Outlines;
 use crate::receive::Listing;
 use crate::session::{Hold, Opened, SessionHandle};
 
@@ -29,8 +29,7 @@ pub(super) struct SourceLink {
     pub(super) offer: Arc<OfferV1>,
     /// Where the listing stands; away while a page is under way.
     pub(super) listing: Option<Listing>,
-    /// Outlines of unfinished entries.
-    pub(super) outlines: BTreeMap<Ordinal, VerifiedOutline>,
+    pub(super) outlines: Outlines,
     pub(super) fetches: BTreeMap<FetchId, Owned>,
     /// Pages and outlines under way, and the watch on the session's end.
     pub(super) tasks: Vec<Owned>,
@@ -46,7 +45,7 @@ impl SourceLink {
             session,
             offer: Arc::new(offer),
             listing,
-            outlines: BTreeMap::new(),
+            outlines: Outlines::default(),
             fetches: BTreeMap::new(),
             tasks: Vec::new(),
             hold: Some(hold),

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use peerstream_recovery::{Job, Outcome, Phase, Recovery, SourceId};
+use peerstream_recovery::{Fault, Job, Outcome, OutlinePart, Phase, Recovery, SourceId};
 use peerstream_shape::Class;
-use peerstream_snapshot::{Sink, Staging, VerifiedOutline};
+use peerstream_snapshot::{Sink, Staging};
 use peerstream_types::{FetchId, NodeId, Ordinal, Selector, ShardId};
 use tokio::sync::{mpsc, watch};
 use tracing::{Instrument, info, info_span, warn};
@@ -14,7 +14,7 @@ use super::Origin;
 use super::actions::{PageFailed, PageTaken};
 use super::source::SourceLink;
 use crate::plan::{BadChunk, PlanEvent, PlanRecord, ShardOutcome, Stage};
-use crate::receive::{FetchEvent, ReceiveError};
+use crate::receive::{FetchEvent, ReceiveError, VerifiedPart};
 use crate::session::{Hold, Opening, SessionEnd};
 use crate::shared::Shared;
 
@@ -42,7 +42,7 @@ pub(super) enum JobEvent {
     /// A page has come and is checked; the staging looks at what it holds of it.
     PageArrived(SourceId),
     Page(SourceId, Result<Box<PageTaken>, PageFailed>),
-    Outline(SourceId, Ordinal, Result<VerifiedOutline, ReceiveError>),
+    Outline(SourceId, Ordinal, OutlinePart, Result<VerifiedPart, ReceiveError>),
     Lost(SourceId, SessionEnd),
     Sealed(Result<(), String>),
     Published(Result<u64, String>),
@@ -168,14 +168,26 @@ impl Running {
                 self.recovery.handle_store_failed(now, &why);
                 Ok(())
             }
-            JobEvent::Outline(source, ordinal, Ok(outline)) => {
+            JobEvent::Outline(source, ordinal, part, answer) => {
+                let result = match answer {
+                    Ok(outline) => {
+                        if let Some(link) = self.sources.get_mut(&source) {
+                            link.outlines.keep(ordinal, outline);
+                        }
+                        Ok(())
+                    }
+                    Err(error) => {
+                        let fault = super::actions::fault_of(error);
+                        self.blame_outline(source, ordinal, part, &fault);
+                        Err(fault)
+                    }
+                };
+                let told = self.recovery.handle_outline(now, source, ordinal, part, result);
                 if let Some(link) = self.sources.get_mut(&source) {
-                    link.outlines.insert(ordinal, outline);
+                    let needed = |ordinal, part| self.recovery.needs_outline(source, ordinal, part);
+                    link.outlines.forget(ordinal, needed);
                 }
-                self.recovery.handle_outline(now, source, ordinal, Ok(()))
-            }
-            JobEvent::Outline(source, ordinal, Err(error)) => {
-                self.recovery.handle_outline(now, source, ordinal, Err(super::actions::fault_of(error)))
+                told
             }
             // The peer that pushes called it off; a plan of this node goes on elsewhere.
             JobEvent::Lost(_, end) if end.called_off && self.job.origin.is_offered() => {
@@ -197,11 +209,7 @@ impl Running {
     fn fetch_event(&mut self, fetch: FetchId, event: FetchEvent) {
         let now = self.job.shared.clock.now();
         let result = match event {
-            FetchEvent::Stored(span) => {
-                let result = self.recovery.handle_stored(now, fetch, span);
-                self.forget_outline(fetch, span.first_ordinal());
-                result
-            }
+            FetchEvent::Stored(span) => self.recovery.handle_stored(now, fetch, span),
             FetchEvent::Bad { ordinal, chunk, why } => {
                 self.blame(fetch, ordinal, Some(chunk.0), &why);
                 self.recovery.handle_bad(now, fetch, ordinal, chunk, &why)
@@ -217,12 +225,15 @@ impl Running {
                 Ok(())
             }
             FetchEvent::Ended => {
+                let told = self.recovery.handle_fetch_ended(now, fetch);
                 if let Some(source) = self.fetches.remove(&fetch)
                     && let Some(link) = self.sources.get_mut(&source)
                 {
                     link.fetches.remove(&fetch);
+                    let needed = |ordinal, part| self.recovery.needs_outline(source, ordinal, part);
+                    link.outlines.forget_all(needed);
                 }
-                self.recovery.handle_fetch_ended(now, fetch)
+                told
             }
         };
         if let Err(misuse) = result {
@@ -230,19 +241,29 @@ impl Running {
         }
     }
 
-    /// An outline is needed until its entry is finished.
-    fn forget_outline(&mut self, fetch: FetchId, ordinal: Ordinal) {
-        let Some(source) = self.fetches.get(&fetch) else { return };
-        if self.recovery.entry(*source, ordinal).is_none()
-            && let Some(link) = self.sources.get_mut(source)
-        {
-            link.outlines.remove(&ordinal);
+    fn blame(&self, fetch: FetchId, ordinal: Ordinal, chunk: Option<u64>, why: &str) {
+        if let Some(source) = self.fetches.get(&fetch) {
+            self.blame_source(*source, ordinal, chunk, why);
         }
     }
 
-    fn blame(&self, fetch: FetchId, ordinal: Ordinal, chunk: Option<u64>, why: &str) {
-        let Some(source) = self.fetches.get(&fetch) else { return };
-        let (Some(entry), Some(link)) = (self.recovery.entry(*source, ordinal), self.sources.get(source))
+    /// Names the source of an outline that does not fit.
+    fn blame_outline(&self, source: SourceId, ordinal: Ordinal, part: OutlinePart, fault: &Fault) {
+        let Some(link) = self.sources.get(&source) else { return };
+        let Some(entry) = self.recovery.entry(source, ordinal) else { return };
+        let chunk = match part {
+            OutlinePart::Group(group) if entry.groups(link.offer.header.chunk_size) > 1 => {
+                Some(link.offer.header.chunk_size.chunks_of(group, entry.len).first.0)
+            }
+            OutlinePart::Top | OutlinePart::Group(_) => None,
+        };
+        if let Fault::Wrong(why) = fault {
+            self.blame_source(source, ordinal, chunk, why);
+        }
+    }
+
+    fn blame_source(&self, source: SourceId, ordinal: Ordinal, chunk: Option<u64>, why: &str) {
+        let (Some(entry), Some(link)) = (self.recovery.entry(source, ordinal), self.sources.get(&source))
         else {
             return;
         };

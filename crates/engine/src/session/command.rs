@@ -12,7 +12,7 @@ use crate::io::ControlStream;
 #[derive(Debug, Clone)]
 pub(crate) enum Ask {
     List { offer: OfferId, token: PageToken },
-    Outline { offer: OfferId, ordinal: Ordinal, range: ChunkRange },
+    Outline { offer: OfferId, ordinal: Ordinal, level: u8, range: ChunkRange },
     Fetch { offer: OfferId, spans: Vec<Span>, attempt: u32 },
 }
 

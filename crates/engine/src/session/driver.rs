@@ -279,7 +279,9 @@ impl Driver {
         let now = self.shared.clock.now();
         match ask.clone() {
             Ask::List { offer, token } => self.session.list(now, offer, token, 1),
-            Ask::Outline { offer, ordinal, range } => self.session.outline(now, offer, ordinal, 0, range),
+            Ask::Outline { offer, ordinal, level, range } => {
+                self.session.outline(now, offer, ordinal, level, range)
+            }
             Ask::Fetch { offer, spans, attempt } => self.session.fetch(now, offer, spans, attempt),
         }
     }

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use peerstream_types::{ChunkIndex, FetchId, Ordinal, Span};
+use peerstream_types::{ChunkIndex, FetchId, GroupIndex, Ordinal, Span};
 
 use super::{Context, Pass};
 use crate::config::{RETRY_AFTER_MAX, clip};
 use crate::flights::named;
 use crate::retry::Verdict;
 use crate::wanted::Item;
-use crate::{CloseReason, Fault};
+use crate::{CloseReason, Fault, OutlinePart};
 
 /// Why an item did not come.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +45,7 @@ impl Pass {
         }
     }
 
-    /// An outline was verified, or was not. `Ok(false)`: it was not asked for.
+    /// A part of an outline was verified, or was not. `Ok(false)`: it was not asked for.
     ///
     /// # Errors
     ///
@@ -54,31 +54,44 @@ impl Pass {
         &mut self,
         context: &mut Context<'_>,
         ordinal: Ordinal,
+        part: OutlinePart,
         result: Result<(), Fault>,
     ) -> Result<bool, CloseReason> {
-        if !self.wanted.outline_answered(ordinal, result.is_ok()) {
+        if !self.wanted.outline_answered(ordinal, part, result.is_ok()) {
             return Ok(false);
         }
         match result {
             Ok(()) => {
                 self.moved(context.now);
+                self.outline_tries.remove(&(ordinal, part));
                 context.stats.outlines += 1;
             }
             Err(Fault::Busy { retry_after }) => self.pause(context, retry_after)?,
             Err(Fault::Gone(why)) => self.leave_entry(context, ordinal, &why),
-            Err(Fault::Wrong(why)) => self.outline_missed(context, ordinal, Miss::Bad, &why),
-            Err(Fault::Failed(why)) => self.outline_missed(context, ordinal, Miss::Failed, &why),
+            Err(Fault::Wrong(why)) => self.outline_missed(context, ordinal, part, Miss::Bad, &why),
+            Err(Fault::Failed(why)) => self.outline_missed(context, ordinal, part, Miss::Failed, &why),
         }
         Ok(true)
     }
 
-    fn outline_missed(&mut self, context: &mut Context<'_>, ordinal: Ordinal, miss: Miss, why: &str) {
-        let used = self.outline_tries.entry(ordinal).or_default();
+    fn outline_missed(
+        &mut self,
+        context: &mut Context<'_>,
+        ordinal: Ordinal,
+        part: OutlinePart,
+        miss: Miss,
+        why: &str,
+    ) {
+        let used = self.outline_tries.entry((ordinal, part)).or_default();
         *used += 1;
         if *used < context.config.attempts_per_source {
-            count(context, miss);
-        } else {
-            self.leave_entry(context, ordinal, why);
+            return count(context, miss);
+        }
+        match part {
+            OutlinePart::Group(group) if self.wanted.has_groups(ordinal) => {
+                self.leave_group(context, ordinal, group, why);
+            }
+            OutlinePart::Top | OutlinePart::Group(_) => self.leave_entry(context, ordinal, why),
         }
     }
 
@@ -200,6 +213,18 @@ impl Pass {
         self.settle(finished);
     }
 
+    /// Leaves a group whose outline is not to be had to another source; other groups go on.
+    fn leave_group(&mut self, context: &mut Context<'_>, ordinal: Ordinal, group: GroupIndex, why: &str) {
+        context.stats.set_aside += 1;
+        if let Some(entry) = self.wanted.entry(ordinal).cloned() {
+            let first = self.header.chunk_size.chunks_of(group, entry.len).first;
+            self.add_gap(&entry, Some(first), why);
+        }
+        self.outline_tries.remove(&(ordinal, OutlinePart::Group(group)));
+        let finished = self.wanted.set_aside_group(ordinal, group);
+        self.settle(finished);
+    }
+
     /// Leaves all of an entry that is not in flight to another source.
     fn leave_entry(&mut self, context: &mut Context<'_>, ordinal: Ordinal, why: &str) {
         if !self.wanted.is_left(ordinal) {
@@ -209,6 +234,7 @@ impl Pass {
             }
         }
         self.tries.forget_entry(ordinal);
+        self.outline_tries.retain(|(of, _), _| *of != ordinal);
         let finished = self.wanted.set_aside_rest(ordinal);
         self.settle(finished);
     }

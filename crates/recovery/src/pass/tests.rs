@@ -1,9 +1,11 @@
 //! What a pass keeps, seen from inside.
 
-use peerstream_types::{ChunkSize, Codec, Digest, EntryKey, EntryKind, FetchId, PageToken, Span};
+use peerstream_types::{ChunkSize, Codec, Digest, EntryKey, EntryKind, FetchId, GroupIndex, PageToken, Span};
 
 use super::*;
 use crate::Fault;
+
+const GROUP: OutlinePart = OutlinePart::Group(GroupIndex(0));
 
 fn entry(ordinal: u64, len: u64) -> Arc<Entry> {
     Arc::new(Entry {
@@ -84,13 +86,13 @@ fn finished_entries_leave_nothing_behind() {
         let gone = Fault::Gone("compacted".into());
         pass.fetch_failed(context, fetch, Some(Span::entry(Ordinal(2))), gone).unwrap();
         let wrong = || Err(Fault::Wrong("forged".into()));
-        assert!(pass.outline(context, Ordinal(3), wrong()).unwrap());
-        assert!(pass.outline(context, Ordinal(4), wrong()).unwrap());
+        assert!(pass.outline(context, Ordinal(3), GROUP, wrong()).unwrap());
+        assert!(pass.outline(context, Ordinal(4), GROUP, wrong()).unwrap());
     });
     bench.asked();
     bench.give(|pass, context| {
-        assert!(pass.outline(context, Ordinal(3), Ok(())).unwrap());
-        assert!(pass.outline(context, Ordinal(4), Err(Fault::Gone("compacted".into()))).unwrap());
+        assert!(pass.outline(context, Ordinal(3), GROUP, Ok(())).unwrap());
+        assert!(pass.outline(context, Ordinal(4), GROUP, Err(Fault::Gone("compacted".into()))).unwrap());
     });
     let fetch = bench.fetched();
     bench.give(|pass, context| {

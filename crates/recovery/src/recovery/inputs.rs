@@ -9,7 +9,9 @@ use super::Recovery;
 use crate::config::clip;
 use crate::pass::Pass;
 use crate::phase::State;
-use crate::{Action, CloseReason, Fault, Misuse, Outcome, PageIn, Phase, Refusal, SourceId, Step};
+use crate::{
+    Action, CloseReason, Fault, Misuse, Outcome, OutlinePart, PageIn, Phase, Refusal, SourceId, Step,
+};
 
 /// What comes from sources.
 impl Recovery {
@@ -133,7 +135,7 @@ impl Recovery {
         Ok(())
     }
 
-    /// The asked outline of an entry was verified and is kept by the driver, or was not.
+    /// The asked part of an outline was verified and is kept by the driver, or was not.
     ///
     /// # Errors
     ///
@@ -143,6 +145,7 @@ impl Recovery {
         now: Timestamp,
         source: SourceId,
         ordinal: Ordinal,
+        part: OutlinePart,
         result: Result<(), Fault>,
     ) -> Result<(), Misuse> {
         if !self.is_current(now, source)? {
@@ -150,7 +153,7 @@ impl Recovery {
         }
         let mut asked = false;
         self.give(|pass, context| {
-            asked = pass.outline(context, ordinal, result)?;
+            asked = pass.outline(context, ordinal, part, result)?;
             Ok(())
         });
         self.stats.late_inputs += u64::from(!asked);

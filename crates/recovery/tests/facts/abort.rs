@@ -137,7 +137,10 @@ fn what_no_driver_may_say_is_a_misuse_and_changes_nothing() {
     assert_eq!(job.handle_offer(now, a, header.clone()), Err(Misuse::Unasked("another offer")));
     assert_eq!(job.handle_offer(now, stranger, header), Err(Misuse::UnknownSource(stranger)));
     assert_eq!(job.handle_refusal(now, stranger, refusal("x", false)), Err(Misuse::UnknownSource(stranger)));
-    assert_eq!(job.handle_outline(now, stranger, Ordinal(0), Ok(())), Err(Misuse::UnknownSource(stranger)));
+    assert_eq!(
+        job.handle_outline(now, stranger, Ordinal(0), GROUP, Ok(())),
+        Err(Misuse::UnknownSource(stranger))
+    );
     let unknown = FetchId(99);
     assert_eq!(job.handle_stored(now, unknown, Span::entry(Ordinal(0))), Err(Misuse::UnknownFetch(unknown)));
     assert_eq!(job.handle_fetch_ended(now, unknown), Err(Misuse::UnknownFetch(unknown)));

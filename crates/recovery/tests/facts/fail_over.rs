@@ -21,7 +21,7 @@ fn a_lost_source_is_replaced_and_nothing_is_fetched_twice() {
     let (a, asked) = hand.listed(&manifest);
     let (small, _) = only_fetch(&asked);
     hand.stored(small, Span::entry(Ordinal(0)));
-    hand.job.handle_outline(hand.now, a, Ordinal(1), Ok(())).unwrap();
+    hand.job.handle_outline(hand.now, a, Ordinal(1), GROUP, Ok(())).unwrap();
     let (large, _) = only_fetch(&hand.drain());
     hand.stored(large, Span::chunk(Ordinal(1), ChunkIndex(2)));
     hand.job.handle_source_lost(hand.now, a, "connection reset").unwrap();
@@ -32,7 +32,7 @@ fn a_lost_source_is_replaced_and_nothing_is_fetched_twice() {
     let page = held(held(manifest.page(), 0, 0, 1), 1, 2, 1);
     let (b, asked) = hand.listed_as(&manifest, page);
     assert_eq!(only_fetch(&asked).1, [Span::entry(Ordinal(2))]);
-    hand.job.handle_outline(hand.now, b, Ordinal(1), Ok(())).unwrap();
+    hand.job.handle_outline(hand.now, b, Ordinal(1), GROUP, Ok(())).unwrap();
     let chunks = |first, count| {
         let range = ChunkRange { first: ChunkIndex(first), count };
         Span::Chunks { ordinal: Ordinal(1), range }
@@ -87,7 +87,7 @@ fn a_chunk_that_nobody_has_is_named_and_all_else_is_kept() {
             let rest = hand.store_all(fetches_only(&asked));
             assert_eq!(rest, []);
         }
-        hand.job.handle_outline(hand.now, source, Ordinal(1), Ok(())).unwrap();
+        hand.job.handle_outline(hand.now, source, Ordinal(1), GROUP, Ok(())).unwrap();
         asked = hand.drain();
         let (fetch, spans) = only_fetch(&asked);
         if name == "a" {

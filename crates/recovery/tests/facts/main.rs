@@ -8,6 +8,7 @@ mod abort;
 mod end;
 mod fail_over;
 mod listing;
+mod outlines;
 mod property;
 mod retries;
 mod stall;

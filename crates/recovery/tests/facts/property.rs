@@ -14,14 +14,14 @@ use crate::world::{Mood, Plan, World};
 fn config() -> impl Strategy<Value = Config> {
     let sizes = (1..12 * CHUNK, 1..6 * CHUNK, 1..5u32, 1..10u32, 1..20u64);
     (sizes, 1..4u32, 1..4u32, any::<u64>()).prop_map(|(sizes, attempts_per_source, opens_per_peer, seed)| {
-        let (window, fetch, fetch_spans, entries_ahead, outline_chunks) = sizes;
+        let (window, fetch, fetch_spans, entries_ahead, outline_values) = sizes;
         let (window, fetch_bytes) = (ByteCount(window), ByteCount(fetch));
         Config {
             window,
             fetch_bytes,
             fetch_spans,
             entries_ahead,
-            outline_chunks,
+            outline_values,
             attempts_per_source,
             opens_per_peer,
             seed,
@@ -74,6 +74,38 @@ proptest! {
     /// F-11, F-35, F-50, A25: see `World` for what is checked at every step.
     #[test]
     fn every_run_ends_and_keeps_its_limits(plan in plan()) {
+        World::new(plan).run();
+    }
+}
+
+/// Entries of several groups among small ones.
+fn grouped_plan() -> impl Strategy<Value = Plan> {
+    let len = prop_oneof![0..3 * CHUNK, 1023 * CHUNK..1026 * CHUNK, 2047 * CHUNK..2600 * CHUNK];
+    let sizes = (16 * CHUNK..400 * CHUNK, 8 * CHUNK..200 * CHUNK, 1..5000u64);
+    (plan(), prop::collection::vec(len, 1..4), sizes).prop_map(|(plan, lens, (window, fetch, values))| Plan {
+        lens,
+        config: Config {
+            window: ByteCount(window),
+            fetch_bytes: ByteCount(fetch),
+            outline_values: values,
+            ..plan.config
+        },
+        ..plan
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 60,
+        rng_seed: RngSeed::Fixed(51),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    /// The same with outlines of two levels: tops before groups, groups before chunks, and few of them
+    /// at a time.
+    #[test]
+    fn every_run_over_groups_ends_and_keeps_its_limits(plan in grouped_plan()) {
         World::new(plan).run();
     }
 }

@@ -63,7 +63,13 @@ fn the_attempts_are_a_setting() {
         while asked.iter().any(|action| matches!(action, Action::Outline { .. })) {
             count += 1;
             hand.job
-                .handle_outline(hand.now, source_of(&asked), Ordinal(0), Err(Fault::Wrong("forged".into())))
+                .handle_outline(
+                    hand.now,
+                    source_of(&asked),
+                    Ordinal(0),
+                    GROUP,
+                    Err(Fault::Wrong("forged".into())),
+                )
                 .unwrap();
             asked = hand.drain();
         }
@@ -88,7 +94,7 @@ fn a_bad_chunk_costs_a_chunk() {
     let (source, asked) = hand.listed(&manifest);
     let (small, _) = only_fetch(&asked);
     assert_eq!(hand.stored(small, Span::entry(Ordinal(1))), []);
-    hand.job.handle_outline(hand.now, source, Ordinal(0), Ok(())).unwrap();
+    hand.job.handle_outline(hand.now, source, Ordinal(0), GROUP, Ok(())).unwrap();
     let (fetch, spans) = only_fetch(&hand.drain());
     let range = ChunkRange { first: ChunkIndex(0), count: 4 };
     assert_eq!(spans, [Span::Chunks { ordinal: Ordinal(0), range }]);
@@ -181,7 +187,7 @@ fn a_vanished_entry_goes_to_the_next_peer_at_once() {
     let mut hand = Hand::new(&["a", "b"]);
     let (source, asked) = hand.listed(&manifest);
     let (small, _) = only_fetch(&asked);
-    hand.job.handle_outline(hand.now, source, Ordinal(1), Ok(())).unwrap();
+    hand.job.handle_outline(hand.now, source, Ordinal(1), GROUP, Ok(())).unwrap();
     let (large, _) = only_fetch(&hand.drain());
     let gone = || Fault::Gone("compacted".into());
     hand.job.handle_fetch_failed(hand.now, small, Some(Span::entry(Ordinal(2))), gone()).unwrap();

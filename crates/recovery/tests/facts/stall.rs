@@ -23,7 +23,7 @@ fn a_stalled_source_is_replaced() {
             hand.job.handle_page(hand.now, a, manifest.page()).unwrap();
         }
         if step > 1 {
-            hand.job.handle_outline(hand.now, a, Ordinal(0), Ok(())).unwrap();
+            hand.job.handle_outline(hand.now, a, Ordinal(0), GROUP, Ok(())).unwrap();
         }
         hand.drain();
         assert_eq!(hand.job.poll_timeout(), Some(hand.now + MINUTE));
@@ -62,7 +62,7 @@ fn a_slow_source_that_moves_is_not_stalled() {
     let manifest = Manifest::new(&[20 * CHUNK]);
     let mut hand = Hand::new(&["a"]);
     let (a, _) = hand.listed(&manifest);
-    hand.job.handle_outline(hand.now, a, Ordinal(0), Ok(())).unwrap();
+    hand.job.handle_outline(hand.now, a, Ordinal(0), GROUP, Ok(())).unwrap();
     let (fetch, _) = only_fetch(&hand.drain());
     for chunk in 0..20 {
         hand.pass(ALMOST);

@@ -28,7 +28,7 @@ fn every_phase_says_what_it_waits_for() {
     assert_eq!(seen(&hand), (Phase::Streaming, WaitReason::Page));
     hand.job.handle_page(hand.now, a, manifest.page()).unwrap();
     assert_eq!(seen(&hand), (Phase::Streaming, WaitReason::Outline));
-    hand.job.handle_outline(hand.now, a, Ordinal(0), Ok(())).unwrap();
+    hand.job.handle_outline(hand.now, a, Ordinal(0), GROUP, Ok(())).unwrap();
     assert_eq!(seen(&hand), (Phase::Streaming, WaitReason::Data));
     let (fetch, spans) = only_fetch(&hand.drain());
     hand.stored(fetch, spans[0]);
@@ -47,7 +47,7 @@ fn progress_does_not_fall_at_a_fail_over() {
     let manifest = Manifest::new(&[3 * CHUNK, 100]);
     let mut hand = Hand::new(&["a", "b"]);
     let (a, _) = hand.listed(&manifest);
-    hand.job.handle_outline(hand.now, a, Ordinal(0), Ok(())).unwrap();
+    hand.job.handle_outline(hand.now, a, Ordinal(0), GROUP, Ok(())).unwrap();
     let fetch = fetches(&hand.drain())[0].0;
     hand.stored(fetch, Span::chunk(Ordinal(0), ChunkIndex(0)));
     let done = EntryCounts { entries: 0, bytes: CHUNK };

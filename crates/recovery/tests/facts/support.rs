@@ -3,13 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use peerstream_recovery::{Action, CloseReason, Config, Job, Outcome, PageIn, Recovery, Refusal, SourceId};
+use peerstream_recovery::{
+    Action, CloseReason, Config, Job, Outcome, OutlinePart, PageIn, Recovery, Refusal, SourceId,
+};
 use peerstream_types::{
-    ChunkSize, Codec, DatasetName, Digest, Entry, EntryCounts, EntryKey, EntryKind, FetchId, ManifestHeader,
-    NodeId, Ordinal, PageToken, Selector, ShardId, Span, Timestamp,
+    ChunkSize, Codec, DatasetName, Digest, Entry, EntryCounts, EntryKey, EntryKind, FetchId, GroupIndex,
+    ManifestHeader, NodeId, Ordinal, PageToken, Selector, ShardId, Span, Timestamp,
 };
 
 pub(crate) const CHUNK: u64 = 1024;
+/// The outline of an entry of one group.
+pub(crate) const GROUP: OutlinePart = OutlinePart::Group(GroupIndex(0));
 
 /// A manifest with what its source would list.
 #[derive(Debug, Clone)]
@@ -179,8 +183,8 @@ impl Hand {
                         queue.extend(self.stored(fetch, span));
                     }
                 }
-                Action::Outline { source, ordinal, .. } => {
-                    self.job.handle_outline(self.now, source, ordinal, Ok(())).unwrap();
+                Action::Outline { source, ordinal, part } => {
+                    self.job.handle_outline(self.now, source, ordinal, part, Ok(())).unwrap();
                     queue.extend(self.drain());
                 }
                 other => rest.push(other),

@@ -1,6 +1,6 @@
 //! How much is asked for at a time, and in which form.
 
-use peerstream_recovery::{Action, Config};
+use peerstream_recovery::{Action, Config, OutlinePart};
 use peerstream_types::{ByteCount, ChunkIndex, ChunkRange, Ordinal, Span};
 
 use crate::support::*;
@@ -17,7 +17,7 @@ fn small_entries_are_asked_in_runs() {
     let (a, asked) = hand.listed(&manifest);
     let run = |first, count| Span::Entries { first: Ordinal(first), count };
     assert_eq!(only_fetch(&asked).1, [run(0, 2), run(3, 2), run(6, 1)]);
-    assert!(asked.contains(&Action::Outline { source: a, ordinal: Ordinal(5), chunks: 2 }));
+    assert!(asked.contains(&Action::Outline { source: a, ordinal: Ordinal(5), part: GROUP }));
 }
 
 /// The window is filled with whole fetches, and filled again when a whole one has room.
@@ -26,7 +26,7 @@ fn the_window_is_refilled_in_whole_fetches() {
     let manifest = Manifest::new(&[100 * CHUNK]);
     let mut hand = Hand::with(small_window(8 * CHUNK, 4 * CHUNK), &["a"]);
     let (a, _) = hand.listed(&manifest);
-    hand.job.handle_outline(hand.now, a, Ordinal(0), Ok(())).unwrap();
+    hand.job.handle_outline(hand.now, a, Ordinal(0), GROUP, Ok(())).unwrap();
     let asked = fetches(&hand.drain());
     let chunks = |first, count| {
         let range = ChunkRange { first: ChunkIndex(first), count };
@@ -73,14 +73,14 @@ fn outlines_are_asked_a_few_ahead() {
     let outlines =
         |actions: &[Action]| actions.iter().filter(|action| matches!(action, Action::Outline { .. })).count();
     assert_eq!(outlines(&asked), 4, "two windows");
-    hand.job.handle_outline(hand.now, a, Ordinal(0), Ok(())).unwrap();
+    hand.job.handle_outline(hand.now, a, Ordinal(0), GROUP, Ok(())).unwrap();
     assert_eq!(outlines(&hand.drain()), 1, "one is in flight, so another is looked ahead at");
 
-    let config = Config { outline_chunks: 9, ..small_window(1 << 20, 4 * CHUNK) };
+    let config = Config { outline_values: 9, ..small_window(1 << 20, 4 * CHUNK) };
     let mut hand = Hand::with(config, &["a"]);
     let (a, asked) = hand.listed(&manifest);
     assert_eq!(outlines(&asked), 2, "the driver's memory is limited");
-    hand.job.handle_outline(hand.now, a, Ordinal(1), Ok(())).unwrap();
+    hand.job.handle_outline(hand.now, a, Ordinal(1), GROUP, Ok(())).unwrap();
     let (fetch, spans) = only_fetch(&hand.drain());
     assert_eq!(spans[0].first_ordinal(), Ordinal(1), "data does not wait for the outline before it");
     assert_eq!(outlines(&hand.stored(fetch, spans[0])), 1, "a finished entry makes room");
@@ -92,8 +92,10 @@ fn a_gigantic_entry_is_asked_a_window_at_a_time() {
     let manifest = Manifest::new(&[u64::MAX, u64::MAX]);
     let mut hand = Hand::with(small_window(8 * CHUNK, 4 * CHUNK), &["a"]);
     let (a, asked) = hand.listed(&manifest);
-    assert_eq!(asked.len(), 1, "{asked:?}");
-    hand.job.handle_outline(hand.now, a, Ordinal(0), Ok(())).unwrap();
+    assert_eq!(asked, [Action::Outline { source: a, ordinal: Ordinal(0), part: OutlinePart::Top }]);
+    hand.job.handle_outline(hand.now, a, Ordinal(0), OutlinePart::Top, Ok(())).unwrap();
+    assert_eq!(hand.drain(), [Action::Outline { source: a, ordinal: Ordinal(0), part: GROUP }]);
+    hand.job.handle_outline(hand.now, a, Ordinal(0), GROUP, Ok(())).unwrap();
     assert_eq!(fetches(&hand.drain()).len(), 2);
     assert_eq!(hand.job.status().outstanding, ByteCount(8 * CHUNK));
 }

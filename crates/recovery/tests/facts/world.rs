@@ -1,16 +1,20 @@
 //! Driver, peers and store in virtual time, from one seed. The peers refuse, stall, drop, lie, answer
 //! short, twice, late or not at all; what the job asks for is checked at every step.
 
+mod outlines;
 mod peers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use peerstream_recovery::{Action, CloseReason, Config, Fault, Outcome, Recovery, Refusal, SourceId};
+use peerstream_recovery::{
+    Action, CloseReason, Config, Fault, Outcome, OutlinePart, Recovery, Refusal, SourceId,
+};
 use peerstream_types::{
     ChunkIndex, Digest, EntryKey, FetchId, ManifestHeader, NodeId, Ordinal, PageToken, Span, Timestamp,
 };
 
+use self::outlines::Outlines;
 pub(crate) use self::peers::Mood;
 use crate::support::{CHUNK, Manifest, entry, job};
 
@@ -34,7 +38,7 @@ enum Event {
     Lost(SourceId),
     Page(SourceId, PageToken),
     PageFailed(SourceId, Fault),
-    Outline(SourceId, Ordinal, Result<(), Fault>),
+    Outline(SourceId, Ordinal, OutlinePart, Result<(), Fault>),
     Stored(FetchId, Ordinal, ChunkIndex),
     Bad(FetchId, Ordinal, ChunkIndex),
     Failed(FetchId, Option<Span>, Fault),
@@ -60,6 +64,7 @@ pub(crate) struct World {
     /// Fetches that the driver still carries out, with their source and what did not come of them.
     fetching: BTreeMap<FetchId, (SourceId, BTreeSet<(Ordinal, ChunkIndex)>)>,
     asked: BTreeMap<(SourceId, Ordinal, ChunkIndex), u32>,
+    outlines: Outlines,
     sealed: bool,
     aborted: bool,
     outcome: Option<Outcome>,
@@ -89,6 +94,7 @@ impl World {
             closed: BTreeSet::new(),
             fetching: BTreeMap::new(),
             asked: BTreeMap::new(),
+            outlines: Outlines::default(),
             sealed: false,
             aborted: false,
             outcome: None,
@@ -172,9 +178,10 @@ impl World {
             }
             Action::Begin { .. } | Action::Release { .. } => {}
             Action::List { source, token } => self.list(source, token),
-            Action::Outline { source, ordinal, chunks } => {
-                assert_eq!(chunks, self.manifest_of(source).entries[ordinal.0 as usize].len.div_ceil(CHUNK));
-                self.outline(source, ordinal);
+            Action::Outline { source, ordinal, part } => {
+                let entry = self.manifest_of(source).entries[ordinal.0 as usize].clone();
+                self.outlines.ask(&self.job, &self.plan.config, (source, &entry, part));
+                self.outline(source, ordinal, part);
             }
             Action::Fetch { source, fetch, spans, attempt } => self.fetch(source, fetch, &spans, attempt),
             Action::Cancel { fetch, .. } => {
@@ -205,6 +212,9 @@ impl World {
             for (ordinal, chunk) in items_of(*span) {
                 let entry = &self.manifest_of(source).entries[ordinal.0 as usize];
                 assert_eq!(single, entry.len <= CHUNK);
+                if !single {
+                    self.outlines.assert_covers(&self.job, source, ordinal, chunk);
+                }
                 let content = self.content(source, ordinal, chunk);
                 assert!(!self.staged.contains(&content), "{content:?} is fetched again");
                 assert!(items.insert((ordinal, chunk)), "asked twice in one fetch");
@@ -258,8 +268,9 @@ impl World {
                 self.job.handle_page(now, source, page).unwrap();
             }
             Event::PageFailed(source, fault) => self.job.handle_page_failed(now, source, fault).unwrap(),
-            Event::Outline(source, ordinal, result) => {
-                self.job.handle_outline(now, source, ordinal, result).unwrap();
+            Event::Outline(source, ordinal, part, result) => {
+                self.outlines.answered((source, ordinal, part), result.is_ok());
+                self.job.handle_outline(now, source, ordinal, part, result).unwrap();
             }
             Event::Stored(fetch, ordinal, chunk) => {
                 late = !self.runs(fetch);
@@ -288,6 +299,7 @@ impl World {
                 self.job.abort(now, "on request");
             }
         }
+        self.outlines.forget_needless(&self.job);
         if late || self.outcome.is_some() {
             assert_eq!(self.job.status(), before, "a late input changed something");
         }

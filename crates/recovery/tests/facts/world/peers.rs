@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use peerstream_recovery::{Fault, PageIn, Refusal, SourceId};
+use peerstream_recovery::{Fault, OutlinePart, PageIn, Refusal, SourceId};
 use peerstream_types::{ChunkIndex, ChunkRange, FetchId, Ordinal, PageToken, Span};
 
 use super::{Event, World};
@@ -86,7 +86,7 @@ impl World {
         }
     }
 
-    pub(super) fn outline(&mut self, source: SourceId, ordinal: Ordinal) {
+    pub(super) fn outline(&mut self, source: SourceId, ordinal: Ordinal, part: OutlinePart) {
         let result = match self.mood_of(source) {
             Mood::Stalling => return,
             Mood::Dropping => return self.soon(Event::Lost(source)),
@@ -96,7 +96,7 @@ impl World {
             Mood::Short => Err(Fault::Failed("short".into())),
             _ => Ok(()),
         };
-        self.soon(Event::Outline(source, ordinal, result));
+        self.soon(Event::Outline(source, ordinal, part, result));
     }
 
     pub(super) fn answer(

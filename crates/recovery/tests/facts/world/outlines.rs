@@ -1,0 +1,82 @@
+//! The outlines that the driver of a world keeps: nothing is asked without them, and they stay few.
+
+use std::collections::BTreeSet;
+
+use peerstream_recovery::{Config, OutlinePart, Recovery, SourceId};
+use peerstream_types::{ChunkIndex, ChunkSize, Entry, Ordinal};
+
+use crate::support::CHUNK;
+
+type Part = (SourceId, Ordinal, OutlinePart);
+
+/// Parts of outlines with the number of their values.
+#[derive(Debug, Default)]
+pub(super) struct Outlines {
+    asked: BTreeSet<(Part, u64)>,
+    kept: BTreeSet<(Part, u64)>,
+}
+
+impl Outlines {
+    /// A part is asked for: it is one that the entry has, the top before any group, and either within
+    /// the limit or the only one under way.
+    pub(super) fn ask(&mut self, job: &Recovery, config: &Config, asked: (SourceId, &Entry, OutlinePart)) {
+        let (source, entry, part) = asked;
+        let size = ChunkSize::new(CHUNK).unwrap();
+        let grouped = entry.groups(size) > 1;
+        let values = match part {
+            OutlinePart::Top => {
+                if grouped {
+                    entry.groups(size)
+                } else {
+                    0
+                }
+            }
+            OutlinePart::Group(group) => u64::from(size.chunks_of(group, entry.len).count),
+        };
+        assert!(values > 0 && entry.chunks(size) > 1, "{part} of {} bytes", entry.len);
+        if grouped && part != OutlinePart::Top {
+            let top = (source, entry.ordinal, OutlinePart::Top);
+            assert!(self.keeps(top) && job.needs_outline(source, entry.ordinal, OutlinePart::Top));
+        }
+        let part = (source, entry.ordinal, part);
+        self.forget_needless(job);
+        assert!(!self.keeps(part) && self.asked.insert((part, values)), "asked again");
+        let all: u64 = self.asked.iter().chain(&self.kept).map(|(_, values)| values).sum();
+        let groups = self.kept.iter().filter(|((_, _, part), _)| *part != OutlinePart::Top).count();
+        assert!(all <= config.outline_values || (groups == 0 && self.asked.len() == 1), "{all} values");
+    }
+
+    pub(super) fn answered(&mut self, part: Part, good: bool) {
+        let asked = self.asked.iter().find(|(asked, _)| *asked == part).copied();
+        if let Some(asked) = asked {
+            self.asked.remove(&asked);
+            if good {
+                self.kept.insert(asked);
+            }
+        }
+    }
+
+    /// As the driver does after every input.
+    pub(super) fn forget_needless(&mut self, job: &Recovery) {
+        let needed = |((source, ordinal, part), _): &(Part, u64)| job.needs_outline(*source, *ordinal, *part);
+        self.asked.retain(needed);
+        self.kept.retain(needed);
+    }
+
+    fn keeps(&self, part: Part) -> bool {
+        self.kept.iter().any(|(kept, _)| *kept == part)
+    }
+
+    /// Nothing is asked before what it is checked against is there.
+    pub(super) fn assert_covers(
+        &self,
+        job: &Recovery,
+        source: SourceId,
+        ordinal: Ordinal,
+        chunk: ChunkIndex,
+    ) {
+        let part = OutlinePart::Group(chunk.group());
+        assert!(self.keeps((source, ordinal, part)), "{ordinal} {chunk} is asked without its outline");
+        assert!(job.needs_outline(source, ordinal, part));
+    }
+}
