@@ -34,6 +34,15 @@ pub struct EngineConfig {
     pub transfer_attempts: u32,
     /// How long a shutdown waits for sessions under way. Default 10 s.
     pub drain_timeout: Duration,
+    /// Bytes of a shard that are stored before they are made durable in the background. After a power
+    /// loss at most this much, what was stored while the last checkpoint ran, and the window are
+    /// fetched again (promise 2). Less loses less and syncs more often. Default 256 MiB.
+    pub checkpoint_bytes: ByteCount,
+    /// Longest that stored bytes wait for a checkpoint: bounds the loss of slow transfers. Default 30 s.
+    pub checkpoint_interval: Duration,
+    /// How long a peer may take none of what it asked for before its request is given up, so that it
+    /// holds neither memory nor one of `serves_in_parallel` for ever. Default 120 s.
+    pub serve_timeout: Duration,
     /// What a peer is told to have under way at the most, per session. Default 64 MiB.
     pub peer_bytes_in_flight: ByteCount,
 }
@@ -57,6 +66,9 @@ impl Default for EngineConfig {
             connect_timeout: Duration::from_secs(50),
             transfer_attempts: 3,
             drain_timeout: Duration::from_secs(10),
+            checkpoint_bytes: ByteCount::mib(256),
+            checkpoint_interval: Duration::from_secs(30),
+            serve_timeout: Duration::from_secs(120),
             peer_bytes_in_flight: ByteCount::mib(64),
         }
     }

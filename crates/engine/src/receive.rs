@@ -1,12 +1,18 @@
 //! Reading the answers of a source: pages, outlines, content. What passes here is verified.
 
+mod answer;
+mod batch;
+mod buffers;
+mod expected;
 mod inventory;
 mod outline;
 mod records;
 
+pub(crate) use buffers::Buffers;
+pub(crate) use expected::Expected;
 pub(crate) use inventory::{CheckedPage, Listing, next_page};
 pub(crate) use outline::{VerifiedPart, Wanted, fetch_outline};
-pub(crate) use records::{Expected, Fetch, FetchEvent};
+pub(crate) use records::{Fetch, FetchEvent};
 
 use peerstream_wire::{Code, StreamKind};
 

@@ -2,6 +2,8 @@
 
 mod inventory;
 mod outline;
+mod packer;
+mod plan;
 mod records;
 mod stream;
 
@@ -52,6 +54,8 @@ enum ServeError {
     Reach(#[from] ReachError),
     #[error("the stream broke: {0}")]
     Stream(#[from] IoError),
+    #[error("the peer took nothing for {0:?}")]
+    Slow(std::time::Duration),
     #[error("{0}")]
     TooLarge(&'static str),
     #[error("it asks for more than {0} bytes at once")]
@@ -65,6 +69,7 @@ impl ServeError {
             Self::Released(_) => Code::NotFound,
             Self::Source(error) => code_of(error),
             Self::Greedy(_) => Code::BadRequest,
+            Self::Slow(_) => Code::TimedOut,
             Self::Reach(_) | Self::Stream(_) | Self::TooLarge(_) => Code::Internal,
         }
     }

@@ -12,6 +12,7 @@ mod leases;
 mod routes;
 mod table;
 
+pub(crate) use acks::join_span;
 pub(crate) use adopt::adopt;
 pub(crate) use command::{Ask, Command};
 pub(crate) use driver::Driver;

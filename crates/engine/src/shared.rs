@@ -14,6 +14,7 @@ use crate::config::EngineConfig;
 use crate::parts::Parts;
 use crate::peers::PeerTable;
 use crate::plans::Plans;
+use crate::receive::Buffers;
 use crate::session::SessionTable;
 
 /// Most peers whose address is remembered beyond what the placement says.
@@ -29,6 +30,7 @@ pub(crate) struct Shared {
     pub(crate) sessions: SessionTable,
     pub(crate) plans: Plans,
     pub(crate) serve_slots: Arc<Semaphore>,
+    pub(crate) buffers: Buffers,
     draining: watch::Sender<bool>,
     heard: Mutex<BTreeMap<NodeId, SocketAddr>>,
     counter: AtomicU64,
@@ -45,6 +47,7 @@ impl Shared {
             sessions: SessionTable::new(config.sessions_max),
             plans: Plans::new(config.plans_max, config.plans_remembered),
             serve_slots: Arc::new(Semaphore::new(config.serves_in_parallel)),
+            buffers: Buffers::default(),
             draining: watch::Sender::new(false),
             heard: Mutex::default(),
             counter: AtomicU64::new(0),

@@ -72,17 +72,9 @@ impl StreamReader {
         Ok(Some(whole.freeze()))
     }
 
-    /// Reads `len` bytes and throws them away.
-    pub(crate) async fn skip(&mut self, mut len: usize, what: &'static str) -> Result<(), IoError> {
-        while len > 0 {
-            if !self.fill().await? {
-                return Err(IoError::Ended(what));
-            }
-            let take = self.ahead.len().min(len);
-            let _ = self.ahead.split_to(take);
-            len -= take;
-        }
-        Ok(())
+    /// The next bytes, as they come; `None` at the end of the stream. Cancel safe.
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, IoError> {
+        Ok(self.fill().await?.then(|| std::mem::take(&mut self.ahead)))
     }
 
     /// Tells the sender that no more is wanted.

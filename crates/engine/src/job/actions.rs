@@ -1,7 +1,5 @@
 //! What a recovery job asks for, done.
 
-use std::collections::BTreeMap;
-
 use peerstream_recovery::{
     Action, CloseReason, Fault, Misuse, Outcome, OutlinePart, PageIn, Refusal, SourceId,
 };
@@ -162,14 +160,14 @@ impl Running {
     }
 
     /// What the spans of a fetch mean, entry by entry.
-    fn expected(&self, source: SourceId, spans: &[Span]) -> BTreeMap<Ordinal, Vec<Expected>> {
-        let mut expected: BTreeMap<Ordinal, Vec<Expected>> = BTreeMap::new();
+    fn expected(&self, source: SourceId, spans: &[Span]) -> Vec<Expected> {
+        let mut expected = Vec::new();
         let Some(link) = self.sources.get(&source) else { return expected };
         let size = link.offer.header.chunk_size;
         let mut expect = |ordinal: Ordinal, range: ChunkRange| {
             if let Some(entry) = self.recovery.entry(source, ordinal) {
                 let runs = link.outlines.expect(entry, size, range);
-                expected.entry(ordinal).or_default().extend(runs);
+                expected.extend(runs);
             }
         };
         for span in spans {

@@ -12,7 +12,9 @@ use tracing::{Instrument, info, info_span, warn};
 
 use super::Origin;
 use super::actions::{PageFailed, PageTaken};
+use super::checkpoints::Checkpoints;
 use super::source::SourceLink;
+use crate::config::EngineConfig;
 use crate::plan::{BadChunk, PlanEvent, PlanRecord, ShardOutcome, Stage};
 use crate::receive::{FetchEvent, ReceiveError, VerifiedPart};
 use crate::session::{Hold, Opening, SessionEnd};
@@ -46,6 +48,7 @@ pub(super) enum JobEvent {
     Lost(SourceId, SessionEnd),
     Sealed(Result<(), String>),
     Published(Result<u64, String>),
+    Checkpointed(Result<(), String>),
 }
 
 /// A job that runs.
@@ -61,6 +64,7 @@ pub(super) struct Running {
     pub(super) retiring: Option<Hold>,
     /// Sources that were asked and have not answered.
     pub(super) opening: BTreeSet<SourceId>,
+    pub(super) checkpoints: Checkpoints,
     pub(super) events: mpsc::Sender<JobEvent>,
     pub(super) fetch_events: mpsc::Sender<(FetchId, FetchEvent)>,
 }
@@ -99,6 +103,7 @@ impl ShardJob {
             Ok(recovery) => recovery,
             Err(misuse) => return failed(misuse.to_string()),
         };
+        let EngineConfig { checkpoint_bytes, checkpoint_interval, .. } = self.shared.config;
         let running = Running {
             job: self,
             recovery,
@@ -107,6 +112,7 @@ impl ShardJob {
             fetches: BTreeMap::new(),
             retiring: None,
             opening: BTreeSet::new(),
+            checkpoints: Checkpoints::new(checkpoint_bytes, checkpoint_interval),
             events,
             fetch_events,
         };
@@ -127,7 +133,8 @@ impl Running {
                 return self.end(outcome).await;
             }
             self.show();
-            let timeout = self.recovery.poll_timeout();
+            self.checkpoint();
+            let timeout = self.recovery.poll_timeout().into_iter().chain(self.checkpoints.due()).min();
             tokio::select! {
                 biased;
                 Ok(reason) = abort.wait_for(Option::is_some), if !called_off => {
@@ -146,6 +153,17 @@ impl Running {
                     self.recovery.handle_timeout(self.job.shared.clock.now());
                 }
             }
+        }
+    }
+
+    /// Makes durable what was stored, if it is time to; the transfer goes on meanwhile.
+    fn checkpoint(&mut self) {
+        if self.checkpoints.begin(self.job.shared.clock.now()) {
+            let (staging, events) = (self.staging.clone(), self.events.clone());
+            tokio::spawn(async move {
+                let result = staging.checkpoint().await.map_err(|error| error.to_string());
+                let _ = events.send(JobEvent::Checkpointed(result)).await;
+            });
         }
     }
 
@@ -200,6 +218,13 @@ impl Running {
             }
             JobEvent::Sealed(result) => self.recovery.handle_sealed(now, result),
             JobEvent::Published(result) => self.recovery.handle_published(now, result),
+            JobEvent::Checkpointed(result) => {
+                self.checkpoints.ended();
+                if let Err(why) = result {
+                    self.recovery.handle_store_failed(now, &why);
+                }
+                Ok(())
+            }
         };
         if let Err(misuse) = result {
             warn!(%misuse, "the recovery job was told something that it had not asked for");
@@ -209,7 +234,10 @@ impl Running {
     fn fetch_event(&mut self, fetch: FetchId, event: FetchEvent) {
         let now = self.job.shared.clock.now();
         let result = match event {
-            FetchEvent::Stored(span) => self.recovery.handle_stored(now, fetch, span),
+            FetchEvent::Stored(spans, bytes) => {
+                self.checkpoints.stored(now, bytes);
+                spans.into_iter().try_for_each(|span| self.recovery.handle_stored(now, fetch, span))
+            }
             FetchEvent::Bad { ordinal, chunk, why } => {
                 self.blame(fetch, ordinal, Some(chunk.0), &why);
                 self.recovery.handle_bad(now, fetch, ordinal, chunk, &why)

@@ -22,7 +22,8 @@ impl<'a> Outgoing<'a> {
     pub(super) async fn open(serve: &'a Serve, kind: StreamKind) -> Result<Self, ServeError> {
         let id = &serve.session.id;
         let link = reach(&serve.shared, &id.peer, Lane::Bulk).await?;
-        let mut send = link.connection.open_uni().await.map_err(crate::peers::ReachError::from)?;
+        let opened = in_time(serve, link.connection.open_uni()).await?;
+        let mut send = opened.map_err(crate::peers::ReachError::from)?;
         let header = DataHeader::V1(DataHeaderV1 {
             plan: id.plan,
             index: id.index,
@@ -30,7 +31,7 @@ impl<'a> Outgoing<'a> {
             request: serve.request,
             extensions: Extensions::default(),
         });
-        open_kind(&mut *send, kind, &header).await?;
+        in_time(serve, open_kind(&mut *send, kind, &header)).await??;
         Ok(Self { serve, send })
     }
 
@@ -47,7 +48,7 @@ impl<'a> Outgoing<'a> {
             if let Some(wait) = self.serve.shared.parts.shaper.charge(&charge) {
                 wait.await;
             }
-            self.send.write_all(piece).await.map_err(IoError::from)?;
+            in_time(self.serve, self.send.write_all(piece)).await?.map_err(IoError::from)?;
         }
         Ok(())
     }
@@ -56,4 +57,11 @@ impl<'a> Outgoing<'a> {
     pub(super) fn finish(mut self) -> Result<(), ServeError> {
         Ok(self.send.finish().map_err(IoError::from)?)
     }
+}
+
+/// Waits for the peer to take something, but not for ever. Too late, the stream is dropped, and so
+/// reset.
+async fn in_time<T>(serve: &Serve, taken: impl Future<Output = T>) -> Result<T, ServeError> {
+    let limit = serve.shared.config.serve_timeout;
+    tokio::time::timeout(limit, taken).await.map_err(|_| ServeError::Slow(limit))
 }

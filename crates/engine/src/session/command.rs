@@ -29,11 +29,7 @@ pub(crate) enum Command {
     /// The follower's answer to Prepare.
     Answer { offers: Vec<OfferV1>, refused_requests: Vec<RefusalV1>, refused_offers: Vec<RefusalV1> },
     /// Content was verified and stored.
-    Received { offer: OfferId, span: Span, bytes: u64 },
-    /// Content came and was thrown away.
-    Wasted(u64),
-    /// Content was written towards the peer.
-    Sent(u64),
+    Received { offer: OfferId, spans: Vec<Span>, bytes: u64 },
     /// An offer of the peer is no longer needed.
     Release { offer: OfferId, reason: ReleaseReason },
     /// The peer opened the session again on another stream (row C05).

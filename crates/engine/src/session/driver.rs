@@ -14,8 +14,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tracing::{Instrument, debug, info_span, warn};
 
-use super::acks::Acks;
+use super::acks::{Acks, Unsent};
 use super::events::Side;
+use super::handle::Counted;
 use super::{Command, Leases, Request, Routes, SessionEnd, SessionHandle, Wanted};
 use crate::io::{ControlInput, ControlStream};
 use crate::plan::PlanRecord;
@@ -68,6 +69,7 @@ impl Driver {
             routes: Arc::new(Routes::default()),
             ended: watching,
             abort: abort.clone(),
+            counted: Arc::new(Counted::default()),
         };
         let driver = Self {
             shared,
@@ -126,7 +128,7 @@ impl Driver {
         if self.session.state().is_final() {
             return false;
         }
-        let timeout = self.session.poll_timeout();
+        let timeout = self.session.poll_timeout().into_iter().chain(self.acks.due()).min();
         let control = async {
             match &mut self.control {
                 Some(control) => control.drive().await,
@@ -143,6 +145,7 @@ impl Driver {
             Some(_) = self.serving.join_next() => Woken::Served,
         };
         let now = self.shared.clock.now();
+        self.count();
         match woken {
             Woken::Command(command) => self.command(command),
             Woken::CalledOff(reason) => note(self.session.abort(now, Code::Aborted, &reason)),
@@ -155,7 +158,7 @@ impl Driver {
 
     /// Empties the machine's outputs: messages, then events, until there are none.
     fn drain(&mut self) {
-        if self.commands.is_empty() || self.acks.is_large() {
+        if self.acks.due().is_some_and(|due| due <= self.shared.clock.now()) {
             self.flush_acks();
         }
         self.ask_waiting();
@@ -209,9 +212,7 @@ impl Driver {
                 let answered = self.session.answer(now, offers, refused_requests, refused_offers);
                 return self.or_abort(answered);
             }
-            Command::Received { offer, span, bytes } => return self.acks.add(offer, span, bytes),
-            Command::Wasted(bytes) => self.session.wasted(now, ByteCount(bytes)),
-            Command::Sent(bytes) => self.session.sent(now, ByteCount(bytes)),
+            Command::Received { offer, spans, bytes } => return self.acks.add(now, offer, spans, bytes),
             Command::Release { offer, reason } => {
                 self.flush_acks();
                 self.session.release(now, offer, reason)
@@ -232,11 +233,25 @@ impl Driver {
     /// Tells the peer what was stored. What finds no room waits for the next time.
     fn flush_acks(&mut self) {
         let now = self.shared.clock.now();
-        while let Some((offer, spans, bytes)) = self.acks.take() {
-            match self.session.received(now, offer, spans.clone(), ByteCount(bytes)) {
-                Err(CommandError::TransmitFull(_)) => return self.acks.put_back(offer, spans, bytes),
+        while let Some((offer, unsent)) = self.acks.take() {
+            let Unsent { spans, bytes } = &unsent;
+            match self.session.received(now, offer, spans.clone(), ByteCount(*bytes)) {
+                Err(CommandError::TransmitFull(_)) => return self.acks.put_back(now, offer, unsent),
                 result => note(result),
             }
+        }
+    }
+
+    /// Takes over what was counted beside the commands. Before each input, so that whatever follows
+    /// from the input has it in its summary.
+    fn count(&mut self) {
+        let now = self.shared.clock.now();
+        let (sent, wasted) = self.handle.counted.take();
+        if sent > 0 {
+            note(self.session.sent(now, ByteCount(sent)));
+        }
+        if wasted > 0 {
+            note(self.session.wasted(now, ByteCount(wasted)));
         }
     }
 
@@ -289,6 +304,7 @@ impl Driver {
     /// Tells everyone, then the peer: the last messages are flushed after the session has its state,
     /// so that nothing depends on the connection being open (row C14).
     async fn close(mut self) {
+        self.count();
         self.drain();
         let reason = self.outcome.take().unwrap_or_else(|| "ended".to_owned());
         debug!(%reason, "session ended");

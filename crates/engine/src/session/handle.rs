@@ -1,6 +1,7 @@
 //! A session, for those who use it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use peerstream_types::{FetchId, OfferId, SessionId, Span};
 use peerstream_wire::message::ReleaseReason;
@@ -16,6 +17,22 @@ pub(crate) struct SessionHandle {
     pub(super) routes: Arc<Routes>,
     pub(super) ended: watch::Receiver<Option<SessionEnd>>,
     pub(super) abort: watch::Receiver<Option<String>>,
+    pub(super) counted: Arc<Counted>,
+}
+
+/// Bytes that were counted since the session's task last looked: it looks whenever it wakes and
+/// before it ends, so counting wakes nobody.
+#[derive(Debug, Default)]
+pub(super) struct Counted {
+    sent: AtomicU64,
+    wasted: AtomicU64,
+}
+
+impl Counted {
+    /// Bytes sent and bytes wasted since the last time.
+    pub(super) fn take(&self) -> (u64, u64) {
+        (self.sent.swap(0, Ordering::Relaxed), self.wasted.swap(0, Ordering::Relaxed))
+    }
 }
 
 /// How a session ended.
@@ -48,12 +65,18 @@ impl SessionHandle {
         self.tell(Command::Done(request)).await;
     }
 
-    pub(crate) async fn received(&self, offer: OfferId, span: Span, bytes: u64) {
-        self.tell(Command::Received { offer, span, bytes }).await;
+    pub(crate) async fn received(&self, offer: OfferId, spans: Vec<Span>, bytes: u64) {
+        self.tell(Command::Received { offer, spans, bytes }).await;
     }
 
-    pub(crate) async fn wasted(&self, bytes: u64) {
-        self.tell(Command::Wasted(bytes)).await;
+    /// Content came and was thrown away.
+    pub(crate) fn wasted(&self, bytes: u64) {
+        self.counted.wasted.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Content was written towards the peer.
+    pub(crate) fn sent(&self, bytes: u64) {
+        self.counted.sent.fetch_add(bytes, Ordering::Relaxed);
     }
 
     pub(crate) async fn release(&self, offer: OfferId, reason: ReleaseReason) {
