@@ -1,6 +1,7 @@
 //! The chores of the workspace, one file per task: `cargo xtask <task>`.
 #![expect(clippy::print_stdout, reason = "chores talk to a person at a terminal")]
 
+mod bench;
 mod ci;
 mod cluster;
 mod demo;
@@ -18,6 +19,11 @@ usage: cargo xtask <task> [options]
                           bring an empty node up from a peer, and prove that nothing is missing
   cluster --nodes N [--base-port P] [--release]
                           run N nodes until Ctrl-C
+  bench [--workload A,B,C,D] [--mtu 1452,8972] [--tools ours,raw,raw-files,rsync,nginx,cp]
+        [--rounds 5] [--sync] [--short] [--feeder] [--dir DIR] [--json FILE]
+                          measure transfers against other tools, see docs/performance.md
+  bench memory [--case A-2GiB,A-16GiB,D,B-8-sessions] [--mtu N] [--dir DIR] [--json FILE]
+                          measure the peak memory of each end
   ci [--full] [--list]    run every check of a change, in order; --full adds the long ones
 ";
 
@@ -37,6 +43,7 @@ fn run(args: &[String]) -> anyhow::Result<()> {
         anyhow::bail!("no task given\n\n{USAGE}");
     };
     match task.as_str() {
+        "bench" => bench::run(&workspace_root(), options),
         "ci" => ci::run(&workspace_root(), options),
         "cluster" => cluster::run(&workspace_root(), options),
         "demo" => demo::run(&workspace_root(), options),

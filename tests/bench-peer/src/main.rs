@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Whatever answers prints one line of JSON. `serve` and `raw-send` print one when they are ready,
-//! and run until they are killed.
+//! and run until their input ends or they are killed: nothing stays behind a bench that is cut off.
 #![expect(clippy::print_stdout, reason = "it answers the bench")]
 
 mod compare;
@@ -68,6 +68,16 @@ fn on_runtime(work: impl Future<Output = Result<()>>) -> Result<()> {
     let ended = runtime.block_on(work);
     runtime.shutdown_background();
     ended
+}
+
+/// Ready once standard input has ended: whoever started this process is gone, or wants it gone.
+async fn input_ended() {
+    let (open, ended) = tokio::sync::oneshot::channel::<()>();
+    std::thread::spawn(move || {
+        std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink()).ok();
+        drop(open);
+    });
+    ended.await.ok();
 }
 
 /// The one line that the bench reads.

@@ -25,8 +25,15 @@ const STREAMS: u64 = 2;
 /// Each stream begins with the offset and the length of its part.
 const HEADER: usize = 16;
 
-/// Sends `--bytes` to each peer that connects, until somebody kills it.
+/// Sends `--bytes` to each peer that connects, until its input ends.
 pub(crate) async fn send(options: &Options) -> Result<()> {
+    tokio::select! {
+        ended = serve(options) => ended,
+        () = crate::input_ended() => Ok(()),
+    }
+}
+
+async fn serve(options: &Options) -> Result<()> {
     let bytes: u64 = options.needed("bytes")?;
     let streams = options.optional("streams")?.unwrap_or(STREAMS).max(1);
     let transport = engine::transport(options, DONOR, options.needed("listen")?)?;

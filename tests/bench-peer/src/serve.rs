@@ -1,4 +1,4 @@
-//! `serve`: a directory as one or several shards, until somebody kills it.
+//! `serve`: a directory as one or several shards, until its input ends.
 
 use std::sync::Arc;
 
@@ -44,7 +44,8 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
         "prepare_cpu_seconds": usage::cpu_seconds(),
     }));
     // The snapshots stay open, so that nothing is prepared twice.
-    std::future::pending().await
+    crate::input_ended().await;
+    Ok(())
 }
 
 /// Opens a snapshot and waits until its manifest is sealed.
