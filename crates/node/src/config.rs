@@ -4,6 +4,7 @@
 //! holds against these types. Unknown fields are refused, so that a slip is an error and never a
 //! default. Paths are relative to the directory of the file.
 
+mod dataset;
 mod limits;
 mod load;
 mod overrides;
@@ -16,6 +17,7 @@ use peerstream_transport::AccessRules;
 use peerstream_types::{ClusterName, DatasetName, NodeId};
 use serde::{Deserialize, Serialize};
 
+pub use dataset::{Dataset, Pattern, SnapshotMode, SnapshotRules};
 pub use limits::{Limits, QuicLimits};
 pub use load::{load, parse};
 pub use overrides::{LogFormat, Overrides};
@@ -104,37 +106,10 @@ pub struct Peer {
     pub datasets: Vec<DatasetName>,
 }
 
-/// A version of a dataset that this node holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Dataset {
-    /// Its name.
-    pub name: DatasetName,
-    /// Its version. Default 1.
-    #[serde(default = "one")]
-    pub version: u64,
-    /// How many shards it has, numbered from 0. Default 1, at most [`SHARDS_MAX`].
-    #[serde(default = "default_shards")]
-    pub shards: u32,
-    /// A directory that is served as it is: the shard itself if there is one, `<serve>/<index>` if
-    /// there are several. Nothing in it may change while the node runs. Without it, shards are
-    /// received into the data directory, and served from there once published.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub serve: Option<PathBuf>,
-}
-
 impl Config {
     /// Where the admin socket is.
     pub fn admin_socket(&self) -> PathBuf {
         self.admin.socket.clone().unwrap_or_else(|| self.data_dir.join("admin.sock"))
-    }
-}
-
-impl Dataset {
-    /// Where the content of a shard is, if it is served as it is.
-    pub fn served_at(&self, index: u32) -> Option<PathBuf> {
-        let dir = self.serve.as_ref()?;
-        Some(if self.shards == 1 { dir.clone() } else { dir.join(index.to_string()) })
     }
 }
 
@@ -148,14 +123,6 @@ fn default_data_dir() -> PathBuf {
 
 fn default_log() -> String {
     "info".to_owned()
-}
-
-fn one() -> u64 {
-    1
-}
-
-fn default_shards() -> u32 {
-    1
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
 //! A running node: the engine with its stores, its transport, and what changes while it runs.
 
+mod checkpoints;
+mod cleaning;
 mod data_dir;
 mod datasets;
 mod held;
+mod hook;
 pub(crate) mod placement;
 mod reload;
 pub(crate) mod request;
@@ -27,6 +30,7 @@ pub(crate) use start::credentials;
 
 use crate::admin::model::TrafficView;
 use crate::config::Config;
+use cleaning::Cleaning;
 use data_dir::DataDir;
 pub(crate) use held::Held;
 use reload::Reload;
@@ -44,6 +48,7 @@ pub struct Node {
     started: tokio::time::Instant,
     draining: AtomicBool,
     data_dir: DataDir,
+    _cleaning: Cleaning,
 }
 
 impl Node {

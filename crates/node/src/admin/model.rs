@@ -42,8 +42,12 @@ pub struct DatasetView {
     pub version: u64,
     /// How many shards it has.
     pub shards: u32,
-    /// The directory that is served as it is; without it, shards are received.
+    /// The directory that is served; without it, shards are received.
     pub served: Option<PathBuf>,
+    /// Where its snapshots come from: `in-place`, `freeze` or `command`.
+    pub snapshot: String,
+    /// The checkpoints that are there.
+    pub checkpoints: Vec<CheckpointView>,
     /// The received shards that are published.
     pub published: Vec<PublishedView>,
 }
@@ -59,6 +63,21 @@ pub struct PublishedView {
     pub entries: u64,
     /// Bytes in it.
     pub bytes: u64,
+}
+
+/// A checkpoint that was made because someone asked for the shard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointView {
+    /// The shard.
+    pub shard: String,
+    /// Which one.
+    pub number: u64,
+    /// Milliseconds since it was begun.
+    pub age_ms: u64,
+    /// How many snapshots hold it; it is removed once nobody does and it is stale.
+    pub leases: usize,
+    /// Whether it is handed out no more.
+    pub stale: bool,
 }
 
 /// A peer with open connections.

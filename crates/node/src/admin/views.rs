@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use peerstream_engine::{BadChunk, PeerStatus, PlanResult, PlanState, ShardOutcome, ShardProgress};
-use peerstream_snapshot::{Sink, SinkError};
+use peerstream_snapshot::checkpoint::CheckpointStatus;
+use peerstream_snapshot::{CheckpointSource, Sink, SinkError};
 use peerstream_types::{ByteCount, ByteRate, ShardId};
 
 use super::model::{
-    BadView, DatasetView, NodeView, OutcomeView, PeerView, PlanView, PublishedView, ResultView, ShardView,
+    BadView, CheckpointView, DatasetView, NodeView, OutcomeView, PeerView, PlanView, PublishedView,
+    ResultView, ShardView,
 };
 use crate::node::{Held, Node};
 
@@ -51,10 +53,23 @@ async fn dataset_versions(held: &Arc<Held>) -> Result<Vec<DatasetView>, SinkErro
             version: number,
             shards: version.shards,
             served: version.served.clone(),
+            snapshot: version.snapshot.to_string(),
+            checkpoints: version.checkpoints.iter().flat_map(checkpoints).collect(),
             published,
         });
     }
     Ok(views)
+}
+
+fn checkpoints(source: &CheckpointSource) -> Vec<CheckpointView> {
+    let view = |one: CheckpointStatus| CheckpointView {
+        shard: one.shard.to_string(),
+        number: one.number,
+        age_ms: one.age_ms,
+        leases: one.leases,
+        stale: one.is_stale,
+    };
+    source.checkpoints().into_iter().map(view).collect()
 }
 
 fn peer(status: PeerStatus) -> PeerView {

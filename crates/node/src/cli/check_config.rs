@@ -1,11 +1,9 @@
 //! `peerstream check-config`: whether a node could start with a file, and what it would take from it.
 
-use peerstream_types::ShardId;
-
 use super::Ended;
 use super::args::{CheckConfigArgs, ConfigFormat};
 use super::output::{say, say_json};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Dataset};
 use crate::failure::{Failure, Result};
 use crate::node::{check_directory, credentials};
 
@@ -22,12 +20,8 @@ pub(super) fn run(args: &CheckConfigArgs) -> Result<Ended> {
 /// What the file names has to be there.
 fn check_files(config: &Config) -> Result<()> {
     credentials(config)?;
-    for dataset in &config.datasets {
-        for index in 0..dataset.shards {
-            if let Some(path) = dataset.served_at(index) {
-                check_directory(&ShardId::new(dataset.name.clone(), dataset.version, index), &path)?;
-            }
-        }
+    for (shard, path) in config.datasets.iter().flat_map(Dataset::served) {
+        check_directory(&shard, &path)?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use super::args::{Format, StatusArgs};
 use super::output::{say, say_json};
 use super::plan::seconds;
 use super::target::{block_on, client};
-use crate::admin::model::{DatasetView, NodeView, PlanView, ResultView, ShardView};
+use crate::admin::model::{CheckpointView, DatasetView, NodeView, PlanView, ResultView, ShardView};
 use crate::failure::Result;
 
 pub(super) fn run(args: &StatusArgs) -> Result<Ended> {
@@ -34,6 +34,8 @@ fn tables(view: &NodeView) -> String {
     );
     let datasets = view.datasets.iter().map(dataset).collect();
     section(&mut text, ["dataset", "shards", "held as", "published"], datasets);
+    let checkpoints = view.datasets.iter().flat_map(|dataset| dataset.checkpoints.iter()).map(checkpoint);
+    section(&mut text, ["checkpoint", "of", "age", "used by"], checkpoints.collect());
     let peers = view.peers.iter().map(|peer| {
         [peer.node.clone(), peer.addr.to_string(), peer.incarnation.to_string(), peer.connections.to_string()]
     });
@@ -59,7 +61,7 @@ fn section<const COLUMNS: usize>(text: &mut String, head: [&str; COLUMNS], rows:
 
 fn dataset(view: &DatasetView) -> [String; 4] {
     let (held, published) = match &view.served {
-        Some(path) => (format!("served from {}", path.display()), "-".to_owned()),
+        Some(path) => (format!("served from {}, {}", path.display(), view.snapshot), "-".to_owned()),
         None => {
             let bytes = view.published.iter().map(|shard| shard.bytes).sum();
             (
@@ -69,6 +71,11 @@ fn dataset(view: &DatasetView) -> [String; 4] {
         }
     };
     [format!("{}@{}", view.name, view.version), view.shards.to_string(), held, published]
+}
+
+fn checkpoint(view: &CheckpointView) -> [String; 4] {
+    let age = if view.stale { format!("{}, stale", seconds(view.age_ms)) } else { seconds(view.age_ms) };
+    [view.number.to_string(), view.shard.clone(), age, view.leases.to_string()]
 }
 
 fn row(plan: &PlanView, shard: &ShardView) -> [String; 5] {

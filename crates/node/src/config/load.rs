@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use peerstream_placement::StaticPlacement;
 
-use super::{Config, DATASETS_MAX, Overrides, SHARDS_MAX};
+use super::{Config, DATASETS_MAX, Dataset, Overrides};
 use crate::failure::{Failure, Result};
 use crate::node::placement;
 
@@ -78,10 +78,16 @@ fn at(path: &Path, failure: Failure) -> Failure {
 
 /// Paths in the file are relative to the file, wherever the node is started.
 fn resolve(config: &mut Config, base: &Path) {
-    let served = config.datasets.iter_mut().filter_map(|dataset| dataset.serve.as_mut());
+    for command in config.datasets.iter_mut().flat_map(Dataset::commands) {
+        // What holds no slash is looked for in PATH.
+        if let Some(program) = command.first_mut().filter(|program| program.contains('/')) {
+            *program = normal(&base.join(&*program)).display().to_string();
+        }
+    }
+    let named = config.datasets.iter_mut().flat_map(Dataset::paths);
     let tls = [&mut config.tls.ca, &mut config.tls.cert, &mut config.tls.key];
     let paths = [&mut config.data_dir].into_iter().chain(config.admin.socket.as_mut());
-    for path in paths.chain(tls).chain(served) {
+    for path in paths.chain(tls).chain(named) {
         *path = normal(&base.join(&*path));
     }
 }
@@ -119,15 +125,10 @@ fn check_datasets(config: &Config) -> Result<()> {
     }
     let mut seen = BTreeSet::new();
     for dataset in &config.datasets {
-        let name = format!("dataset {}@{}", dataset.name, dataset.version);
-        if !(1..=SHARDS_MAX).contains(&dataset.shards) {
-            let what = format!("{name}: {} shards, allowed are 1 to {SHARDS_MAX}", dataset.shards);
-            return Err(Failure::new(what));
-        }
+        dataset.check()?;
         if !seen.insert((&dataset.name, dataset.version)) {
-            return Err(
-                Failure::new(format!("{name} stands twice")).hint("give each version one [[dataset]]")
-            );
+            let what = format!("dataset {}@{} stands twice", dataset.name, dataset.version);
+            return Err(Failure::new(what).hint("give each version one [[dataset]]"));
         }
     }
     Ok(())

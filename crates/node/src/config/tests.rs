@@ -62,6 +62,7 @@ fn the_example_documents_the_defaults() {
     let minimal = format!("{REQUIRED}\n[[dataset]]\nname = \"metrics\"\n[[peer]]\naddr = \"10.0.0.2:7400\"");
     let minimal = parse(&minimal).unwrap();
     assert_eq!(example.datasets[0], minimal.datasets[0]);
+    assert_eq!(example.datasets[1].snapshot, SnapshotRules::default());
     assert_eq!(example.peers[0].datasets, minimal.peers[0].datasets);
     assert!(bare.access.rules().is_empty(), "without rules, everything is denied");
 }
@@ -76,7 +77,8 @@ fn the_example_has_every_field() {
     let written = names(&EXAMPLE.parse().map(Value::Table).unwrap());
     let known = names(&Value::try_from(parse(EXAMPLE).unwrap()).unwrap());
     assert_eq!(written, known);
-    let sections: [(&str, usize); 3] = [(".limits.quic.", 8), (".limits.", 16 + 8), (".dataset.", 4)];
+    let sections: [(&str, usize); 4] =
+        [(".limits.quic.", 8), (".limits.", 16 + 8), (".dataset.snapshot.", 10), (".dataset.", 4 + 10)];
     for (section, fields) in sections {
         let found = known.iter().filter(|name| name.starts_with(section)).count();
         assert_eq!(found, fields, "fields of {section} in the example");
@@ -119,6 +121,19 @@ fn what_takes_more_than_one_field_to_see_is_refused() {
         (twice, "dataset m@1 stands twice"),
         ("[[dataset]]\nname = \"m\"\nshards = 0", "dataset m@1: 0 shards"),
         ("[[dataset]]\nname = \"m\"\nshards = 4097", "4097 shards, allowed are 1 to 4096"),
+        (
+            "[[dataset]]\nname = \"m\"\n[dataset.snapshot]\nmode = \"freeze\"",
+            "dataset m@1: snapshot.mode is freeze, and nothing is frozen",
+        ),
+        (
+            "[[dataset]]\nname = \"m\"\n[dataset.snapshot]\nmode = \"command\"",
+            "snapshot.mode is command, and there is none",
+        ),
+        (
+            "[[dataset]]\nname = \"m\"\nserve = \"m\"\n[dataset.snapshot]\nimmutable = [\"*\"]",
+            "snapshot.immutable and ignored are for files that are frozen",
+        ),
+        ("[[dataset]]\nname = \"m\"\n[dataset.snapshot]\nttl = \"0s\"", "snapshot.ttl is zero"),
         ("[limits]\nwindow = \"0B\"", "limits.window is zero"),
         ("[limits.quic]\nkeep_alive = \"20s\"", "limits.quic: keep-alive every 20s"),
         (
@@ -157,8 +172,22 @@ fn paths_are_relative_to_the_file_and_overrides_stand_over_it() {
 }
 
 #[test]
+fn a_command_that_is_named_by_a_path_is_relative_to_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("node.toml");
+    let snapshot = "[dataset.snapshot]\nmode = \"command\"\nposition = [\"position\", \"./x\"]\n\
+                    checkpoint = [\"./bin/freeze\"]\ndir = \"c\"";
+    std::fs::write(&path, format!("{REQUIRED}\n[[dataset]]\nname = \"m\"\n{snapshot}")).unwrap();
+    let rules = &load(&path, &Overrides::default()).unwrap().datasets[0].snapshot;
+    assert_eq!(rules.position, ["position", "./x"], "found in PATH; arguments are not paths");
+    assert_eq!(rules.checkpoint, [dir.path().join("bin/freeze").display().to_string()]);
+    assert_eq!(rules.dir, Some(dir.path().join("c")));
+}
+
+#[test]
 fn several_shards_are_served_from_directories_of_their_own() {
     let text = format!("{REQUIRED}\n[[dataset]]\nname = \"m\"\nshards = 2\nserve = \"/m\"");
     let config = parse(&text).unwrap();
-    assert_eq!(config.datasets[0].served_at(1).as_deref(), Some(Path::new("/m/1")));
+    let served: Vec<_> = config.datasets[0].served().map(|(_, path)| path).collect();
+    assert_eq!(served, [Path::new("/m/0"), Path::new("/m/1")]);
 }

@@ -17,6 +17,7 @@ use crate::failure::{Failure, Result};
 /// <data_dir>/listen        the UDP address in use, while the node runs
 /// <data_dir>/admin.sock    the admin socket, unless the config names another place
 /// <data_dir>/store/        received shards
+/// <data_dir>/checkpoints/  stores that were frozen on demand, unless the config names another place
 /// ```
 #[derive(Debug)]
 pub(super) struct DataDir {
@@ -41,6 +42,11 @@ impl DataDir {
     /// Where received shards are.
     pub(super) fn store(&self) -> PathBuf {
         self.path.join("store")
+    }
+
+    /// Where checkpoints are made.
+    pub(super) fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints")
     }
 
     /// Counts this boot: the time in milliseconds, and above all boots before, also if the clock was

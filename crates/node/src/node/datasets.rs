@@ -8,6 +8,8 @@ use peerstream_engine::{Dataset, Datasets};
 use peerstream_snapshot::{BlockingPool, DirectorySource, DirectoryStore, RealDisk, Sink, Source};
 use peerstream_types::{ChunkSize, ShardId};
 
+use super::checkpoints;
+use super::data_dir::DataDir;
 use super::held::{Held, Version};
 use crate::config::{self, Config};
 use crate::failure::{Failure, Result};
@@ -20,8 +22,8 @@ pub(super) struct Seams {
 }
 
 /// Opens the stores. What a crash left half made is removed on the way.
-pub(super) async fn open(config: &Config, store: &Path, seams: &Seams) -> Result<Vec<Arc<Held>>> {
-    let received = received(store, seams).await?;
+pub(super) async fn open(config: &Config, dir: &DataDir, seams: &Seams) -> Result<Vec<Arc<Held>>> {
+    let received = received(&dir.store(), seams).await?;
     let served = Arc::new(DirectorySource::with_seams(
         Arc::new(seams.disk.clone()),
         Arc::new(seams.pool.clone()),
@@ -29,15 +31,22 @@ pub(super) async fn open(config: &Config, store: &Path, seams: &Seams) -> Result
     ));
     let mut held: BTreeMap<_, BTreeMap<u64, Version>> = BTreeMap::new();
     for dataset in &config.datasets {
-        let shards = dataset.shards;
-        let version = if let Some(path) = &dataset.serve {
-            bind(&served, dataset)?;
-            let source: Arc<dyn Source> = served.clone();
-            Version { shards, served: Some(path.clone()), source, sink: None }
-        } else {
-            let (source, sink): (Arc<dyn Source>, Arc<dyn Sink>) = (received.clone(), received.clone());
-            Version { shards, served: None, source, sink: Some(sink) }
+        for (shard, path) in dataset.served() {
+            check_directory(&shard, &path)?;
+        }
+        let checkpoints = checkpoints::source(dataset, &dir.checkpoints(), &served, seams).await?;
+        let source: Arc<dyn Source> = match (&checkpoints, &dataset.serve) {
+            (Some(checkpoints), _) => Arc::new(checkpoints.clone()),
+            (None, Some(_)) => {
+                bind(&served, dataset)?;
+                served.clone()
+            }
+            (None, None) => received.clone(),
         };
+        let sink: Option<Arc<dyn Sink>> = if dataset.serve.is_none() { Some(received.clone()) } else { None };
+        let (shards, served) = (dataset.shards, dataset.serve.clone());
+        let snapshot = dataset.snapshot.mode;
+        let version = Version { shards, served, snapshot, checkpoints, source, sink };
         held.entry(dataset.name.clone()).or_default().insert(dataset.version, version);
     }
     Ok(held.into_iter().map(|(name, versions)| Arc::new(Held { name, versions })).collect())
@@ -63,10 +72,7 @@ async fn received(path: &Path, seams: &Seams) -> Result<Arc<DirectoryStore>> {
 }
 
 fn bind(source: &DirectorySource, dataset: &config::Dataset) -> Result<()> {
-    for index in 0..dataset.shards {
-        let Some(path) = dataset.served_at(index) else { continue };
-        let shard = ShardId::new(dataset.name.clone(), dataset.version, index);
-        check_directory(&shard, &path)?;
+    for (shard, path) in dataset.served() {
         source
             .serve(&shard, path, None, Vec::new())
             .map_err(|error| Failure::new(format!("cannot serve {shard}: {error}")))?;

@@ -5,17 +5,23 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use peerstream_snapshot::{
-    BoxFuture, Fence, Generation, Sink, SinkError, Snapshot, Source, SourceError, Staging,
+    BoxFuture, CheckpointSource, Fence, Generation, Sink, SinkError, Snapshot, Source, SourceError, Staging,
 };
 use peerstream_types::{DatasetName, ManifestHeader, Selector, ShardId};
+
+use crate::config::SnapshotMode;
 
 /// One version of a dataset.
 #[derive(Debug)]
 pub(crate) struct Version {
     /// How many shards it has.
     pub(crate) shards: u32,
-    /// The directory that is served as it is, if one is.
+    /// The directory that is served, if one is.
     pub(crate) served: Option<PathBuf>,
+    /// Where its snapshots come from.
+    pub(crate) snapshot: SnapshotMode,
+    /// Freezes what is served, unless it is served as it is.
+    pub(crate) checkpoints: Option<CheckpointSource>,
     pub(super) source: Arc<dyn Source>,
     /// Where shards are received; `None` if a directory is served.
     pub(super) sink: Option<Arc<dyn Sink>>,
@@ -33,6 +39,14 @@ impl Held {
     /// Whether anything of it can be received.
     pub(super) fn is_received(&self) -> bool {
         self.versions.values().any(|version| version.sink.is_some())
+    }
+
+    /// What freezes its versions, with their names.
+    pub(super) fn checkpoints(&self) -> impl Iterator<Item = (String, &CheckpointSource)> {
+        self.versions.iter().filter_map(|(number, version)| {
+            let name = format!("{}@{number}", self.name);
+            version.checkpoints.as_ref().map(|checkpoints| (name, checkpoints))
+        })
     }
 
     fn version_of(&self, shard: &ShardId) -> Option<&Version> {
@@ -96,7 +110,14 @@ mod tests {
 
     fn held(store: &Arc<MemoryStore>) -> Held {
         let source = store.clone();
-        let version = |sink| Version { shards: 2, served: None, source: source.clone(), sink };
+        let version = |sink| Version {
+            shards: 2,
+            served: None,
+            snapshot: SnapshotMode::InPlace,
+            checkpoints: None,
+            source: source.clone(),
+            sink,
+        };
         let versions =
             BTreeMap::from([(1, version(None)), (2, version(Some(store.clone() as Arc<dyn Sink>)))]);
         Held { name: "metrics".parse().unwrap(), versions }

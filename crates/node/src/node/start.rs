@@ -12,6 +12,7 @@ use peerstream_snapshot::{BlockingPool, RealDisk};
 use peerstream_transport::{SharedAccess, Transport};
 
 use super::Node;
+use super::cleaning;
 use super::data_dir::DataDir;
 use super::datasets::{self, Seams};
 use super::placement::{self, Replaceable};
@@ -33,7 +34,7 @@ impl Node {
         let data_dir = DataDir::open(&config.data_dir)?;
         let incarnation = data_dir.next_incarnation(&SystemClock)?;
         let seams = Seams { disk: RealDisk::new(), pool: BlockingPool::new() };
-        let held = datasets::open(&config, &data_dir.store(), &seams).await?;
+        let held = datasets::open(&config, &data_dir, &seams).await?;
         let quic = config.limits.transport();
         let transport = QuicTransport::bind(config.listen, &quic, &credentials, Arc::new(SystemClock))
             .map_err(|error| {
@@ -69,6 +70,7 @@ impl Node {
             incarnation,
             transport,
             traffic,
+            _cleaning: cleaning::start(held.clone()),
             held,
             reload,
             started: tokio::time::Instant::now(),

@@ -4,6 +4,7 @@
 mod access;
 mod bring_up;
 mod changed_file;
+mod checkpoint;
 mod detach;
 mod donor_at_every_tenth;
 mod killed_donor;
