@@ -33,6 +33,13 @@ pub struct Limits {
     pub serves_in_parallel: usize,
     /// Bytes that a peer may have under way from here, per session.
     pub peer_bytes_in_flight: Size,
+    /// How long a peer may take none of what it asked for before its request is given up.
+    pub serve_timeout: Wait,
+    /// Bytes of a shard that are stored before they are made durable in the background: what a power
+    /// loss costs at most, beside the window.
+    pub checkpoint_bytes: Size,
+    /// Longest that stored bytes wait for that.
+    pub checkpoint_interval: Wait,
     /// Sessions with all peers.
     pub sessions: usize,
     /// Plans that run at a time.
@@ -86,6 +93,9 @@ impl Limits {
         config.shards_in_parallel = self.shards_in_parallel;
         config.serves_in_parallel = self.serves_in_parallel;
         config.peer_bytes_in_flight = self.peer_bytes_in_flight.0;
+        config.serve_timeout = self.serve_timeout.0;
+        config.checkpoint_bytes = self.checkpoint_bytes.0;
+        config.checkpoint_interval = self.checkpoint_interval.0;
         config.sessions_max = self.sessions;
         config.plans_max = self.plans;
         config.plans_remembered = self.plans_remembered;
@@ -124,6 +134,9 @@ impl Limits {
             ("shards_in_parallel", self.shards_in_parallel == 0),
             ("serves_in_parallel", self.serves_in_parallel == 0),
             ("peer_bytes_in_flight", self.peer_bytes_in_flight.0.0 == 0),
+            ("serve_timeout", self.serve_timeout.0.is_zero()),
+            ("checkpoint_bytes", self.checkpoint_bytes.0.0 == 0),
+            ("checkpoint_interval", self.checkpoint_interval.0.is_zero()),
             ("sessions", self.sessions == 0),
             ("plans", self.plans == 0),
             ("connections", self.connections == 0),
@@ -148,6 +161,9 @@ impl Default for Limits {
             shards_in_parallel: engine.shards_in_parallel,
             serves_in_parallel: engine.serves_in_parallel,
             peer_bytes_in_flight: Size(engine.peer_bytes_in_flight),
+            serve_timeout: Wait(engine.serve_timeout),
+            checkpoint_bytes: Size(engine.checkpoint_bytes),
+            checkpoint_interval: Wait(engine.checkpoint_interval),
             sessions: engine.sessions_max,
             plans: engine.plans_max,
             plans_remembered: engine.plans_remembered,

@@ -24,7 +24,7 @@ fn restart(donor: &mut Running, body: &str) {
 }
 
 #[test]
-fn donors_killed_at_every_tenth_cost_no_more_than_a_window_each() {
+fn donors_killed_at_every_tenth_cost_no_more_than_what_was_under_way() {
     let scenario = Scenario::new();
     let content = scenario.content("content", &FILES);
     let total: u64 = FILES.iter().map(|(_, len)| *len as u64).sum();
@@ -47,7 +47,8 @@ fn donors_killed_at_every_tenth_cost_no_more_than_a_window_each() {
     assert_eq!(ended.shards[0].shard, SHARD);
     assert_published(&replica, 1, &content);
     assert!(ended.shards[0].bytes_wasted <= WINDOW, "{} bytes thrown away", ended.shards[0].bytes_wasted);
-    // What was asked of a dead one and did not come is asked again; nothing else is.
+    // What was asked of a dead one and did not come is asked again: maybe there, before its death is
+    // noticed, and then of the other. Nothing else is.
     let asked = status(&replica).traffic["bootstrap"].received;
-    assert!(asked <= overhead(total + KILLS * WINDOW), "{asked} bytes asked for, {total} were needed");
+    assert!(asked <= overhead(total + KILLS * 2 * WINDOW), "{asked} bytes asked for, {total} were needed");
 }
