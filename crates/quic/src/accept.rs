@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use peerstream_transport::Connection;
 use quinn::{Endpoint, Incoming};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -25,12 +26,16 @@ pub(crate) struct Acceptor {
 }
 
 impl Acceptor {
-    /// Starts the loop; it ends when `closed` is cancelled.
-    pub(crate) fn spawn(self, closed: CancellationToken) -> mpsc::Receiver<Arc<dyn Connection>> {
+    /// Starts the loop on the endpoint's runtime; it ends when `closed` is cancelled.
+    pub(crate) fn spawn(
+        self,
+        handle: &Handle,
+        closed: CancellationToken,
+    ) -> mpsc::Receiver<Arc<dyn Connection>> {
         // A connection keeps its handshake's permit until it was put here, and one place is enough
         // to hand over: what waits is bounded by the permits.
         let (accepted, receiver) = mpsc::channel(1);
-        tokio::spawn(async move {
+        handle.spawn(async move {
             closed.run_until_cancelled(self.run(accepted)).await;
         });
         receiver
@@ -102,7 +107,7 @@ impl Handshake {
                 return turn_away(&shared, remote, (FailureReason::TimedOut, detail));
             }
         };
-        match QuicConnection::new(connection) {
+        match QuicConnection::new(connection, shared.settings.accepted()) {
             Ok(connection) => {
                 tracing::debug!(?connection, "accepted");
                 shared.counters.count().accepted += 1;

@@ -14,6 +14,10 @@ pub const STREAM_WINDOW_MIN: ByteCount = ByteCount::kib(64);
 /// Most streams of one kind that a peer may have open on one connection: enough for every session
 /// and fetch between two nodes, and a bound on the connection window that goes with them.
 pub const STREAMS_MAX: u32 = 1_024;
+/// Unread bytes of one accepted connection, unless it has more streams than fit with
+/// [`STREAM_WINDOW_MIN`] each. Which lane it is, its dialler says only later, and the window of a
+/// stream cannot be changed then: with the default lanes, 88 streams get 512 KiB each.
+pub const ACCEPTED_UNREAD: ByteCount = ByteCount::mib(44);
 /// Smallest UDP payload that QUIC must be able to send (RFC 9000, section 14).
 pub const MTU_MIN: u16 = 1_200;
 /// Largest UDP payload: jumbo frames of 9,000 bytes less the IP and UDP headers.
@@ -35,10 +39,14 @@ pub struct LaneConfig {
     /// that nobody reads yet block the one that is being read, and the connection hangs.
     pub connection_window: ByteCount,
     /// Bytes written here and not yet acknowledged by the peer, over all streams of a connection:
-    /// bounds a connection to this much per round trip. More costs memory, and on short paths
-    /// speed, because the bytes fall out of the processor's cache; on long paths raise it to
-    /// bandwidth times round-trip time.
+    /// bounds a connection to this much per round trip. This is where it starts, and where it stays
+    /// on short paths: more costs memory, and speed, because the bytes fall out of the processor's
+    /// cache.
     pub send_window: ByteCount,
+    /// Where the send window ends on long paths: it follows twice the bandwidth times the shortest
+    /// round-trip time that were measured, from `send_window` up to this. A path that needs more
+    /// than this gets this much per round trip. Below `send_window`, the window never changes.
+    pub send_window_max: ByteCount,
     /// Streams with both directions that the peer may have open, 1 to [`STREAMS_MAX`].
     pub streams_bi: u32,
     /// Streams towards this node that the peer may have open, 1 to [`STREAMS_MAX`].
@@ -51,20 +59,23 @@ impl LaneConfig {
         Self::sized(ByteCount::kib(128), ByteCount::mib(1), 64, 4)
     }
 
-    /// Bulk: few large streams. 2 MiB a stream; 8 both ways, 24 one way; 64 MiB at most.
+    /// Bulk: few large streams. 1 MiB a stream; 4 both ways, 24 one way; 28 MiB at most. Sends 2 MiB
+    /// per round trip, and up to 16 MiB on long paths.
     pub fn bulk() -> Self {
-        Self::sized(ByteCount::mib(2), ByteCount::mib(2), 8, 24)
+        let lane = Self::sized(ByteCount::mib(1), ByteCount::mib(2), 4, 24);
+        Self { send_window_max: ByteCount::mib(16), ..lane }
     }
 
-    /// A lane with the smallest connection window that fits its streams.
+    /// A lane with the smallest connection window that fits its streams, and a fixed send window.
     pub fn sized(
         stream_window: ByteCount,
         send_window: ByteCount,
         streams_bi: u32,
         streams_uni: u32,
     ) -> Self {
+        let (connection_window, send_window_max) = (ByteCount(0), send_window);
         let mut lane =
-            Self { stream_window, connection_window: ByteCount(0), send_window, streams_bi, streams_uni };
+            Self { stream_window, connection_window, send_window, send_window_max, streams_bi, streams_uni };
         lane.connection_window = lane.connection_window_min();
         lane
     }
@@ -75,7 +86,8 @@ impl LaneConfig {
         ByteCount(self.stream_window.0.saturating_mul(streams))
     }
 
-    /// What an accepted connection gets: which lane it is, its dialler says only later.
+    /// What an accepted connection gets, which may turn out to be of either lane: the streams of
+    /// both, and smaller stream windows, so that they fit [`ACCEPTED_UNREAD`].
     fn covering(&self, other: &Self) -> Self {
         let mut both = Self::sized(
             self.stream_window.max(other.stream_window),
@@ -83,8 +95,11 @@ impl LaneConfig {
             self.streams_bi.max(other.streams_bi),
             self.streams_uni.max(other.streams_uni),
         );
-        both.connection_window =
-            both.connection_window.max(self.connection_window).max(other.connection_window);
+        let streams = u64::from(both.streams_bi) + u64::from(both.streams_uni);
+        let share = ByteCount(ACCEPTED_UNREAD.0 / streams.max(1)).max(STREAM_WINDOW_MIN);
+        both.stream_window = both.stream_window.min(share);
+        both.connection_window = both.connection_window_min();
+        both.send_window_max = self.send_window_max.max(other.send_window_max);
         both
     }
 
@@ -113,8 +128,8 @@ pub struct QuicConfig {
     /// Connections that this node dials as [`Lane::Control`]. Default [`LaneConfig::control`].
     pub control: LaneConfig,
     /// Connections that this node dials as [`Lane::Bulk`]. Default [`LaneConfig::bulk`].
-    /// Connections that this node accepts get the larger of both in every field: 176 MiB of unread
-    /// data at most with the defaults.
+    /// Connections that this node accepts get the streams and the send window of the larger lane,
+    /// and [`ACCEPTED_UNREAD`] bytes of unread data at most.
     pub bulk: LaneConfig,
     /// A connection on which nothing was heard for this long is lost; the smaller of both ends'
     /// values counts. Default 30 s. Less finds dead peers sooner, and cuts off peers that pause.
@@ -133,11 +148,23 @@ pub struct QuicConfig {
     /// 4,096: a control and a bulk connection, each way, with a thousand peers.
     pub connections_max: usize,
     /// Largest UDP payload to try, in bytes, [`MTU_MIN`] to [`MTU_MAX`]; the path is probed for it.
-    /// Default 1,452 (Ethernet). Jumbo frames (8,972) save two thirds of the CPU.
+    /// Default 1,452 (Ethernet). Jumbo frames (8,972) save half of the CPU or more. The smaller of
+    /// both ends' values counts. Receive buffers take 2 MiB whatever it is.
     pub mtu_max: u16,
+    /// UDP payload to start with, before the path is probed: [`MTU_MIN`] to `mtu_max`. Default
+    /// [`MTU_MIN`], which every path takes. For operators who know that all paths between all nodes
+    /// take more and that all nodes have an `mtu_max` of at least this: it saves some round trips of
+    /// probing per connection. Where it is wrong, handshakes take seconds or fail.
+    pub mtu_initial: u16,
     /// Hand several packets to the kernel in one call (GSO). Default true: without it every byte
     /// costs four times the CPU. For kernels and drivers that get it wrong.
     pub segmentation_offload: bool,
+    /// Join what is sent to one peer at a time to up to 64 KiB a call. Default true: saves a fifth of
+    /// the CPU. For networks that lose packets when 40 of them come at once.
+    pub join_batches: bool,
+    /// Run sockets, timers and packets on a thread of their own, away from the runtime that the
+    /// transport is used on. Default true. A transport on a socket of the caller's never does.
+    pub own_thread: bool,
     /// Size asked for each of the socket's two kernel buffers. Default 4 MiB; best effort, the
     /// kernel clamps it (`net.core.rmem_max`). Small buffers lose packets in bursts.
     pub socket_buffer: ByteCount,
@@ -154,7 +181,10 @@ impl Default for QuicConfig {
             handshakes_max: 256,
             connections_max: 4_096,
             mtu_max: 1_452,
+            mtu_initial: MTU_MIN,
             segmentation_offload: true,
+            join_batches: true,
+            own_thread: true,
             socket_buffer: ByteCount::mib(4),
         }
     }
@@ -191,15 +221,10 @@ impl QuicConfig {
         if !(MTU_MIN..=MTU_MAX).contains(&self.mtu_max) {
             return Err(ConfigError::Mtu { mtu: self.mtu_max });
         }
-        Ok(())
-    }
-
-    /// Flow control of a connection that this node dials.
-    pub(crate) fn dialled(&self, lane: Lane) -> &LaneConfig {
-        match lane {
-            Lane::Control => &self.control,
-            Lane::Bulk => &self.bulk,
+        if !(MTU_MIN..=self.mtu_max).contains(&self.mtu_initial) {
+            return Err(ConfigError::MtuInitial { initial: self.mtu_initial, max: self.mtu_max });
         }
+        Ok(())
     }
 
     /// Flow control of a connection that this node accepts.
@@ -281,6 +306,14 @@ pub enum ConfigError {
         /// The value.
         mtu: u16,
     },
+    /// Outside [`MTU_MIN`]..=`mtu_max`.
+    #[error("UDP payloads of {initial} bytes to start with, allowed are {MTU_MIN} to the largest, {max}")]
+    MtuInitial {
+        /// The value.
+        initial: u16,
+        /// The largest that is tried.
+        max: u16,
+    },
 }
 
 #[cfg(test)]
@@ -299,21 +332,33 @@ mod tests {
         config.validate().unwrap();
         let accepted = config.accepted();
         accepted.validate(Lane::Bulk).unwrap();
-        assert_eq!(accepted.connection_window, ByteCount::mib(176));
+        assert_eq!((accepted.streams_bi, accepted.streams_uni), (64, 24));
+        assert_eq!(accepted.connection_window, ACCEPTED_UNREAD);
+        assert_eq!(accepted.send_window_max, ByteCount::mib(16));
+    }
+
+    /// However many streams a lane has, an accepted connection keeps the rules.
+    #[test]
+    fn what_accepted_connections_get_stays_valid_with_many_streams() {
+        let many = LaneConfig::sized(STREAM_WINDOW_MAX, ByteCount::mib(2), STREAMS_MAX, STREAMS_MAX);
+        let config = QuicConfig { bulk: many, ..QuicConfig::default() };
+        config.validate().unwrap();
+        config.accepted().validate(Lane::Bulk).unwrap();
+        assert_eq!(config.accepted().stream_window, STREAM_WINDOW_MIN);
     }
 
     /// More than 1,024 gaps in a stream end the connection with an internal error.
     #[test]
     fn a_stream_window_that_reordering_can_kill_is_refused() {
         let window = STREAM_WINDOW_MAX + ByteCount(1);
-        let error = refused(|c| c.bulk = LaneConfig::sized(window, ByteCount::mib(2), 8, 24));
+        let error = refused(|c| c.bulk = LaneConfig::sized(window, ByteCount::mib(2), 4, 24));
         assert_eq!(error, ConfigError::StreamWindow { lane: Lane::Bulk, window });
     }
 
     /// A connection window below the sum of what unread streams may hold is a deadlock.
     #[test]
     fn a_connection_window_that_unread_streams_can_fill_is_refused() {
-        let (window, need) = (ByteCount::mib(64), ByteCount::mib(66));
+        let (window, need) = (ByteCount::mib(28), ByteCount::mib(29));
         let error = refused(|c| c.bulk.streams_uni = 25);
         assert_eq!(error, ConfigError::ConnectionWindow { lane: Lane::Bulk, window, need });
     }
@@ -332,6 +377,8 @@ mod tests {
         assert_eq!(refused(|c| c.control.streams_bi = 0), ConfigError::Streams { lane: Lane::Control });
         assert_eq!(refused(|c| c.mtu_max = 1_000), ConfigError::Mtu { mtu: 1_000 });
         assert_eq!(refused(|c| c.mtu_max = 9_000), ConfigError::Mtu { mtu: 9_000 });
+        let (initial, max) = (8_972, 1_452);
+        assert_eq!(refused(|c| c.mtu_initial = initial), ConfigError::MtuInitial { initial, max });
         let window = ByteCount(0);
         let error = refused(|c| c.control.send_window = window);
         assert_eq!(error, ConfigError::SendWindow { lane: Lane::Control, window });

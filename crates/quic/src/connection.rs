@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use peerstream_transport::{
@@ -9,8 +10,10 @@ use peerstream_transport::{
 };
 use rustls_pki_types::CertificateDer;
 
+use crate::config::LaneConfig;
 use crate::error;
 use crate::identity::{self, IdentityError};
+use crate::send_window::SendWindow;
 use crate::stream::{QuicRecvStream, QuicSendStream};
 
 /// Longest close reason that is sent, in bytes: it has to fit one packet.
@@ -20,22 +23,28 @@ const CLOSE_REASON_MAX: usize = 512;
 pub(crate) struct QuicConnection {
     inner: quinn::Connection,
     peer: PeerIdentity,
+    window: Arc<SendWindow>,
 }
 
 impl QuicConnection {
     /// Takes a connection whose handshake is done, and reads who the other end is.
-    pub(crate) fn new(inner: quinn::Connection) -> Result<Self, IdentityError> {
+    pub(crate) fn new(inner: quinn::Connection, lane: &LaneConfig) -> Result<Self, IdentityError> {
         let chain = inner.peer_identity().and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok());
         let peer = match chain.as_ref().and_then(|chain| chain.first()) {
             Some(leaf) => identity::of_certificate(leaf)?,
             None => return Err(IdentityError::Unreadable("there is none".to_owned())),
         };
-        Ok(Self { inner, peer })
+        let window = Arc::new(SendWindow::new(inner.clone(), lane));
+        Ok(Self { inner, peer, window })
     }
-}
 
-fn both((send, recv): (quinn::SendStream, quinn::RecvStream)) -> BiStream {
-    (Box::new(QuicSendStream::new(send)), Box::new(QuicRecvStream::new(recv)))
+    fn sender(&self, stream: quinn::SendStream) -> Box<dyn SendStream> {
+        Box::new(QuicSendStream::new(stream, Arc::clone(&self.window)))
+    }
+
+    fn both(&self, (send, recv): (quinn::SendStream, quinn::RecvStream)) -> BiStream {
+        (self.sender(send), Box::new(QuicRecvStream::new(recv)))
+    }
 }
 
 impl Connection for QuicConnection {
@@ -48,18 +57,21 @@ impl Connection for QuicConnection {
     }
 
     fn open_bi(&self) -> BoxFuture<'_, Result<BiStream, ConnectionError>> {
-        Box::pin(async { self.inner.open_bi().await.map(both).map_err(error::connection) })
+        Box::pin(async {
+            self.inner.open_bi().await.map(|stream| self.both(stream)).map_err(error::connection)
+        })
     }
 
     fn open_uni(&self) -> BoxFuture<'_, Result<Box<dyn SendStream>, ConnectionError>> {
         Box::pin(async {
-            let stream = self.inner.open_uni().await.map_err(error::connection)?;
-            Ok(Box::new(QuicSendStream::new(stream)) as Box<dyn SendStream>)
+            self.inner.open_uni().await.map(|stream| self.sender(stream)).map_err(error::connection)
         })
     }
 
     fn accept_bi(&self) -> BoxFuture<'_, Result<BiStream, ConnectionError>> {
-        Box::pin(async { self.inner.accept_bi().await.map(both).map_err(error::connection) })
+        Box::pin(async {
+            self.inner.accept_bi().await.map(|stream| self.both(stream)).map_err(error::connection)
+        })
     }
 
     fn accept_uni(&self) -> BoxFuture<'_, Result<Box<dyn RecvStream>, ConnectionError>> {

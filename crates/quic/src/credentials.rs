@@ -13,6 +13,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 
 use crate::fault::CertFault;
 use crate::identity;
+use crate::reset::ResetSecret;
 use crate::tls::{provider, unix_time};
 use crate::verify::Trust;
 
@@ -114,6 +115,7 @@ pub struct Credentials {
     identity: PeerIdentity,
     pub(crate) roots: Arc<RootCertStore>,
     pub(crate) certified: Arc<CertifiedKey>,
+    reset: ResetSecret,
 }
 
 impl Credentials {
@@ -139,6 +141,11 @@ impl Credentials {
     /// Who these credentials prove the node to be.
     pub fn identity(&self) -> &PeerIdentity {
         &self.identity
+    }
+
+    /// What makes resets known to peers of an earlier run.
+    pub(crate) fn reset_secret(&self) -> &ResetSecret {
+        &self.reset
     }
 
     /// Checks that peers with the same roots would take the certificate at `unix_ms`.
@@ -236,7 +243,9 @@ fn load(roots: &Pem<'_>, chain: &Pem<'_>, key: &Pem<'_>) -> Result<Credentials, 
     let certificates = chain.certificates()?;
     let identity =
         identity::of_certificate(&certificates[0]).map_err(|error| chain.bad_certificate(&error))?;
-    let certified = CertifiedKey::from_der(certificates, key.key()?, &provider()).map_err(|error| {
+    let private = key.key()?;
+    let reset = ResetSecret::of_private_key(private.secret_der());
+    let certified = CertifiedKey::from_der(certificates, private, &provider()).map_err(|error| {
         #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign, open enum")]
         match error {
             rustls::Error::InconsistentKeys(_) => {
@@ -245,5 +254,5 @@ fn load(roots: &Pem<'_>, chain: &Pem<'_>, key: &Pem<'_>) -> Result<Credentials, 
             other => CredentialsError::BadKey { file: key.name.clone(), why: other.to_string() },
         }
     })?;
-    Ok(Credentials { identity, roots: Arc::new(store), certified: Arc::new(certified) })
+    Ok(Credentials { identity, roots: Arc::new(store), certified: Arc::new(certified), reset })
 }

@@ -13,8 +13,10 @@ use quinn::{
     ConnectionId, ConnectionIdGenerator, EndpointConfig, MtuDiscoveryConfig, NoneTokenStore, TimeSource,
     TransportConfig, ValidationTokenConfig, VarInt,
 };
+use quinn_proto::HashedConnectionIdGenerator;
 
-use crate::config::{LaneConfig, MTU_MIN, QuicConfig};
+use crate::config::{LaneConfig, QuicConfig};
+use crate::credentials::Credentials;
 
 /// First congestion window in packets (RFC 9002, section 7.2). It follows the packet size: a window
 /// below one packet would never send anything.
@@ -37,12 +39,18 @@ pub struct Determinism {
 
 /// The parts of QUIC's configuration that do not depend on certificates.
 pub(crate) struct Settings {
-    control: Arc<TransportConfig>,
-    bulk: Arc<TransportConfig>,
-    accepted: Arc<TransportConfig>,
+    control: Flow,
+    bulk: Flow,
+    accepted: Flow,
     initial_cids: Option<Arc<SeededCids>>,
     time: Arc<WallTime>,
     incoming_max: usize,
+}
+
+/// Flow control in our words and in QUIC's.
+struct Flow {
+    lane: LaneConfig,
+    transport: Arc<TransportConfig>,
 }
 
 impl fmt::Debug for Settings {
@@ -58,25 +66,38 @@ impl Settings {
         clock: Arc<dyn WallClock>,
         determinism: Option<Determinism>,
     ) -> Self {
-        let lane = |flow: &LaneConfig| Arc::new(transport(config, flow));
+        let flow = |lane: LaneConfig| Flow { transport: Arc::new(transport(config, &lane)), lane };
         Self {
-            control: lane(config.dialled(Lane::Control)),
-            bulk: lane(config.dialled(Lane::Bulk)),
-            accepted: lane(&config.accepted()),
+            control: flow(config.control.clone()),
+            bulk: flow(config.bulk.clone()),
+            accepted: flow(config.accepted()),
             initial_cids: determinism.map(|d| Arc::new(SeededCids::new(mix(d.seed, 1)))),
             time: Arc::new(WallTime(clock)),
             incoming_max: config.handshakes_max,
         }
     }
 
+    fn flow(&self, lane: Lane) -> &Flow {
+        match lane {
+            Lane::Control => &self.control,
+            Lane::Bulk => &self.bulk,
+        }
+    }
+
+    /// Flow control of a connection that this node dials.
+    pub(crate) fn dialled(&self, lane: Lane) -> &LaneConfig {
+        &self.flow(lane).lane
+    }
+
+    /// Flow control of a connection that this node accepts.
+    pub(crate) fn accepted(&self) -> &LaneConfig {
+        &self.accepted.lane
+    }
+
     /// The configuration of one dial.
     pub(crate) fn client(&self, lane: Lane, tls: Arc<QuicClientConfig>) -> quinn::ClientConfig {
         let mut client = quinn::ClientConfig::new(tls);
-        let transport = match lane {
-            Lane::Control => &self.control,
-            Lane::Bulk => &self.bulk,
-        };
-        client.transport_config(Arc::clone(transport));
+        client.transport_config(Arc::clone(&self.flow(lane).transport));
         client.token_store(Arc::new(NoneTokenStore));
         if let Some(cids) = self.initial_cids.clone() {
             client.initial_dst_cid_provider(Arc::new(move || cids.next()));
@@ -87,7 +108,7 @@ impl Settings {
     /// The configuration that all accepted handshakes start from.
     pub(crate) fn server(&self, tls: Arc<QuicServerConfig>) -> quinn::ServerConfig {
         let mut server = quinn::ServerConfig::with_crypto(tls);
-        server.transport_config(Arc::clone(&self.accepted));
+        server.transport_config(Arc::clone(&self.accepted.transport));
         server.migration(false);
         server.max_incoming(self.incoming_max);
         server.incoming_buffer_size(INCOMING_BUFFER);
@@ -103,8 +124,15 @@ impl Settings {
 }
 
 /// The configuration of the endpoint as a whole.
-pub(crate) fn endpoint(config: &QuicConfig, determinism: Option<Determinism>) -> EndpointConfig {
-    let mut endpoint = EndpointConfig::default();
+pub(crate) fn endpoint(
+    config: &QuicConfig,
+    credentials: &Credentials,
+    determinism: Option<Determinism>,
+) -> EndpointConfig {
+    let reset = credentials.reset_secret();
+    let mut endpoint = EndpointConfig::new(Arc::new(reset.key()));
+    let cids = reset.cids();
+    endpoint.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(cids)));
     let default = u16::try_from(endpoint.get_max_udp_payload_size()).unwrap_or(u16::MAX);
     endpoint
         .max_udp_payload_size(config.mtu_max.max(default))
@@ -131,7 +159,7 @@ fn transport(config: &QuicConfig, flow: &LaneConfig) -> TransportConfig {
     let idle = config.idle_timeout.try_into().expect("a valid configuration waits a day at most");
     transport.max_idle_timeout(Some(idle));
     transport.keep_alive_interval(Some(config.keep_alive));
-    transport.initial_mtu(MTU_MIN);
+    transport.initial_mtu(config.mtu_initial);
     let mut discovery = MtuDiscoveryConfig::default();
     discovery.upper_bound(config.mtu_max);
     transport.mtu_discovery_config(Some(discovery));

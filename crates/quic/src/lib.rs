@@ -15,6 +15,17 @@
 //!
 //! TLS 1.3 only, ALPN [`ALPN`]; no 0-RTT, no resumption, no migration to another address.
 //!
+//! A node that was killed and is back at its address under the same private key ends the connections
+//! that its peers still hold, as soon as they send: they see
+//! [`ConnectionError::Reset`](peerstream_transport::ConnectionError::Reset) rather than a timeout.
+//!
+//! # Speed
+//!
+//! What is sent to one peer leaves in batches of up to 64 KiB (`join_batches`), from a thread that
+//! does nothing else (`own_thread`); windows are small enough for the processor's cache, and the send
+//! window follows the path; AES-128 comes first. `examples/ceiling.rs` measures what all this gives
+//! with no files and no engine.
+//!
 //! # Example
 //!
 //! ```
@@ -85,9 +96,12 @@ mod endpoint;
 mod error;
 mod fault;
 mod identity;
+mod reset;
+mod send_window;
 pub mod socket;
 pub mod stats;
 mod stream;
+mod thread;
 mod tls;
 pub mod transport;
 mod verify;

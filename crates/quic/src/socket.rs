@@ -1,4 +1,7 @@
-//! The datagram socket below QUIC: a seam of our own, and the real one.
+//! The datagram socket below QUIC: a seam of our own, and the kernel's.
+
+mod joined;
+mod kernel;
 
 use std::fmt;
 use std::io::{self, IoSliceMut};
@@ -7,14 +10,20 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use peerstream_types::ByteCount;
 use quinn::udp::{RecvMeta, Transmit};
-use quinn::{AsyncUdpSocket, Runtime, TokioRuntime, UdpPoller};
-use socket2::{Domain, Protocol, Socket, Type};
+use quinn::{AsyncUdpSocket, UdpPoller};
+
+pub(crate) use self::joined::JoinedSocket;
+pub(crate) use self::kernel::{KernelSocket, SocketErrors};
 
 /// Largest payload of one UDP send call over IPv4. More in one segmented batch fails in the kernel,
 /// and is then silently lost.
 const SEND_MAX: usize = 65_507;
+
+/// Packets of up to `mtu` bytes that one send may carry, of those that the socket offers.
+fn segments_max(mtu: u16, offered: usize) -> usize {
+    (SEND_MAX / usize::from(mtu.max(1))).min(offered).max(1)
+}
 
 /// A datagram that was received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +69,16 @@ pub trait DatagramSocket: Send + Sync + fmt::Debug + 'static {
 
 /// A [`DatagramSocket`] as QUIC wants it.
 #[derive(Debug)]
-pub(crate) struct SeamSocket(pub(crate) Arc<dyn DatagramSocket>);
+pub(crate) struct SeamSocket {
+    socket: Arc<dyn DatagramSocket>,
+    mtu: u16,
+}
+
+impl SeamSocket {
+    pub(crate) fn new(socket: Arc<dyn DatagramSocket>, mtu: u16) -> Self {
+        Self { socket, mtu }
+    }
+}
 
 /// Ready at any time: a [`DatagramSocket`] drops what it cannot take.
 #[derive(Debug)]
@@ -78,7 +96,7 @@ impl AsyncUdpSocket for SeamSocket {
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        match self.0.try_send(transmit.destination, transmit.contents, transmit.segment_size) {
+        match self.socket.try_send(transmit.destination, transmit.contents, transmit.segment_size) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
             sent => sent,
         }
@@ -92,7 +110,7 @@ impl AsyncUdpSocket for SeamSocket {
     ) -> Poll<io::Result<usize>> {
         let mut received = 0;
         for (buffer, meta) in buffers.iter_mut().zip(meta) {
-            match self.0.poll_recv(cx, buffer) {
+            match self.socket.poll_recv(cx, buffer) {
                 Poll::Ready(Ok(Received { from, len })) => {
                     *meta = RecvMeta::default();
                     (meta.addr, meta.len, meta.stride) = (from, len, len);
@@ -106,84 +124,16 @@ impl AsyncUdpSocket for SeamSocket {
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.0.local_addr())
+        Ok(self.socket.local_addr())
     }
 
     fn max_transmit_segments(&self) -> usize {
-        self.0.max_segments().max(1)
+        segments_max(self.mtu, self.socket.max_segments())
     }
 
     fn may_fragment(&self) -> bool {
         false
     }
-}
-
-/// A socket whose batches always fit one UDP send, whatever the packet size.
-#[derive(Debug)]
-pub(crate) struct CappedSocket {
-    inner: Arc<dyn AsyncUdpSocket>,
-    segments: usize,
-}
-
-impl CappedSocket {
-    /// Caps batches of packets of up to `mtu` bytes.
-    pub(crate) fn new(inner: Arc<dyn AsyncUdpSocket>, mtu: u16) -> Self {
-        let segments = (SEND_MAX / usize::from(mtu.max(1))).min(inner.max_transmit_segments()).max(1);
-        Self { inner, segments }
-    }
-}
-
-impl AsyncUdpSocket for CappedSocket {
-    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
-        Arc::clone(&self.inner).create_io_poller()
-    }
-
-    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        self.inner.try_send(transmit)
-    }
-
-    fn poll_recv(
-        &self,
-        cx: &mut Context<'_>,
-        buffers: &mut [IoSliceMut<'_>],
-        meta: &mut [RecvMeta],
-    ) -> Poll<io::Result<usize>> {
-        self.inner.poll_recv(cx, buffers, meta)
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.inner.local_addr()
-    }
-
-    fn max_transmit_segments(&self) -> usize {
-        self.segments
-    }
-
-    fn max_receive_segments(&self) -> usize {
-        self.inner.max_receive_segments()
-    }
-
-    fn may_fragment(&self) -> bool {
-        self.inner.may_fragment()
-    }
-}
-
-/// Binds a UDP socket on the current tokio runtime. IPv6 sockets take IPv4 peers as well.
-pub(crate) fn bind(addr: SocketAddr, buffer: ByteCount) -> io::Result<Arc<dyn AsyncUdpSocket>> {
-    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
-    if addr.is_ipv6() {
-        socket.set_only_v6(false)?;
-    }
-    socket.bind(&addr.into())?;
-    grow_buffers(&socket, usize::try_from(buffer.0).unwrap_or(usize::MAX));
-    TokioRuntime.wrap_udp_socket(socket.into())
-}
-
-/// Asks for larger kernel buffers; what the kernel gives is logged, and never an error.
-fn grow_buffers(socket: &Socket, bytes: usize) {
-    let asked = socket.set_recv_buffer_size(bytes).and_then(|()| socket.set_send_buffer_size(bytes));
-    let (receive, send) = (socket.recv_buffer_size(), socket.send_buffer_size());
-    tracing::debug!(?asked, ?receive, ?send, bytes, "socket buffers");
 }
 
 #[cfg(test)]
@@ -211,7 +161,7 @@ mod tests {
     /// A segmented batch above 64 KiB is silent packet loss.
     #[test]
     fn a_batch_never_exceeds_one_udp_send() {
-        let cap = |mtu| CappedSocket::new(Arc::new(SeamSocket(Arc::new(Kernel))), mtu).segments;
+        let cap = |mtu| SeamSocket::new(Arc::new(Kernel), mtu).max_transmit_segments();
         for mtu in [1_200, 1_452, 8_972] {
             assert!(cap(mtu) * usize::from(mtu) <= SEND_MAX, "{mtu}");
         }
@@ -220,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_full_socket_drops_instead_of_blocking() {
-        let socket = SeamSocket(Arc::new(Kernel));
+        let socket = SeamSocket::new(Arc::new(Kernel), 1_452);
         let transmit = Transmit {
             destination: ([127, 0, 0, 1], 2).into(),
             ecn: None,

@@ -85,6 +85,11 @@ pub struct Stats {
     pub auth_failures: BTreeMap<FailureReason, u64>,
     /// Connections that are open now.
     pub open: usize,
+    /// Sends that the kernel refused, beyond a full buffer: QUIC sees lost packets. Hints at a
+    /// driver without segmentation, a firewall, an interface that is down.
+    pub send_errors: u64,
+    /// Receive calls that failed.
+    pub receive_errors: u64,
 }
 
 /// The failures from now on, for tests and alarms. See [`QuicTransport::auth_failures`].

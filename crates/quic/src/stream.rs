@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use peerstream_transport::{RecvStream, SendStream, StreamError};
 use quinn::{StoppedError, VarInt};
 
 use crate::error;
+use crate::send_window::SendWindow;
 
 type Stopped = Pin<Box<dyn Future<Output = Result<Option<VarInt>, StoppedError>> + Send + Sync>>;
 
@@ -23,14 +25,15 @@ enum Sending {
 /// The sending half.
 pub(crate) struct QuicSendStream {
     inner: quinn::SendStream,
+    window: Arc<SendWindow>,
     state: Sending,
     /// Kept between polls: its registration lives inside it.
     stopped: Option<Stopped>,
 }
 
 impl QuicSendStream {
-    pub(crate) fn new(inner: quinn::SendStream) -> Self {
-        Self { inner, state: Sending::Open, stopped: None }
+    pub(crate) fn new(inner: quinn::SendStream, window: Arc<SendWindow>) -> Self {
+        Self { inner, window, state: Sending::Open, stopped: None }
     }
 }
 
@@ -43,8 +46,13 @@ impl SendStream for QuicSendStream {
             return Poll::Ready(Ok(()));
         }
         // Cancel safe: the registration lives in the connection, so the future may be dropped.
-        let written = ready!(pin!(self.inner.write_chunks(std::slice::from_mut(chunk))).poll(cx));
-        Poll::Ready(written.map(drop).map_err(error::write))
+        let written = pin!(self.inner.write_chunks(std::slice::from_mut(chunk))).poll(cx);
+        match &written {
+            Poll::Ready(Ok(written)) => self.window.took(written.bytes),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.window.full(),
+        }
+        written.map(|written| written.map(drop).map_err(error::write))
     }
 
     fn finish(&mut self) -> Result<(), StreamError> {

@@ -3,12 +3,13 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use peerstream_transport::{BoxFuture, ConnectError, Connection, Lane, PeerIdentity, Target, Transport};
 use peerstream_types::WallClock;
-use quinn::{AsyncUdpSocket, Endpoint, TokioRuntime};
+use quinn::{AsyncUdpSocket, Endpoint};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -20,8 +21,9 @@ use crate::credentials::{Credentials, CredentialsError};
 use crate::endpoint::{self, Determinism, Settings};
 use crate::error;
 use crate::identity;
-use crate::socket::{self, CappedSocket, DatagramSocket, SeamSocket};
+use crate::socket::{DatagramSocket, JoinedSocket, KernelSocket, SeamSocket, SocketErrors};
 use crate::stats::{AuthFailures, Counters, Stats};
+use crate::thread::{EndpointThread, HandleRuntime};
 use crate::tls::Tls;
 
 /// How long [`close`](Transport::close) waits for peers to be told: three probe timeouts of a slow
@@ -50,6 +52,9 @@ pub enum BindError {
         /// What the system said.
         error: io::Error,
     },
+    /// The endpoint's own thread cannot be started.
+    #[error("cannot start the thread of the transport: {0}")]
+    Thread(io::Error),
     /// Called outside a tokio runtime with timers (and I/O, for a real socket).
     #[error("a transport has to be started inside a tokio runtime")]
     NoRuntime,
@@ -57,8 +62,8 @@ pub enum BindError {
 
 /// The transport contract over QUIC with mutual TLS.
 ///
-/// Runs on the tokio runtime on which it was made, single-threaded or not. Dropping it closes all
-/// connections at once; [`close`](Transport::close) also waits until the peers were told.
+/// Dropping it closes all connections at once; [`close`](Transport::close) also waits until the peers
+/// were told. Its futures want a tokio runtime with timers, of any kind.
 #[derive(Debug)]
 pub struct QuicTransport {
     endpoint: Endpoint,
@@ -67,6 +72,8 @@ pub struct QuicTransport {
     shared: Arc<Shared>,
     accepted: Mutex<mpsc::Receiver<Arc<dyn Connection>>>,
     closed: CancellationToken,
+    /// Cancelled when the endpoint's own thread has ended, if it has one.
+    thread_ended: Option<CancellationToken>,
 }
 
 /// What dials and the accept loop share.
@@ -79,16 +86,28 @@ pub(crate) struct Shared {
     pub(crate) handshake_timeout: Duration,
     pub(crate) handshakes_max: usize,
     pub(crate) connections_max: usize,
+    errors: Arc<SocketErrors>,
+}
+
+/// What an endpoint is made of.
+struct Parts<'a> {
+    config: &'a QuicConfig,
+    credentials: &'a Credentials,
+    clock: Arc<dyn WallClock>,
+    determinism: Option<Determinism>,
+    errors: Arc<SocketErrors>,
 }
 
 impl QuicTransport {
     /// Opens a UDP socket at `addr` (port 0 picks one) and starts to accept. An IPv6 socket serves
-    /// IPv4 as well.
+    /// IPv4 as well. With [`QuicConfig::own_thread`] the endpoint gets a thread with a
+    /// single-threaded runtime, which ends with the transport; otherwise it runs on the caller's
+    /// runtime.
     ///
     /// # Errors
     ///
     /// [`BindError`]: a harmful setting, credentials that no peer would take, an address that
-    /// cannot be had, no tokio runtime.
+    /// cannot be had, no tokio runtime or thread.
     pub fn bind(
         addr: SocketAddr,
         config: &QuicConfig,
@@ -96,17 +115,27 @@ impl QuicTransport {
         clock: Arc<dyn WallClock>,
     ) -> Result<Self, BindError> {
         config.validate()?;
-        Handle::try_current().map_err(|_| BindError::NoRuntime)?;
+        let thread = config.own_thread.then(EndpointThread::start).transpose().map_err(BindError::Thread)?;
+        let handle = match &thread {
+            Some(thread) => thread.handle.clone(),
+            None => Handle::try_current().map_err(|_| BindError::NoRuntime)?,
+        };
+        let errors = Arc::<SocketErrors>::default();
+        let parts = Parts { config, credentials, clock, determinism: None, errors: Arc::clone(&errors) };
+        let inside = handle.enter();
         let socket =
-            socket::bind(addr, config.socket_buffer).map_err(|error| BindError::Socket { addr, error })?;
-        if config.segmentation_offload && socket.max_transmit_segments() == 1 {
-            tracing::warn!(%addr, "no UDP segmentation offload here: sending costs about four times the CPU");
+            KernelSocket::bind(addr, config, errors).map_err(|error| BindError::Socket { addr, error })?;
+        drop(inside);
+        if !config.join_batches {
+            return Self::start(socket, parts, &handle, thread);
         }
-        Self::start(socket, config, credentials, clock, None)
+        let (socket, flusher) = JoinedSocket::new(socket);
+        handle.spawn(flusher);
+        Self::start(Arc::new(socket), parts, &handle, thread)
     }
 
-    /// Runs over a socket of the caller, with all chance derived from a seed: QUIC in a simulation.
-    /// Timers run on tokio's clock, which a simulation pauses.
+    /// Runs over a socket of the caller and on the caller's runtime, with all chance derived from a
+    /// seed: QUIC in a simulation. Timers run on tokio's clock, which a simulation pauses.
     ///
     /// # Errors
     ///
@@ -119,27 +148,29 @@ impl QuicTransport {
         determinism: Determinism,
     ) -> Result<Self, BindError> {
         config.validate()?;
-        Handle::try_current().map_err(|_| BindError::NoRuntime)?;
-        Self::start(Arc::new(SeamSocket(socket)), config, credentials, clock, Some(determinism))
+        let handle = Handle::try_current().map_err(|_| BindError::NoRuntime)?;
+        let (determinism, errors) = (Some(determinism), Arc::default());
+        let parts = Parts { config, credentials, clock, determinism, errors };
+        Self::start(Arc::new(SeamSocket::new(socket, config.mtu_max)), parts, &handle, None)
     }
 
     fn start(
         socket: Arc<dyn AsyncUdpSocket>,
-        config: &QuicConfig,
-        credentials: &Credentials,
-        clock: Arc<dyn WallClock>,
-        determinism: Option<Determinism>,
+        parts: Parts<'_>,
+        handle: &Handle,
+        thread: Option<EndpointThread>,
     ) -> Result<Self, BindError> {
+        let Parts { config, credentials, clock, determinism, errors } = parts;
         let tls = Tls::new(credentials, Arc::clone(&clock))?;
         let settings = Settings::new(config, Arc::clone(&clock), determinism);
         let failed = |error| BindError::Socket { addr: SocketAddr::from(([0, 0, 0, 0], 0)), error };
         let local_addr = socket.local_addr().map_err(failed)?;
         let server = settings.server(tls.accept().0);
         let endpoint = Endpoint::new_with_abstract_socket(
-            endpoint::endpoint(config, determinism),
+            endpoint::endpoint(config, credentials, determinism),
             Some(server.clone()),
-            Arc::new(CappedSocket::new(socket, config.mtu_max)),
-            Arc::new(TokioRuntime),
+            socket,
+            Arc::new(HandleRuntime(handle.clone())),
         )
         .map_err(|error| BindError::Socket { addr: local_addr, error })?;
         let shared = Arc::new(Shared {
@@ -150,12 +181,18 @@ impl QuicTransport {
             handshake_timeout: config.handshake_timeout,
             handshakes_max: config.handshakes_max,
             connections_max: config.connections_max,
+            errors,
         });
         let (closed, identity) = (CancellationToken::new(), credentials.identity().clone());
         let acceptor = Acceptor { endpoint: endpoint.clone(), server, shared: Arc::clone(&shared) };
-        let accepted = Mutex::new(acceptor.spawn(closed.clone()));
+        let accepted = Mutex::new(acceptor.spawn(handle, closed.clone()));
+        let thread_ended = thread.map(|thread| {
+            let ended = thread.ended.clone();
+            handle.spawn(end_when_closed(thread, endpoint.clone(), closed.clone()));
+            ended
+        });
         tracing::info!(%local_addr, %identity, "transport is up");
-        Ok(Self { endpoint, local_addr, identity, shared, accepted, closed })
+        Ok(Self { endpoint, local_addr, identity, shared, accepted, closed, thread_ended })
     }
 
     /// Who this node is to its peers.
@@ -167,6 +204,8 @@ impl QuicTransport {
     pub fn stats(&self) -> Stats {
         let mut stats = self.shared.counters.count().clone();
         stats.open = self.endpoint.open_connections();
+        stats.send_errors = self.shared.errors.send.load(Ordering::Relaxed);
+        stats.receive_errors = self.shared.errors.receive.load(Ordering::Relaxed);
         stats
     }
 
@@ -198,6 +237,20 @@ impl QuicTransport {
     }
 }
 
+/// Waits until the peers were told, for as long as that is worth it.
+async fn wait_idle(endpoint: &Endpoint) {
+    if tokio::time::timeout(CLOSE_WAIT, endpoint.wait_idle()).await.is_err() {
+        tracing::debug!("some peers were not told that the transport closes");
+    }
+}
+
+/// Keeps the endpoint's own thread until the transport has closed and its peers were told.
+async fn end_when_closed(thread: EndpointThread, endpoint: Endpoint, closed: CancellationToken) {
+    closed.cancelled().await;
+    wait_idle(&endpoint).await;
+    drop(thread);
+}
+
 /// One dial, counted by the caller.
 async fn dial(
     endpoint: Endpoint,
@@ -217,7 +270,7 @@ async fn dial(
         .await
         .map_err(|_| timed_out())?
         .map_err(|error| error::dial(target, error, &fault, after_ms))?;
-    let connection = QuicConnection::new(connection)
+    let connection = QuicConnection::new(connection, shared.settings.dialled(lane))
         .map_err(|error| ConnectError::Untrusted { target: target.clone(), why: error.to_string() })?;
     Ok(Arc::new(connection))
 }
@@ -266,8 +319,9 @@ impl Transport for QuicTransport {
     fn close(&self) -> BoxFuture<'_, ()> {
         self.shut();
         Box::pin(async {
-            if tokio::time::timeout(CLOSE_WAIT, self.endpoint.wait_idle()).await.is_err() {
-                tracing::debug!("some peers were not told that the transport closes");
+            match &self.thread_ended {
+                Some(ended) => ended.cancelled().await,
+                None => wait_idle(&self.endpoint).await,
             }
         })
     }
@@ -285,3 +339,6 @@ impl Drop for QuicTransport {
         self.shut();
     }
 }
+
+#[cfg(all(test, feature = "ca"))]
+mod tests;

@@ -255,6 +255,10 @@ async fn a_node_does_not_start_with_credentials_that_peers_refuse() {
 #[test]
 fn a_transport_outside_a_runtime_is_refused() {
     let own = credentials(&ca("demo.internal"), "a");
-    let bound = QuicTransport::bind(loopback(), &QuicConfig::default(), &own, TestClock::at(NOW));
+    let config = QuicConfig { own_thread: false, ..QuicConfig::default() };
+    let bound = QuicTransport::bind(loopback(), &config, &own, TestClock::at(NOW));
     assert!(matches!(bound, Err(BindError::NoRuntime)));
+    // With a thread of its own it needs none to start.
+    let config = QuicConfig { own_thread: true, ..config };
+    assert!(QuicTransport::bind(loopback(), &config, &own, TestClock::at(NOW)).is_ok());
 }

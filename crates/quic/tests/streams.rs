@@ -5,15 +5,18 @@
 mod common;
 
 use bytes::Bytes;
-use common::{bind, ca, credentials, in_time, link};
+use common::{NOW, TestClock, bind, bind_with, ca, credentials, in_time, link};
+use peerstream_quic::QuicConfig;
 use peerstream_transport::{RecvStreamExt, SendStreamExt, StreamError};
 
 /// What is urgent overtakes bulk that was opened and written before it.
 #[tokio::test]
 async fn a_stream_of_higher_priority_overtakes() {
-    const EACH: usize = 512 * 1024;
+    const EACH: usize = 512 * 1024; // What a stream of an accepted connection takes unread.
     let ca = ca("demo.internal");
-    let (a, b) = (bind(&credentials(&ca, "a")), bind(&credentials(&ca, "b")));
+    let config = QuicConfig { own_thread: false, ..QuicConfig::default() };
+    let bind = |id| bind_with(&credentials(&ca, id), &config, TestClock::at(NOW));
+    let (a, b) = (bind("a"), bind("b"));
     let (near, far) = link(&a, &b).await;
     let mut bulk = in_time(near.open_uni()).await.unwrap();
     let mut urgent = in_time(near.open_uni()).await.unwrap();
@@ -43,7 +46,7 @@ async fn a_sender_dropped_with_bytes_unsent_resets() {
     let (a, b) = (bind(&credentials(&ca, "a")), bind(&credentials(&ca, "b")));
     let (near, far) = link(&a, &b).await;
     let mut send = in_time(near.open_uni()).await.unwrap();
-    in_time(send.write_all(Bytes::from(vec![1; 1 << 20]))).await.unwrap();
+    in_time(send.write_all(Bytes::from(vec![1; 512 << 10]))).await.unwrap();
     drop(send);
     let mut recv = in_time(far.accept_uni()).await.unwrap();
     let ended = loop {
