@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use peerstream_node::admin::AdminClient;
+
 use crate::support::{
     MIB, Scenario, assert_published, block_on, bring_up, client, say, start_files, status, until_done,
 };
@@ -34,6 +36,34 @@ fn a_live_directory_arrives_as_it_was_frozen() {
     let [checkpoint] = &seen.datasets[0].checkpoints[..] else { panic!("{seen:?}") };
     assert_eq!((checkpoint.number, checkpoint.stale), (1, false));
     assert!(donor.dir().data().join("checkpoints/files@1/0/1/1.sst").exists(), "kept for the next one");
+}
+
+/// F-40, C20: a session that ends without a word keeps its checkpoint only until it is missed.
+#[test]
+fn a_killed_receiver_lets_go_of_its_checkpoint() {
+    let scenario = Scenario::new();
+    let live = scenario.content("live", &[("1.sst", 48 * MIB)]);
+    let freeze = "[dataset.snapshot]\nmode = \"freeze\"\nimmutable = [\"*\"]\n";
+    let quick = "[limits.quic]\nidle_timeout = \"2s\"\nkeep_alive = \"500ms\"\n";
+    let body = format!("{}{freeze}{}{quick}", crate::support::serve(&live), devcluster::SERVE_EVERYTHING);
+    let donor = scenario.cluster.start("donor", &body).unwrap();
+    let mut replica = scenario.replica("replica", &[&donor], LIMITS);
+    let leases = async |client: &AdminClient| {
+        let seen = client.status().await.unwrap();
+        seen.datasets[0].checkpoints.iter().map(|one| one.leases).sum::<usize>()
+    };
+    block_on(async {
+        let plan = start_files(&client(&replica)).await;
+        assert!(
+            !until_done(&client(&replica), &plan, 1).await.is_ended(),
+            "it was over before it was killed"
+        );
+        assert_eq!(leases(&client(&donor)).await, 1);
+        replica.kill().unwrap();
+        while leases(&client(&donor)).await > 0 {
+            tokio::task::yield_now().await;
+        }
+    });
 }
 
 #[test]
