@@ -60,6 +60,18 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// order; one file's failure is its own.
     fn read_files(&self, files: Vec<ReadFile>) -> BoxFuture<'_, Vec<Result<Bytes, DiskError>>>;
 
+    /// What is at many paths, in one go, as [`Disk::metadata`] answers it. The answers are in order; one
+    /// path's failure is its own.
+    fn metadata_of(&self, paths: Vec<PathBuf>) -> BoxFuture<'_, Vec<Result<Option<Metadata>, DiskError>>> {
+        Box::pin(async move {
+            let mut found = Vec::with_capacity(paths.len());
+            for path in &paths {
+                found.push(self.metadata(path).await);
+            }
+            found
+        })
+    }
+
     /// Writes many small files in one go. None of them may exist. The first failure ends it, with
     /// those before it written and a part of that one maybe.
     fn write_files(&self, files: Vec<WriteFile>) -> BoxFuture<'_, Result<(), DiskError>>;

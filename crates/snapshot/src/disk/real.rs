@@ -1,10 +1,11 @@
 //! The disk of this machine, on a bounded blocking pool.
 
+mod buffers;
 mod calls;
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::io;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -17,8 +18,9 @@ use super::{
     DirEntry, Disk, DiskError, DiskErrorKind, DiskFile, Metadata, OpenMode, ReadFile, Space, WriteFile,
 };
 use crate::BoxFuture;
+use buffers::Buffers;
 use calls::{
-    clone_or_copy, entry_at, metadata_of, missing_is_fine, names_after, open_regular, read_small, read_up_to,
+    clone_or_copy, entry_at, missing_is_fine, names_after, open_regular, read_small, read_up_to, stat,
     write_small,
 };
 
@@ -30,6 +32,7 @@ use calls::{
 #[derive(Debug, Clone)]
 pub struct RealDisk {
     slots: Arc<Semaphore>,
+    buffers: Arc<Buffers>,
 }
 
 impl RealDisk {
@@ -43,7 +46,8 @@ impl RealDisk {
 
     /// A disk with at most `limit` operations under way. Each takes a thread while it lasts.
     pub fn with_limit(limit: NonZeroUsize) -> Self {
-        Self { slots: Arc::new(Semaphore::new(limit.get().min(Semaphore::MAX_PERMITS))) }
+        let slots = Arc::new(Semaphore::new(limit.get().min(Semaphore::MAX_PERMITS)));
+        Self { slots, buffers: Arc::default() }
     }
 
     /// Runs `work` on `path` on the pool. The slot stays taken until the work has ended, also when
@@ -97,10 +101,16 @@ impl Disk for RealDisk {
     }
 
     fn metadata<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Option<Metadata>, DiskError>> {
-        self.run("stat", path, |path| match fs::symlink_metadata(path) {
-            Ok(found) => Ok(Some(metadata_of(&found))),
-            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
-            Err(error) => Err(error),
+        self.run("stat", path, stat)
+    }
+
+    fn metadata_of(&self, paths: Vec<PathBuf>) -> BoxFuture<'_, Vec<Result<Option<Metadata>, DiskError>>> {
+        let asked = paths.clone();
+        let of = paths.first().cloned().unwrap_or_default();
+        let one = |path: &PathBuf| stat(path).map_err(|error| DiskError::new("stat", path, &error));
+        let job = self.run("stat", &of, move |_| Ok(asked.iter().map(one).collect::<Vec<_>>()));
+        Box::pin(async move {
+            job.await.unwrap_or_else(|error| paths.iter().map(|_| Err(error.clone())).collect())
         })
     }
 
@@ -139,7 +149,10 @@ impl Disk for RealDisk {
     fn read_files(&self, files: Vec<ReadFile>) -> BoxFuture<'_, Vec<Result<Bytes, DiskError>>> {
         let paths: Vec<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
         let of = paths.first().cloned().unwrap_or_default();
-        let job = self.run("read", &of, move |_| Ok(files.iter().map(read_small).collect::<Vec<_>>()));
+        let buffers = self.buffers.clone();
+        let read =
+            move |_: &Path| Ok(files.iter().map(|file| read_small(file, &buffers)).collect::<Vec<_>>());
+        let job = self.run("read", &of, read);
         Box::pin(async move {
             job.await.unwrap_or_else(|error| paths.iter().map(|_| Err(error.clone())).collect())
         })
@@ -196,7 +209,8 @@ impl RealFile {
 
 impl DiskFile for RealFile {
     fn read_at(&self, offset: u64, len: usize) -> BoxFuture<'_, Result<Bytes, DiskError>> {
-        self.run("read", move |file| read_up_to(file, offset, len))
+        let buffers = self.disk.buffers.clone();
+        self.run("read", move |file| buffers.fill(len, |buffer| read_up_to(file, offset, buffer)))
     }
 
     fn write_at(&self, offset: u64, bytes: Bytes) -> BoxFuture<'_, Result<(), DiskError>> {

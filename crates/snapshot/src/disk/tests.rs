@@ -44,6 +44,7 @@ on_every_disk![
     a_tree_is_removed_whole,
     what_exists_is_made_already,
     metadata_tells_files_from_directories,
+    metadata_is_asked_for_many_at_once,
     there_is_no_more_room_than_all_there_is,
     what_is_synced_exists,
 ];
@@ -271,6 +272,13 @@ async fn metadata_tells_files_from_directories(on: &In<'_>) {
     assert_eq!(about("f/below").await, None);
     on.disk.rename(&on.at("f"), &on.at("g")).await.unwrap();
     assert_eq!(about("g").await, Some(file), "a name is no part of a file");
+}
+
+async fn metadata_is_asked_for_many_at_once(on: &In<'_>) {
+    on.put("f", "four").await;
+    let answers = on.disk.metadata_of(vec![on.at("none"), on.at("f"), on.at("f/below")]).await;
+    let file = on.disk.metadata(&on.at("f")).await.unwrap();
+    assert_eq!(answers, [Ok(None), Ok(file), Ok(None)]);
 }
 
 async fn there_is_no_more_room_than_all_there_is(on: &In<'_>) {

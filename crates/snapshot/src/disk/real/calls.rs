@@ -7,11 +7,13 @@ use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use rustix::fs::OFlags;
 
 use super::super::{DirEntry, DiskError, FileId, FileKind, Metadata, OpenMode, ReadFile, WriteFile};
+use super::buffers::Buffers;
 
 /// `NONBLOCK` because opening a pipe would wait for its other end; it means nothing for files.
 pub(super) fn open_regular(path: &Path, mode: OpenMode) -> io::Result<File> {
@@ -41,10 +43,19 @@ pub(super) fn missing_is_fine(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
-pub(super) fn metadata_of(found: &fs::Metadata) -> Metadata {
+fn metadata_of(found: &fs::Metadata) -> Metadata {
     let modified_ns = found.mtime().saturating_mul(1_000_000_000).saturating_add(found.mtime_nsec());
     let id = FileId { device: found.dev(), inode: found.ino() };
     Metadata { kind: kind_of(found.file_type()), len: found.len(), id, modified_ns }
+}
+
+/// What is at a path, if anything is.
+pub(super) fn stat(path: &Path) -> io::Result<Option<Metadata>> {
+    match fs::symlink_metadata(path) {
+        Ok(found) => Ok(Some(metadata_of(&found))),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The smallest `limit` names after `after`, ascending.
@@ -86,8 +97,13 @@ pub(super) fn clone_or_copy(from: &Path, to: &Path) -> io::Result<()> {
     io::copy(&mut &source, &mut copy).map(drop)
 }
 
-pub(super) fn read_small(file: &ReadFile) -> Result<Bytes, DiskError> {
-    let read = |path: &Path| read_up_to(&open_regular(path, OpenMode::Read)?, 0, file.limit);
+/// The limit may be far above the length, so the buffer is no longer than the file.
+pub(super) fn read_small(file: &ReadFile, buffers: &Arc<Buffers>) -> Result<Bytes, DiskError> {
+    let read = |path: &Path| {
+        let open = open_regular(path, OpenMode::Read)?;
+        let len = usize::try_from(open.metadata()?.len()).unwrap_or(usize::MAX).min(file.limit);
+        buffers.fill(len, |buffer| read_up_to(&open, 0, buffer))
+    };
     read(&file.path).map_err(|error| DiskError::new("read", &file.path, &error))
 }
 
@@ -96,10 +112,10 @@ pub(super) fn write_small(file: &WriteFile) -> Result<(), DiskError> {
     write(&file.path).map_err(|error| DiskError::new("write", &file.path, &error))
 }
 
-pub(super) fn read_up_to(file: &File, offset: u64, len: usize) -> io::Result<Bytes> {
-    let mut buffer = vec![0; len];
+/// Fills a buffer, or as much of it as the file has, and says how much that is.
+pub(super) fn read_up_to(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
-    while filled < len {
+    while filled < buffer.len() {
         match file.read_at(&mut buffer[filled..], offset + filled as u64) {
             Ok(0) => break,
             Ok(n) => filled += n,
@@ -107,6 +123,5 @@ pub(super) fn read_up_to(file: &File, offset: u64, len: usize) -> io::Result<Byt
             Err(error) => return Err(error),
         }
     }
-    buffer.truncate(filled);
-    Ok(buffer.into())
+    Ok(filled)
 }

@@ -1,9 +1,10 @@
 //! What the real disk promises beyond what the system does.
 
-use crate::disk::FileKind;
+use std::ffi::OsString;
 use std::os::unix::fs::symlink;
 
 use super::*;
+use crate::disk::FileKind;
 
 #[tokio::test]
 async fn reads_are_positioned_and_short_only_at_the_end() {
@@ -69,4 +70,46 @@ async fn an_abandoned_operation_keeps_its_slot_until_it_ends() {
     release.send(()).unwrap();
     let after = disk.metadata(Path::new("/")).await.unwrap();
     assert_eq!(after.unwrap().kind, FileKind::Dir);
+}
+
+/// A directory of any size is listed in bounded memory.
+#[tokio::test]
+async fn a_large_directory_is_listed_page_by_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let names: Vec<String> = (0..1000).map(|i| format!("{:04}", i * 7919 % 1000)).collect();
+    names.iter().for_each(|name| fs::write(dir.path().join(name), "").unwrap());
+    let (disk, mut listed, mut pages) = (RealDisk::new(), Vec::<OsString>::new(), 0);
+    loop {
+        let page = disk.list(dir.path(), listed.last().map(|name| &**name), 64).await.unwrap();
+        assert!(page.len() <= 64);
+        if page.is_empty() {
+            break;
+        }
+        listed.extend(page.into_iter().map(|entry| entry.name));
+        pages += 1;
+    }
+    let all: Vec<OsString> = (0..1000).map(|i| format!("{i:04}").into()).collect();
+    assert_eq!((listed, pages), (all, 16));
+}
+
+/// Whether the file system of the test can share blocks or not.
+#[tokio::test]
+async fn a_long_file_is_cloned_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let (disk, from, to) = (RealDisk::new(), dir.path().join("a"), dir.path().join("b"));
+    let content: Vec<u8> = (0..3_000_001_u32).map(|i| (i % 251) as u8).collect();
+    fs::write(&from, &content).unwrap();
+    disk.clone_file(&from, &to).await.unwrap();
+    fs::write(&from, "other").unwrap();
+    assert!(fs::read(&to).unwrap() == content);
+}
+
+/// The answer to a small file takes no more memory than the file, whatever the limit.
+#[tokio::test]
+async fn a_generous_limit_costs_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (disk, path) = (RealDisk::new(), dir.path().join("f"));
+    fs::write(&path, "four").unwrap();
+    let read = disk.read_files(vec![ReadFile { path, limit: usize::MAX }]).await;
+    assert_eq!(read[0].as_ref().unwrap(), "four");
 }
