@@ -67,13 +67,20 @@ pub struct QuicLimits {
     pub handshake_timeout: Wait,
     /// Handshakes at once, beyond which dials are refused.
     pub handshakes: usize,
-    /// Bytes sent on one bulk connection and not yet acknowledged. On long paths, raise it to
-    /// bandwidth times round-trip time.
+    /// Bytes sent on one bulk connection and not yet acknowledged, on short paths.
     pub send_window: Size,
+    /// Up to this it grows on long paths, with bandwidth and round-trip time.
+    pub send_window_max: Size,
     /// Largest UDP payload to try, in bytes; 8972 for jumbo frames.
     pub mtu: u16,
+    /// UDP payload to start with, before the path is probed.
+    pub mtu_initial: u16,
     /// Hand several packets to the kernel in one call. Off costs four times the CPU.
     pub segmentation_offload: bool,
+    /// Join what is sent to one peer at a time to up to 64 KiB a call.
+    pub join_batches: bool,
+    /// Run packets and timers on a thread that does nothing else.
+    pub own_thread: bool,
     /// Size asked for each of the socket's two kernel buffers.
     pub socket_buffer: Size,
 }
@@ -112,11 +119,15 @@ impl Limits {
             handshake_timeout: self.quic.handshake_timeout.0,
             handshakes_max: self.quic.handshakes,
             mtu_max: self.quic.mtu,
+            mtu_initial: self.quic.mtu_initial,
+            join_batches: self.quic.join_batches,
+            own_thread: self.quic.own_thread,
             segmentation_offload: self.quic.segmentation_offload,
             socket_buffer: self.quic.socket_buffer.0,
             ..QuicConfig::default()
         };
         config.bulk.send_window = self.quic.send_window.0;
+        config.bulk.send_window_max = self.quic.send_window_max.0;
         config
     }
 
@@ -183,7 +194,11 @@ impl Default for QuicLimits {
             handshake_timeout: Wait(quic.handshake_timeout),
             handshakes: quic.handshakes_max,
             send_window: Size(quic.bulk.send_window),
+            send_window_max: Size(quic.bulk.send_window_max),
             mtu: quic.mtu_max,
+            mtu_initial: quic.mtu_initial,
+            join_batches: quic.join_batches,
+            own_thread: quic.own_thread,
             segmentation_offload: quic.segmentation_offload,
             socket_buffer: Size(quic.socket_buffer),
         }

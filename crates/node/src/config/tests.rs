@@ -78,7 +78,7 @@ fn the_example_has_every_field() {
     let known = names(&Value::try_from(parse(EXAMPLE).unwrap()).unwrap());
     assert_eq!(written, known);
     let sections: [(&str, usize); 4] =
-        [(".limits.quic.", 8), (".limits.", 19 + 8), (".dataset.snapshot.", 10), (".dataset.", 4 + 10)];
+        [(".limits.quic.", 12), (".limits.", 19 + 12), (".dataset.snapshot.", 10), (".dataset.", 4 + 10)];
     for (section, fields) in sections {
         let found = known.iter().filter(|name| name.starts_with(section)).count();
         assert_eq!(found, fields, "fields of {section} in the example");
@@ -136,6 +136,7 @@ fn what_takes_more_than_one_field_to_see_is_refused() {
         ("[[dataset]]\nname = \"m\"\n[dataset.snapshot]\nttl = \"0s\"", "snapshot.ttl is zero"),
         ("[limits]\nwindow = \"0B\"", "limits.window is zero"),
         ("[limits.quic]\nkeep_alive = \"20s\"", "limits.quic: keep-alive every 20s"),
+        ("[limits.quic]\nmtu_initial = 8972", "limits.quic: UDP payloads of 8972 bytes to start with"),
         (
             "[[peer]]\nnode = \"b\"\naddr = \"[::1]:1\"\n[[peer]]\nnode = \"b\"\naddr = \"[::1]:2\"",
             "node b is listed twice",
