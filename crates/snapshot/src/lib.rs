@@ -50,6 +50,7 @@
 //! | [`manifest`] | [`ManifestHasher`]: the digest of a manifest, page by page |
 //! | [`disk`] | the [`Disk`] seam: files and directories |
 //! | [`offload`] | the [`Offload`] seam: hashing away from the reactor |
+//! | [`pace`] | the [`ReadPacer`] seam: what is read for hashing is charged |
 //! | [`memory`] | [`MemoryStore`]: source and sink in memory |
 //! | `directory` | `DirectorySource` and `DirectoryStore`: directories of files |
 //! | `checkpoint` | `CheckpointSource`: snapshots of a live store, made when someone asks |
@@ -81,6 +82,7 @@ pub mod listing;
 pub mod manifest;
 pub mod memory;
 pub mod offload;
+pub mod pace;
 pub mod sink;
 pub mod source;
 pub mod verify;
@@ -103,6 +105,7 @@ pub use memory::MemoryStore;
 #[cfg(feature = "tokio")]
 pub use offload::BlockingPool;
 pub use offload::{Offload, OffloadGone, run_for};
+pub use pace::ReadPacer;
 pub use sink::{Fence, Generation, Held, Sink, SinkError, Staging};
 pub use source::{Content, Page, Snapshot, Source, SourceError};
 pub use verify::{VerifiedChunk, VerifiedOutline, VerifiedTop, VerifyError};

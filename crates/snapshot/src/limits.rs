@@ -29,6 +29,43 @@ pub(crate) const HASH_JOBS: usize = 8;
 #[cfg(feature = "tokio")]
 pub(crate) const HASH_JOB_LEN: u64 = 8 << 20;
 
+/// Small files that are read and hashed in one go, and most bytes of them: enough that the way to the
+/// blocking pool and back is not what a small file costs.
+#[cfg(feature = "tokio")]
+pub(crate) const HASH_BATCH: usize = 256;
+
+/// Most bytes of the small files that are hashed in one go; a larger one is a batch of its own. With
+/// [`HASH_JOBS`], hashing holds 8 MiB at once, or one chunk per job if chunks are larger.
+#[cfg(feature = "tokio")]
+pub(crate) const HASH_BATCH_LEN: u64 = 1 << 20;
+
+/// Files that are looked for in the hash cache in one go: at most 4 MiB of its buckets, usually some
+/// 200 KiB.
+#[cfg(feature = "tokio")]
+pub(crate) const LOOK_UP_BATCH: usize = 1024;
+
+/// Buckets of the hash cache, 4 KiB and 51 files each: 128 MiB on disk for 1.6 million files.
+#[cfg(feature = "tokio")]
+pub(crate) const HASH_CACHE_BUCKETS: u64 = 1 << 15;
+
+/// Bytes of outlines that the hash cache keeps: those of 8 TiB of files at the default chunk size.
+#[cfg(feature = "tokio")]
+pub(crate) const OUTLINES_KEPT_LEN: u64 = 1 << 30;
+
+/// Chaining values that are copied at once: 256 KiB.
+#[cfg(feature = "tokio")]
+pub(crate) const OUTLINE_RUN: u32 = 8192;
+
+/// Names that a walk holds at once, some 100 bytes each; half of them in the outermost directory,
+/// half of what is left in the next. Every list of a directory is a pass over all of its names, so
+/// many at a time are needed where a directory has millions.
+#[cfg(feature = "tokio")]
+pub(crate) const WALK_NAMES_MAX: usize = 1 << 16;
+
+/// Names that are listed at least, however deep the walk is.
+#[cfg(feature = "tokio")]
+pub(crate) const WALK_NAMES_MIN: usize = 256;
+
 /// Files that are linked, copied or synced at once: enough for a disk to merge the syncs.
 #[cfg(feature = "tokio")]
 pub(crate) const SYNC_JOBS: usize = 16;

@@ -71,7 +71,8 @@ impl Harness for Directories {
             std::fs::write(path, content).unwrap();
         }
         let (disk, offload) = (Arc::new(RealDisk::new()), Arc::new(BlockingPool::new()));
-        let source = DirectorySource::with_seams(disk, offload, seed.chunk_size);
+        let work = TempDir::new_in(self.0.path()).unwrap().keep();
+        let source = DirectorySource::with_seams(work, disk, offload, seed.chunk_size);
         source.serve(&seed.shard, dir, seed.position.clone(), seed.state.clone()).unwrap();
         Box::pin(async move { Arc::new(source) as Arc<dyn Source> })
     }
@@ -135,7 +136,8 @@ impl Harness for Crashing {
                 let file = disk.open(&path, OpenMode::Create).await.unwrap();
                 file.write_at(0, content.clone()).await.unwrap();
             }
-            let source = DirectorySource::with_seams(Arc::new(disk), Arc::new(Inline), seed.chunk_size);
+            let (disk, offload) = (Arc::new(disk), Arc::new(Inline));
+            let source = DirectorySource::with_seams("/work", disk, offload, seed.chunk_size);
             source.serve(&seed.shard, "/seed", seed.position.clone(), seed.state.clone()).unwrap();
             Arc::new(source) as Arc<dyn Source>
         })

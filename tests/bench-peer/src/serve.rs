@@ -18,11 +18,14 @@ const PAGE: usize = 1024;
 
 pub(crate) async fn run(options: &Options) -> Result<()> {
     let (disk, pool) = (RealDisk::new(), BlockingPool::new());
-    let source =
-        Arc::new(DirectorySource::with_seams(Arc::new(disk), Arc::new(pool.clone()), ChunkSize::DEFAULT));
+    let dir = options.path("dir")?;
+    // Of this process alone, so that nothing is known beforehand; the bench removes what is beside.
+    let work = dir.with_extension(format!("served-{}", std::process::id()));
+    let source = DirectorySource::with_seams(work, Arc::new(disk), Arc::new(pool.clone()), ChunkSize::DEFAULT);
+    let source = Arc::new(source);
     let shards = engine::shards(options.optional("shards")?.unwrap_or(1))?;
     for shard in &shards {
-        source.serve(shard, options.path("dir")?, None, Vec::new())?;
+        source.serve(shard, &dir, None, Vec::new())?;
     }
     let transport = engine::transport(options, DONOR, options.needed("listen")?)?;
     let addr = transport.local_addr();

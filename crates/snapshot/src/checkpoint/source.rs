@@ -93,6 +93,7 @@ pub struct CheckpointStatus {
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let dir = tempfile::tempdir()?;
 /// # let (live, root) = (dir.path().join("live"), dir.path().join("checkpoints"));
+/// # let work = dir.path().join("work");
 /// # std::fs::create_dir(&live)?;
 /// std::fs::write(live.join("000001.sst"), "some rows")?;
 ///
@@ -102,7 +103,7 @@ pub struct CheckpointStatus {
 /// tree.add(&"metrics@1/0".parse()?, &live);
 /// let parts = CheckpointParts {
 ///     checkpointer: Arc::new(tree),
-///     directory: Arc::new(DirectorySource::new(RealDisk::new(), BlockingPool::new())),
+///     directory: Arc::new(DirectorySource::new(work, RealDisk::new(), BlockingPool::new())),
 ///     disk,
 ///     clock: Arc::new(Clock),
 /// };

@@ -70,9 +70,10 @@ impl Harness for Live {
         tree.add(&seed.shard, live);
         let (position, state) = (seed.position.clone(), seed.state.clone());
         let offload = Arc::new(BlockingPool::new());
+        let directory = DirectorySource::with_seams(self.dir(), disk.clone(), offload, seed.chunk_size);
         let parts = CheckpointParts {
             checkpointer: Arc::new(Host { shard: seed.shard.clone(), tree, position, state }),
-            directory: Arc::new(DirectorySource::with_seams(disk.clone(), offload, seed.chunk_size)),
+            directory: Arc::new(directory),
             disk,
             clock: Arc::new(Stopped),
         };

@@ -115,6 +115,11 @@ impl Catalog {
         self.state.borrow().header.clone()
     }
 
+    /// How content is cut.
+    pub(super) fn chunk_size(&self) -> ChunkSize {
+        self.state.borrow().header.chunk_size
+    }
+
     /// How many entries are announced, without a copy of the header.
     pub(super) fn entries(&self) -> u64 {
         self.state.borrow().entries()
@@ -262,7 +267,7 @@ impl Catalog {
         if let Some(page) = self.pages.get(place.page) {
             return Ok(page);
         }
-        let size = self.state.borrow().header.chunk_size;
+        let size = self.chunk_size();
         let page = Arc::new(self.load(place.page, size).await?);
         let expected = (self.entries() - page.first).min(PAGE_ENTRIES as u64);
         if page.entries.len() as u64 != expected {

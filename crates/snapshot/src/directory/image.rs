@@ -1,24 +1,22 @@
 //! An immutable directory tree with its manifest.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use peerstream_types::{ChainingValue, Codec, Entry, EntryKind, Ordinal, ShardId};
+use peerstream_types::{ChainingValue, Entry};
 use tokio::sync::OnceCell;
 
 use super::Seams;
 use super::hash::describe;
 use super::open_files::OpenFiles;
 use super::reading::{ReadError, read_exact};
-use super::walk::{Found, walk};
+use crate::DiskFile;
 use crate::content::Described;
 use crate::disk::OpenMode;
-use crate::listing::{Frame, Listing};
-use crate::verify::OUTLINE_CHUNKS_MAX;
-use crate::{DiskFile, SourceError};
+use crate::listing::Listing;
 
 type Outline = Arc<[ChainingValue]>;
 
@@ -35,38 +33,6 @@ pub(super) struct Image {
 }
 
 impl Image {
-    /// Walks and hashes a tree.
-    pub(super) async fn of_tree(
-        seams: Seams,
-        root: &Path,
-        frame: Frame,
-        shard: &ShardId,
-    ) -> Result<Self, SourceError> {
-        let size = frame.chunk_size;
-        let found = walk(&seams, root, shard).await?;
-        if let Some(long) = found.iter().find(|found| size.chunks_in(found.len) > OUTLINE_CHUNKS_MAX) {
-            let why = format!("{} has more than {OUTLINE_CHUNKS_MAX} chunks", long.key);
-            return Err(SourceError::BadEntry { shard: shard.clone(), why });
-        }
-        let files: Vec<_> = found.iter().map(|found| (found.path.clone(), found.len)).collect();
-        let mut entries: Vec<Entry> = (0..).zip(&found).map(entry_of).collect();
-        let mut outlines = BTreeMap::new();
-        let each = |place: usize, described: Described| {
-            entries[place].digest = Some(described.digest);
-            if !described.outline.is_empty() {
-                outlines.insert(place, OnceCell::new_with(Some(described.outline.into())));
-            }
-        };
-        let described = describe(&seams, size, files, each).await;
-        described.map_err(|(place, error)| error.of(&entries[place]))?;
-        let listing = Listing::seal(entries, frame);
-        let bad = |error: crate::listing::ListingError| SourceError::BadEntry {
-            shard: shard.clone(),
-            why: error.to_string(),
-        };
-        Ok(Self::new(seams, root.to_owned(), listing.map_err(bad)?, outlines))
-    }
-
     /// A tree whose manifest is known. Outlines are made when they are first asked for, and checked
     /// against the manifest then.
     pub(super) fn of_manifest(seams: Seams, root: PathBuf, listing: Listing) -> Self {
@@ -160,16 +126,4 @@ impl Image {
 
 fn place_of(entry: &Entry) -> usize {
     usize::try_from(entry.ordinal.0).expect("bounded by ENTRIES_MAX")
-}
-
-fn entry_of((ordinal, found): (u64, &Found)) -> Entry {
-    Entry {
-        ordinal: Ordinal(ordinal),
-        key: found.key.clone(),
-        len: found.len,
-        digest: None,
-        kind: EntryKind::File,
-        codec: Codec::Plain,
-        metadata: Vec::new(),
-    }
 }

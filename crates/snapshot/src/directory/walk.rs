@@ -1,64 +1,203 @@
-//! What is in a directory, as keys of entries.
+//! The files below a directory, in the order of their keys, in bounded memory.
 
-use std::path::{Path, PathBuf};
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
 use peerstream_types::{EntryKey, ShardId};
 
-use super::Seams;
-use crate::disk::{DirEntry, FileKind};
-use crate::limits::{ENTRIES_MAX, SYNC_JOBS};
-use crate::{DiskError, SourceError};
+use crate::disk::{DirEntry, FileId, FileKind, Metadata};
+use crate::limits::{WALK_NAMES_MAX, WALK_NAMES_MIN};
+use crate::{Disk, SourceError};
 
 /// A file that was found.
 #[derive(Debug, Clone)]
 pub(super) struct Found {
     pub(super) key: EntryKey,
     pub(super) path: PathBuf,
-    pub(super) len: u64,
+    /// When it was found.
+    pub(super) metadata: Metadata,
 }
 
-/// Lists all files below `root`, in byte order of their keys. Directories without files are not
+/// Lists all files below a root, in byte order of their keys. Directories without files are not
 /// seen.
 ///
 /// Refused, with the name, is what would not be accepted elsewhere (rows F-60, A31): symbolic links,
-/// devices, sockets and pipes, names that are no keys, more than [`ENTRIES_MAX`] files.
-pub(super) async fn walk(seams: &Seams, root: &Path, shard: &ShardId) -> Result<Vec<Found>, SourceError> {
-    let bad = |why: String| SourceError::BadEntry { shard: shard.clone(), why };
-    let mut dirs = vec![String::new()];
-    let mut files = Vec::new();
-    while let Some(dir) = dirs.pop() {
-        for entry in seams.disk.list(&root.join(&dir), None, ENTRIES_MAX + 1).await? {
-            let (path, key) = key_of(&dir, &entry).map_err(bad)?;
-            match entry.metadata.kind {
-                FileKind::File => files.push((key, path)),
-                FileKind::Dir => dirs.push(path),
-                FileKind::Other => return Err(bad(format!("{path} is neither a file nor a directory"))),
-            }
-        }
-        if files.len() > ENTRIES_MAX {
-            return Err(bad(format!("more than {ENTRIES_MAX} files")));
-        }
-    }
-    files.sort();
-    let found = files.into_iter().map(|(key, path)| measure(seams.clone(), key, root.join(path)));
-    Ok(stream::iter(found).buffered(SYNC_JOBS).try_collect().await?)
+/// devices, sockets and pipes, names that are no keys; and a directory that may not be among them.
+///
+/// The names of one directory come in byte order, a few at a time. In the order of keys, directory
+/// `a` stands where `a/` does: behind `a.b` and before `a0`. So a directory waits until no name can
+/// come before it any more, and meanwhile, only names that begin with its own can come.
+#[derive(Debug)]
+pub(super) struct Walk {
+    disk: Arc<dyn Disk>,
+    root: PathBuf,
+    shard: ShardId,
+    not_here: Option<FileId>,
+    /// Most names that are listed at once; the deeper, the fewer.
+    names_max: usize,
+    /// From the root to the directory that is being listed.
+    levels: Vec<Level>,
 }
 
-/// The key of a name in a directory, also as text. Checked for directories too, so that the walk
-/// ends where no key could be long enough.
-fn key_of(dir: &str, entry: &DirEntry) -> Result<(String, EntryKey), String> {
+#[derive(Debug, Default)]
+struct Level {
+    /// Its path below the root, empty for the root.
+    dir: String,
+    listed: VecDeque<DirEntry>,
+    after: Option<OsString>,
+    is_listed: bool,
+    /// Directories that wait; each name begins with the one before it, so the last comes first.
+    waiting: Vec<String>,
+}
+
+impl Walk {
+    /// Begins at `root`. The walk fails if it meets the directory `not_here` below it.
+    pub(super) fn new(disk: Arc<dyn Disk>, root: PathBuf, shard: ShardId, not_here: Option<FileId>) -> Self {
+        let levels = vec![Level::default()];
+        Self { disk, root, shard, not_here, names_max: WALK_NAMES_MAX, levels }
+    }
+
+    /// The shard whose files they are.
+    pub(super) fn shard(&self) -> &ShardId {
+        &self.shard
+    }
+
+    /// The next files, at most `limit`; none at the end.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError::BadEntry`] names what cannot be served; the walk is over then.
+    pub(super) async fn next(&mut self, limit: usize) -> Result<Vec<Found>, SourceError> {
+        let mut found = Vec::new();
+        while found.len() < limit && !self.levels.is_empty() {
+            self.list_more().await?;
+            let Some(level) = self.levels.last_mut() else { break };
+            match level.step() {
+                Step::Up => drop(self.levels.pop()),
+                Step::Down(name) => {
+                    let dir = join(&level.dir, &name);
+                    self.levels.push(Level { dir, ..Level::default() });
+                }
+                Step::Name(entry) => found.extend(self.take(entry)?),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Makes sure that the next name of the innermost directory is known, if there is one.
+    async fn list_more(&mut self) -> Result<(), SourceError> {
+        let known: usize = self.levels.iter().map(|level| level.listed.len()).sum();
+        let Some(level) = self.levels.last_mut() else { return Ok(()) };
+        if level.is_listed || !level.listed.is_empty() {
+            return Ok(());
+        }
+        let limit = (self.names_max.saturating_sub(known) / 2).max(WALK_NAMES_MIN.min(self.names_max));
+        let path = self.root.join(&level.dir);
+        let listed = self.disk.list(&path, level.after.as_deref(), limit).await?;
+        level.is_listed = listed.len() < limit;
+        level.after = listed.last().map(|entry| entry.name.clone()).or(level.after.take());
+        level.listed = listed.into();
+        Ok(())
+    }
+
+    /// A file, or a directory that waits from now on.
+    fn take(&mut self, entry: DirEntry) -> Result<Option<Found>, SourceError> {
+        let level = self.levels.last_mut().expect("a name was taken from it");
+        let bad = |why: String| SourceError::BadEntry { shard: self.shard.clone(), why };
+        let (name, path, key) = key_of(&level.dir, &entry).map_err(bad)?;
+        match entry.metadata.kind {
+            FileKind::File => Ok(Some(Found { key, path: self.root.join(path), metadata: entry.metadata })),
+            FileKind::Dir if Some(entry.metadata.id) == self.not_here => {
+                Err(bad(format!("{path} is where this source keeps its own files")))
+            }
+            FileKind::Dir => {
+                level.waiting.push(name);
+                Ok(None)
+            }
+            FileKind::Other => Err(bad(format!("{path} is neither a file nor a directory"))),
+        }
+    }
+}
+
+enum Step {
+    Up,
+    Down(String),
+    Name(DirEntry),
+}
+
+impl Level {
+    fn step(&mut self) -> Step {
+        let comes_first = |dir: &String| {
+            let next = self.listed.front().map(|next| next.name.as_encoded_bytes());
+            next.is_none_or(|next| dir.bytes().chain([b'/']).lt(next.iter().copied()))
+        };
+        if self.waiting.last().is_some_and(comes_first) {
+            return self.waiting.pop().map_or(Step::Up, Step::Down);
+        }
+        self.listed.pop_front().map_or(Step::Up, Step::Name)
+    }
+}
+
+/// A name, the path below the root, and the key. Checked for directories too, so that the walk ends
+/// where no key could be long enough.
+fn key_of(dir: &str, entry: &DirEntry) -> Result<(String, String, EntryKey), String> {
     let name = entry.name.to_str().ok_or_else(|| {
         let name = entry.name.as_encoded_bytes().escape_ascii();
         format!("the name {name} in directory {dir:?} is not UTF-8")
     })?;
-    let path = if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") };
+    let path = join(dir, name);
     let key = EntryKey::from_path(&path).map_err(|error| error.to_string())?;
-    Ok((path, key))
+    Ok((name.to_owned(), path, key))
 }
 
-async fn measure(seams: Seams, key: EntryKey, path: PathBuf) -> Result<Found, DiskError> {
-    // A file that is gone by now is noticed when it is read.
-    let len = seams.disk.metadata(&path).await?.map_or(0, |found| found.len);
-    Ok(Found { key, path, len })
+fn join(dir: &str, name: &str) -> String {
+    if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::RealDisk;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// However few names are known at a time, files come in the order of their keys.
+        #[test]
+        fn files_come_in_the_order_of_their_keys(
+            paths in proptest::collection::vec("[a!.0]{1,3}x?(/[a!.0]{1,2}x?){0,3}", 0..40),
+            names_max in 1..4usize,
+            limit in 1..4usize,
+        ) {
+            let dir = tempfile::tempdir().unwrap();
+            let mut planted = Vec::new();
+            for path in paths.iter().filter(|path| EntryKey::from_path(path).is_ok()) {
+                let at = dir.path().join(path);
+                // What is a file cannot be a directory, and the other way round: the first one wins.
+                let made = std::fs::create_dir_all(at.parent().unwrap())
+                    .and_then(|()| std::fs::File::create_new(at));
+                planted.extend(made.map(|_| path.clone()));
+            }
+            planted.sort_by(|a, b| a.as_bytes().cmp(b.as_bytes()));
+            let shard = "walk@1/0".parse().unwrap();
+            let disk = Arc::new(RealDisk::new());
+            let mut walk = Walk { names_max, ..Walk::new(disk, dir.path().into(), shard, None) };
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let found = runtime.block_on(async {
+                let mut all = Vec::new();
+                loop {
+                    let found = walk.next(limit).await.unwrap();
+                    if found.is_empty() {
+                        return all;
+                    }
+                    all.extend(found.into_iter().map(|found| found.key.as_path().unwrap().to_owned()));
+                }
+            });
+            assert_eq!(found, planted);
+        }
+    }
 }

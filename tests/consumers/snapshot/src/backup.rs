@@ -25,10 +25,10 @@ pub struct Report {
     pub path: Option<PathBuf>,
 }
 
-/// Copies `from` into the store at `to`, stopping without an end after `chunks_max` chunks.
+/// Copies `from` into the store at `to`, with what it hashed beside it, stopping without an end after `chunks_max` chunks.
 pub async fn back_up(from: &Path, to: &Path, chunks_max: u64) -> Result<Report, Box<dyn Error>> {
     let shard: ShardId = "backup@1/0".parse()?;
-    let source = DirectorySource::new(RealDisk::new(), BlockingPool::new());
+    let source = DirectorySource::new(to.with_extension("served"), RealDisk::new(), BlockingPool::new());
     source.serve(&shard, from, None, Vec::new())?;
     let store = DirectoryStore::open(to, Arc::new(RealDisk::new()), Arc::new(BlockingPool::new())).await?;
 

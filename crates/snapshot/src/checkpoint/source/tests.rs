@@ -4,7 +4,7 @@
 use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
-use peerstream_types::Ordinal;
+use peerstream_types::{Ordinal, PageToken};
 use tokio::sync::{Notify, Semaphore};
 
 use super::super::checkpointer::CheckpointError;
@@ -96,7 +96,7 @@ struct World {
     clock: Arc<Clock>,
     source: CheckpointSource,
     root: PathBuf,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl World {
@@ -108,12 +108,15 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("checkpoints");
         let (host, clock) = (Arc::new(Host::default()), Arc::new(Clock::default()));
-        let source = CheckpointSource::at(&root, parts(&host, &clock), settings).await.unwrap();
-        Self { host, clock, source, root, _dir: dir }
+        let source = CheckpointSource::at(&root, parts(dir.path(), &host, &clock), settings).await.unwrap();
+        Self { host, clock, source, root, dir }
     }
 
+    /// Opens a snapshot; what it lists is hashed by then.
     async fn open(&self) -> Result<Arc<dyn Snapshot>, SourceError> {
-        self.source.open(&shard(), &Selector::All).await
+        let snapshot = self.source.open(&shard(), &Selector::All).await?;
+        snapshot.page(&PageToken::START, 100).await?;
+        Ok(snapshot)
     }
 
     fn pass(&self, minutes: u64) {
@@ -133,10 +136,10 @@ impl World {
     }
 }
 
-fn parts(host: &Arc<Host>, clock: &Arc<Clock>) -> CheckpointParts {
+fn parts(dir: &Path, host: &Arc<Host>, clock: &Arc<Clock>) -> CheckpointParts {
     CheckpointParts {
         checkpointer: host.clone(),
-        directory: Arc::new(DirectorySource::new(RealDisk::new(), BlockingPool::new())),
+        directory: Arc::new(DirectorySource::new(dir.join("work"), RealDisk::new(), BlockingPool::new())),
         disk: Arc::new(RealDisk::new()),
         clock: clock.clone(),
     }
@@ -317,7 +320,7 @@ async fn what_a_crash_left_is_removed_on_start() {
     std::fs::create_dir_all(world.root.join("facts@1/0/7/sub")).unwrap();
     std::fs::create_dir_all(&kept).unwrap();
     std::fs::write(world.root.join("facts@1/0/7/sub/file"), "x").unwrap();
-    let parts = parts(&world.host, &world.clock);
+    let parts = parts(world.dir.path(), &world.host, &world.clock);
     CheckpointSource::at(&world.root, parts, CheckpointSettings::default()).await.unwrap();
     assert_eq!(world.on_disk(), ["notes"], "what is not ours is left alone");
 }

@@ -71,7 +71,7 @@ impl Catalog {
 
     async fn outlined(&self, ordinal: Ordinal) -> Result<Outlined, SourceError> {
         let (page, place) = self.locate(ordinal).await?;
-        let size = self.state.borrow().header.chunk_size;
+        let size = self.chunk_size();
         let begin = page.values_before(place, size);
         Ok(Outlined { entry: page.entries[place].clone(), size, begin })
     }

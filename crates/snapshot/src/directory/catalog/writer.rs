@@ -156,7 +156,7 @@ impl CatalogWriter {
         len: u64,
         values: &[ChainingValue],
     ) -> Result<(), DiskError> {
-        let size = self.catalog.state.borrow().header.chunk_size;
+        let size = self.catalog.chunk_size();
         let groups = self.groups.get_or_insert_with(|| Groups::new(size, len));
         let place = self.values + groups.chunks();
         groups.add(values);
@@ -188,7 +188,7 @@ impl CatalogWriter {
         if page.entries.is_empty() {
             return Ok(());
         }
-        let size = self.catalog.state.borrow().header.chunk_size;
+        let size = self.catalog.chunk_size();
         let block = page.encode(size);
         let record = page::encode_record(self.offset, block.len());
         let (offset, len) = (self.offset, block.len() as u64);
@@ -198,16 +198,16 @@ impl CatalogWriter {
         self.catalog.file(Part::Index).await?.write_at(at, Bytes::copy_from_slice(&record)).await
     }
 
-    /// Seals it with the frame, which may say more than the one it was begun with, except of the chunk
+    /// Seals it, after which nothing is pushed, with the frame, which may say more than the one it was begun with, except of the chunk
     /// size. Not durable before [`Catalog::sync`].
     ///
     /// # Errors
     ///
     /// What the disk says; it is not sealed then.
-    pub(in crate::directory) async fn seal(mut self, frame: Frame) -> Result<Arc<Catalog>, DiskError> {
+    pub(in crate::directory) async fn seal(&mut self, frame: Frame) -> Result<Arc<Catalog>, DiskError> {
         self.flush().await?;
         let Frame { position, state, .. } = frame;
-        let chunk_size = self.catalog.state.borrow().header.chunk_size;
+        let chunk_size = self.catalog.chunk_size();
         let counts = self.hasher.counts();
         let mut header = ManifestHeader { chunk_size, counts, digest: None, position, state };
         header.digest = Some(self.hasher.clone().seal(&header));
@@ -224,7 +224,7 @@ impl CatalogWriter {
     }
 
     fn announce(&mut self, entry: Entry) {
-        let size = self.catalog.state.borrow().header.chunk_size;
+        let size = self.catalog.chunk_size();
         self.hasher.entry(&entry);
         self.values = self.values.saturating_add(page::values_of(&entry, size));
         self.last = Some(entry.key.clone());
@@ -238,7 +238,7 @@ impl CatalogWriter {
 
     /// Begins the page after a full one, which is on disk.
     fn turn(&mut self) {
-        let size = self.catalog.state.borrow().header.chunk_size;
+        let size = self.catalog.chunk_size();
         let next = self.tail().following(size);
         self.catalog.state.send_modify(|state| state.tail = Some(Arc::new(next)));
     }

@@ -1,0 +1,60 @@
+//! Directories that last no longer than what is in them is used.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::runtime::Handle;
+
+use crate::{Disk, DiskError};
+
+/// Hands out directories below one of its own.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    next: AtomicU64,
+}
+
+impl Scratch {
+    /// Removes what an earlier process left in `dir`.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says.
+    pub(super) async fn open(disk: Arc<dyn Disk>, dir: PathBuf) -> Result<Self, DiskError> {
+        disk.remove_dir_all(&dir).await?;
+        disk.create_dir_all(&dir).await?;
+        Ok(Self { disk, dir, next: AtomicU64::new(0) })
+    }
+
+    /// A directory that does not exist yet. It is removed, with all that is in it, when this is
+    /// dropped; what cannot be removed then, by the next process. Call it within a runtime.
+    pub(super) fn take(&self) -> ScratchDir {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let path = self.dir.join(number.to_string());
+        ScratchDir { disk: self.disk.clone(), path, runtime: Handle::current() }
+    }
+}
+
+/// A directory of one's own.
+#[derive(Debug)]
+pub(super) struct ScratchDir {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    runtime: Handle,
+}
+
+impl ScratchDir {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for ScratchDir {
+    fn drop(&mut self) {
+        let (disk, path) = (self.disk.clone(), self.path.clone());
+        // A failure costs room until the next start, which tries again.
+        self.runtime.spawn(async move { disk.remove_dir_all(&path).await.ok() });
+    }
+}
