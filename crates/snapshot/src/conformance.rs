@@ -117,6 +117,8 @@ pub fn facts() -> Vec<Fact> {
             a_token_that_was_never_given_is_refused,
             an_outline_vouches_for_every_chunk,
             chunks_that_do_not_exist_have_no_outline,
+            a_top_vouches_for_every_group,
+            groups_that_do_not_exist_have_no_top,
             any_range_of_an_entry_can_be_read,
             bytes_that_do_not_exist_are_refused,
             a_selector_makes_a_manifest_of_its_own,
@@ -147,6 +149,7 @@ pub fn facts() -> Vec<Fact> {
         publish_facts::{
             a_whole_shard_moves,
             an_empty_shard_moves,
+            an_entry_of_several_groups_moves,
             a_published_shard_outlives_a_restart,
             nothing_is_visible_before_publish,
             the_old_generation_is_visible_until_publish,

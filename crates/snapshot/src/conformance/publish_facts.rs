@@ -21,6 +21,12 @@ pub(super) async fn a_whole_shard_moves(harness: &dyn Harness) {
     assert_eq!(current, Ok(Some((generation, offer.header))));
 }
 
+pub(super) async fn an_entry_of_several_groups_moves(harness: &dyn Harness) {
+    let (seed, subject) = (Seed::grouped(), harness.empty().await);
+    let (_, offer) = publish(harness, &*subject, &seed).await;
+    assert_serves(&*subject, &seed, &offer.header).await;
+}
+
 /// F-61, A30.
 pub(super) async fn an_empty_shard_moves(harness: &dyn Harness) {
     let subject = harness.empty().await;

@@ -1,7 +1,7 @@
 //! What a source holds in a fact.
 
 use bytes::Bytes;
-use peerstream_types::{ChunkSize, DatasetName, EntryKey, Position, ShardId};
+use peerstream_types::{ChunkSize, DatasetName, EntryKey, GROUP_CHUNKS, Position, ShardId};
 
 /// The content of one shard.
 #[derive(Debug, Clone)]
@@ -37,6 +37,12 @@ impl Seed {
             .with("a/deep/empty", 0, 0)
             .with("a.tiny", 1, 4)
             .with("copy-of-many-chunks", 9 * 1024 + 1, 3)
+    }
+
+    /// Entries of just one group of chunks, and of more.
+    pub(super) fn grouped() -> Self {
+        let group = GROUP_CHUNKS as usize * 1024;
+        Self::empty().with("one-group", group, 6).with("a/groups", 2 * group + 2 * 1024 + 1, 7)
     }
 
     /// Adds an entry whose content is told by its length and `salt`.

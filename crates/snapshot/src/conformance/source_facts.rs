@@ -7,7 +7,7 @@ use peerstream_types::{ChunkIndex, ChunkRange, EntryKey, Ordinal, PageToken, Sel
 
 use super::transfer::{Offer, assert_content};
 use super::{Harness, Seed};
-use crate::{ManifestHasher, Snapshot, SourceError, VerifiedOutline};
+use crate::{ManifestHasher, Snapshot, SourceError};
 
 pub(super) async fn pages_list_every_entry_once_in_key_order(harness: &dyn Harness) {
     let seed = Seed::sample();
@@ -63,14 +63,49 @@ pub(super) async fn a_token_that_was_never_given_is_refused(harness: &dyn Harnes
 pub(super) async fn an_outline_vouches_for_every_chunk(harness: &dyn Harness) {
     let offer = Offer::of(harness, &Seed::sample()).await;
     let entry = offer.entry("a/deep/er/many-chunks");
-    let outline: VerifiedOutline = offer.outline(entry).await.expect("it has more than one chunk");
+    let outlines = offer.outlines(entry).await;
+    let [outline] = &outlines[..] else { panic!("{} groups of 10 chunks", outlines.len()) };
     assert_eq!(outline.values().len(), 10);
     assert_eq!(offer.chunks(entry).await.len(), 10);
     for (first, count) in [(0, 10), (3, 4), (9, 1), (5, 0)] {
         let range = ChunkRange { first: ChunkIndex(first), count };
-        let part = offer.snapshot.outline(entry.ordinal, 0, range).await.expect("it has these chunks");
+        let part = offer.values(entry, 0, range).await;
         let place = first as usize..(first as usize + count as usize);
         assert_eq!(part, outline.values()[place]);
+    }
+}
+
+/// F-31: the digest vouches for the top, the top for each group, the group for each chunk.
+pub(super) async fn a_top_vouches_for_every_group(harness: &dyn Harness) {
+    let offer = Offer::of(harness, &Seed::grouped()).await;
+    let entry = offer.entry("a/groups");
+    let outlines = offer.outlines(entry).await;
+    let lens: Vec<usize> = outlines.iter().map(|outline| outline.values().len()).collect();
+    assert_eq!(lens, [1024, 1024, 3]);
+    assert_eq!(offer.chunks(entry).await.len(), 2051);
+    let range = |first, count| ChunkRange { first: ChunkIndex(first), count };
+    let all: Vec<_> = outlines.iter().flat_map(|outline| outline.values()).copied().collect();
+    for (first, count) in [(0, 2051), (1000, 100), (2047, 2), (2050, 1), (2051, 0)] {
+        let part = offer.values(entry, 0, range(first, count)).await;
+        assert_eq!(part, all[first as usize..first as usize + count as usize], "{first}+{count}");
+    }
+    let top = outlines[0].top().expect("an entry of several groups has a top").values();
+    for (first, count) in [(0, 3), (1, 1), (1, 2), (3, 0)] {
+        let part = offer.values(entry, 1, range(first, count)).await;
+        assert_eq!(part, top[first as usize..first as usize + count as usize], "{first}+{count}");
+    }
+}
+
+/// An entry of one group has no top, and no entry has a third level.
+pub(super) async fn groups_that_do_not_exist_have_no_top(harness: &dyn Harness) {
+    let offer = Offer::of(harness, &Seed::grouped()).await;
+    let (large, full) = (offer.entry("a/groups").ordinal, offer.entry("one-group").ordinal);
+    let beyond = [(large, 1, 0, 4), (large, 1, 3, 1), (large, 1, u64::MAX, 2), (large, 1, 4, 0)];
+    let absent = [(full, 1, 0, 1), (large, 2, 0, 1), (large, u8::MAX, 0, 0), (large, 0, 2050, 2)];
+    for (ordinal, level, first, count) in beyond.into_iter().chain(absent) {
+        let range = ChunkRange { first: ChunkIndex(first), count };
+        let values = offer.snapshot.outline(ordinal, level, range).await;
+        assert_eq!(values, Err(SourceError::BadRange(ordinal)), "level {level}: {range:?}");
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use peerstream_types::{ChunkIndex, ChunkRange, Entry, ManifestHeader, PageToken, Selector};
+use peerstream_types::{
+    ChainingValue, ChunkIndex, ChunkRange, Entry, GroupIndex, ManifestHeader, PageToken, Selector,
+};
 
 use super::{Harness, Seed, Subject};
 use crate::verify::{Scheme, scheme};
-use crate::{Fence, Held, Snapshot, Staging, VerifiedChunk, VerifiedOutline};
+use crate::{Fence, Held, Snapshot, Staging, VerifiedChunk, VerifiedOutline, VerifiedTop};
 
 /// A snapshot and all that it lists.
 pub(super) struct Offer {
@@ -42,27 +44,48 @@ impl Offer {
     /// The chunks of an entry, read and verified.
     pub(super) async fn chunks(&self, entry: &Arc<Entry>) -> Vec<VerifiedChunk> {
         let size = self.header.chunk_size;
-        let outline = self.outline(entry).await;
+        let outlines = self.outlines(entry).await;
         let mut chunks = Vec::new();
         for index in (0..entry.chunks(size)).map(ChunkIndex) {
             let len = usize::try_from(size.len_of(index, entry.len)).expect("a chunk is small");
             let bytes = self.snapshot.read(entry.ordinal, index.0 * size.bytes(), len).await;
             let bytes = bytes.expect("a listed entry can be read");
-            let chunk = VerifiedChunk::check(entry, size, outline.as_ref(), index, bytes);
+            let outline = usize::try_from(index.group().0).ok().and_then(|group| outlines.get(group));
+            let chunk = VerifiedChunk::check(entry, size, outline, index, bytes);
             chunks.push(chunk.expect("a chunk fits its manifest"));
         }
         chunks
     }
 
-    pub(super) async fn outline(&self, entry: &Arc<Entry>) -> Option<VerifiedOutline> {
+    /// The outlines of the groups of an entry, in order; none for an entry of at most one chunk.
+    pub(super) async fn outlines(&self, entry: &Arc<Entry>) -> Vec<VerifiedOutline> {
         let size = self.header.chunk_size;
-        if scheme(entry, size).expect("an entry can be verified") != Scheme::Outline {
-            return None;
+        match scheme(entry, size).expect("an entry can be verified") {
+            Scheme::Empty | Scheme::Whole => Vec::new(),
+            Scheme::Outline => {
+                let values = self.values(entry, 0, size.chunks_of(GroupIndex(0), entry.len)).await;
+                vec![VerifiedOutline::check(entry, size, values).expect("an outline fits its digest")]
+            }
+            Scheme::Groups => {
+                let groups = u32::try_from(entry.groups(size)).expect("entries are small");
+                let all = ChunkRange { first: ChunkIndex(0), count: groups };
+                let top = VerifiedTop::check(entry, size, self.values(entry, 1, all).await);
+                let top = top.expect("a top fits its digest");
+                let mut outlines = Vec::new();
+                for group in (0..entry.groups(size)).map(GroupIndex) {
+                    let values = self.values(entry, 0, size.chunks_of(group, entry.len)).await;
+                    let outline = VerifiedOutline::check_group(entry, size, &top, group, values);
+                    outlines.push(outline.expect("the outline of a group fits the top"));
+                }
+                outlines
+            }
         }
-        let count = u32::try_from(entry.chunks(size)).expect("entries are small");
-        let range = ChunkRange { first: ChunkIndex(0), count };
-        let values = self.snapshot.outline(entry.ordinal, 0, range).await.expect("it has an outline");
-        Some(VerifiedOutline::check(entry, size, values).expect("an outline fits its digest"))
+    }
+
+    /// Chaining values that the entry has.
+    pub(super) async fn values(&self, entry: &Entry, level: u8, range: ChunkRange) -> Vec<ChainingValue> {
+        let values = self.snapshot.outline(entry.ordinal, level, range).await;
+        values.expect("an entry of several chunks has an outline")
     }
 
     /// Begins and admits everything, and says what is held.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use peerstream_types::{ChainingValue, ChunkRange, Entry, ManifestHeader, Ordinal, PageToken, Selector};
 
 use super::image::Image;
+use crate::content::top_of_outline;
 use crate::listing::Listing;
 use crate::{BoxFuture, Page, Snapshot, SourceError};
 
@@ -67,8 +68,11 @@ impl Snapshot for DirectorySnapshot {
     ) -> BoxFuture<'_, Result<Vec<ChainingValue>, SourceError>> {
         Box::pin(async move {
             let (entry, places) = self.listing.chunks(ordinal, level, range)?;
-            let outline = self.image.outline(self.place(entry)).await;
-            Ok(outline.map_err(|error| error.of(entry))?[places].to_vec())
+            let outline = self.image.outline(self.place(entry)).await.map_err(|error| error.of(entry))?;
+            if level == 0 {
+                return Ok(outline[places].to_vec());
+            }
+            Ok(top_of_outline(self.listing.header().chunk_size, entry.len, &outline)[places].to_vec())
         })
     }
 
