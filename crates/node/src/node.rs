@@ -6,6 +6,7 @@ mod data_dir;
 mod datasets;
 mod held;
 mod hook;
+mod pace;
 pub(crate) mod placement;
 mod reload;
 pub(crate) mod request;

@@ -38,4 +38,6 @@ pub use tree::{TreeCheckpointer, TreeRules};
 use crate::{Disk, SourceError};
 
 #[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
 mod tests;

@@ -17,6 +17,7 @@ use crate::failure::{Failure, Result};
 /// <data_dir>/listen        the UDP address in use, while the node runs
 /// <data_dir>/admin.sock    the admin socket, unless the config names another place
 /// <data_dir>/store/        received shards
+/// <data_dir>/served/       manifests and hashes of directories that are served
 /// <data_dir>/checkpoints/  stores that were frozen on demand, unless the config names another place
 /// ```
 #[derive(Debug)]
@@ -42,6 +43,11 @@ impl DataDir {
     /// Where received shards are.
     pub(super) fn store(&self) -> PathBuf {
         self.path.join("store")
+    }
+
+    /// Where manifests and hashes of what is served are kept.
+    pub(super) fn served(&self) -> PathBuf {
+        self.path.join("served")
     }
 
     /// Where checkpoints are made.

@@ -11,24 +11,28 @@ use peerstream_types::{ChunkSize, ShardId};
 use super::checkpoints;
 use super::data_dir::DataDir;
 use super::held::{Held, Version};
+use super::pace::Pace;
 use crate::config::{self, Config};
 use crate::failure::{Failure, Result};
 
-/// The disk and the pool that all stores share.
+/// What all stores share.
 #[derive(Debug, Clone)]
 pub(super) struct Seams {
     pub(super) disk: RealDisk,
     pub(super) pool: BlockingPool,
+    pub(super) pace: Pace,
 }
 
 /// Opens the stores. What a crash left half made is removed on the way.
 pub(super) async fn open(config: &Config, dir: &DataDir, seams: &Seams) -> Result<Vec<Arc<Held>>> {
     let received = received(&dir.store(), seams).await?;
-    let served = Arc::new(DirectorySource::with_seams(
+    let served = DirectorySource::with_seams(
+        dir.served(),
         Arc::new(seams.disk.clone()),
         Arc::new(seams.pool.clone()),
         ChunkSize::DEFAULT,
-    ));
+    );
+    let served = Arc::new(served.paced(Arc::new(seams.pace.clone())));
     let mut held: BTreeMap<_, BTreeMap<u64, Version>> = BTreeMap::new();
     for dataset in &config.datasets {
         for (shard, path) in dataset.served() {

@@ -15,6 +15,7 @@ use super::Node;
 use super::cleaning;
 use super::data_dir::DataDir;
 use super::datasets::{self, Seams};
+use super::pace::Pace;
 use super::placement::{self, Replaceable};
 use super::reload::Reload;
 use crate::clock::SystemClock;
@@ -33,7 +34,9 @@ impl Node {
         let placement = Arc::new(Replaceable::new(placement::of(&config)?));
         let data_dir = DataDir::open(&config.data_dir)?;
         let incarnation = data_dir.next_incarnation(&SystemClock)?;
-        let seams = Seams { disk: RealDisk::new(), pool: BlockingPool::new() };
+        let traffic = Arc::new(PassThrough::default());
+        let pace = Pace(traffic.clone());
+        let seams = Seams { disk: RealDisk::new(), pool: BlockingPool::new(), pace };
         let held = datasets::open(&config, &data_dir, &seams).await?;
         let quic = config.limits.transport();
         let transport = QuicTransport::bind(config.listen, &quic, &credentials, Arc::new(SystemClock))
@@ -42,7 +45,7 @@ impl Node {
             })?;
         let transport = Arc::new(transport);
         data_dir.tell_listen_addr(transport.local_addr())?;
-        let (access, traffic) = (SharedAccess::new(config.access.clone()), Arc::new(PassThrough::default()));
+        let access = SharedAccess::new(config.access.clone());
         let parts = Parts {
             node: config.node.clone(),
             cluster: config.cluster.clone(),

@@ -38,9 +38,13 @@ impl Checkpoint {
         now_ms.saturating_sub(self.used_ms.load(Ordering::Relaxed))
     }
 
-    /// It does not hold what it should: nobody gets it any more.
-    pub(super) fn spoil(&self) {
-        self.spoilt.store(true, Ordering::Relaxed);
+    /// A checkpoint that does not hold what it should, or holds what cannot be served, is not handed
+    /// out again: the host may do better the next time.
+    pub(super) fn note<T>(&self, result: Result<T, SourceError>) -> Result<T, SourceError> {
+        if matches!(result, Err(SourceError::Changed { .. } | SourceError::BadEntry { .. })) {
+            self.spoilt.store(true, Ordering::Relaxed);
+        }
+        result
     }
 
     pub(super) fn is_spoilt(&self) -> bool {
@@ -69,12 +73,8 @@ impl Drop for LeasedSnapshot {
 }
 
 impl LeasedSnapshot {
-    /// A checkpoint that changed is not handed out again.
     fn note<T>(&self, result: Result<T, SourceError>) -> Result<T, SourceError> {
-        if matches!(result, Err(SourceError::Changed { .. })) {
-            self.checkpoint.spoil();
-        }
-        result
+        self.checkpoint.note(result)
     }
 }
 
@@ -107,8 +107,8 @@ impl Snapshot for LeasedSnapshot {
     fn contents(&self, first: Ordinal, count: u32) -> BoxFuture<'_, Result<Vec<Content>, SourceError>> {
         Box::pin(async move {
             let contents = self.inner.contents(first, count).await;
-            if contents.iter().flatten().any(|one| matches!(one.bytes, Err(SourceError::Changed { .. }))) {
-                self.checkpoint.spoil();
+            for one in contents.iter().flatten() {
+                self.note(one.bytes.as_ref().map(drop).map_err(Clone::clone)).ok();
             }
             self.note(contents)
         })

@@ -203,12 +203,7 @@ impl Inner {
             if *bound != Some(checkpoint.number) {
                 continue;
             }
-            let opened = self.parts.directory.open(shard, selector).await;
-            let inner = opened.inspect_err(|error| {
-                if is_of_content(error) {
-                    checkpoint.spoil();
-                }
-            })?;
+            let inner = checkpoint.note(self.parts.directory.open(shard, selector).await)?;
             let clock = self.parts.clock.clone();
             return Ok(Arc::new(LeasedSnapshot { inner, checkpoint, clock }));
         }
@@ -325,11 +320,6 @@ async fn check_made(disk: &dyn Disk, shard: &ShardId, dir: &Path) -> Result<(), 
     }
     let why = format!("the host made no directory {}", dir.display());
     Err(SourceError::NotReady { shard: shard.clone(), why })
-}
-
-/// Whether the checkpoint itself is to blame, so that another one may do better.
-fn is_of_content(error: &SourceError) -> bool {
-    matches!(error, SourceError::Changed { .. } | SourceError::BadEntry { .. } | SourceError::Disk(_))
 }
 
 impl Source for CheckpointSource {

@@ -12,11 +12,37 @@ const FILES: [(&str, usize); 3] = [("first", 300_000), ("second", 3_000_000), ("
 /// In the third chunk of the second file.
 const CHANGED_AT: u64 = 2 * 256 * 1024 + 99;
 
-fn flip(path: &Path) {
+/// Changes a byte as somebody does who writes to the file.
+fn write_to(path: &Path) {
     let file = OpenOptions::new().read(true).write(true).open(path).unwrap();
     let mut byte = [0];
     file.read_exact_at(&mut byte, CHANGED_AT).unwrap();
     file.write_all_at(&[!byte[0]], CHANGED_AT).unwrap();
+}
+
+/// Changes a byte as a bad disk does: nothing but the content tells.
+fn flip(path: &Path) {
+    let before = path.metadata().unwrap().modified().unwrap();
+    write_to(path);
+    OpenOptions::new().write(true).open(path).unwrap().set_modified(before).unwrap();
+}
+
+#[test]
+fn a_file_that_was_written_to_is_refused_and_hashed_again() {
+    let scenario = Scenario::new();
+    let content = scenario.content("content", &FILES);
+    let donor = scenario.donor("donor", &content, "");
+    bring_up(&scenario.replica("earlier", &[&donor], ""));
+    write_to(&content.join("second"));
+
+    let replica = scenario.replica("replica", &[&donor], "");
+    let (said, plan) = bootstrap(&replica);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    let bad = plan.unwrap().shards.remove(0).outcome.unwrap().bad.remove(0);
+    assert_eq!((bad.key.as_str(), bad.peer.as_str()), ("second", "donor"));
+    assert!(bad.why.contains("changed under its manifest"), "{bad:?}");
+    bring_up(&replica);
+    assert_published(&replica, 1, &content);
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Datasets as the config describes them, frozen for real.
 
 use peerstream_snapshot::{BlockingPool, RealDisk, Snapshot, Source, SourceError};
-use peerstream_types::{Ordinal, Selector};
+use peerstream_types::{Ordinal, PageToken, Selector};
 
+use super::super::pace::Pace;
 use super::*;
 use crate::config;
 
@@ -23,14 +24,19 @@ impl World {
         std::fs::write(dir.path().join("live/LOCK"), "").unwrap();
         let text = format!("{HEAD}{}", dataset.replace("{dir}", dir.path().to_str().unwrap()));
         let config = config::parse(&text).unwrap();
-        let seams = Seams { disk: RealDisk::new(), pool: BlockingPool::new() };
-        let directory = Arc::new(DirectorySource::new(seams.disk.clone(), seams.pool.clone()));
+        let pace = Pace(Arc::new(peerstream_shape::PassThrough::default()));
+        let seams = Seams { disk: RealDisk::new(), pool: BlockingPool::new(), pace };
+        let work = dir.path().join("work");
+        let directory = Arc::new(DirectorySource::new(work, seams.disk.clone(), seams.pool.clone()));
         let made = source(&config.datasets[0], &dir.path().join("checkpoints"), &directory, &seams).await;
         Self { source: made.unwrap(), dir }
     }
 
+    /// A snapshot of which all entries are known.
     async fn open(&self) -> std::result::Result<Arc<dyn Snapshot>, SourceError> {
-        self.source.as_ref().unwrap().open(&"m@1/0".parse().unwrap(), &Selector::All).await
+        let snapshot = self.source.as_ref().unwrap().open(&"m@1/0".parse().unwrap(), &Selector::All).await?;
+        snapshot.page(&PageToken::START, 10).await?;
+        Ok(snapshot)
     }
 }
 
