@@ -36,7 +36,8 @@ pub struct LaneConfig {
     /// Bytes that the peer may send on all streams of a connection before they are read here: the
     /// memory that one peer can make this node hold. At least `stream_window` times all streams
     /// that the peer may have open ([`LaneConfig::connection_window_min`]): with less, streams
-    /// that nobody reads yet block the one that is being read, and the connection hangs.
+    /// that nobody reads yet block the one that is being read, and the connection hangs. It never
+    /// changes: what is really unread, the peer's send window and the reader's pace decide.
     pub connection_window: ByteCount,
     /// Bytes written here and not yet acknowledged by the peer, over all streams of a connection:
     /// bounds a connection to this much per round trip. This is where it starts, and where it stays

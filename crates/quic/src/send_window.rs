@@ -46,6 +46,8 @@ impl SendWindow {
         if fit.is_due(now) {
             let taken = self.taken.load(Ordering::Relaxed);
             if let Some(window) = fit.measure(now, taken, self.connection.rtt()) {
+                let remote = self.connection.remote_address();
+                tracing::debug!(%remote, window, rate = fit.rate, rtt = ?fit.rtt, "send window");
                 self.connection.set_send_window(window);
             }
         }

@@ -170,6 +170,21 @@ async fn jumbo_frames_leave_in_batches_that_the_kernel_takes() {
     }
 }
 
+/// Batches leave through the smallest buffers that the kernel gives, joined or not.
+#[tokio::test]
+async fn small_socket_buffers_slow_down_and_lose_nothing() {
+    let ca = ca("demo.internal");
+    for (join_batches, own_thread) in [(true, true), (true, false), (false, false)] {
+        let small = ByteCount::kib(1);
+        let config = QuicConfig { socket_buffer: small, join_batches, own_thread, ..QuicConfig::default() };
+        let (a, b) = (credentials(&ca, "a"), credentials(&ca, "b"));
+        let (a, b) = (bind_with(&a, &config, TestClock::at(NOW)), bind(&b));
+        let (near, far) = link(&a, &b).await;
+        transfer(&*near, &*far, 8 << 20).await;
+        assert_eq!(a.stats().send_errors, 0);
+    }
+}
+
 /// A transport that is dropped without a close still tells its peers.
 #[tokio::test]
 async fn a_dropped_transport_closes_its_connections() {
