@@ -181,6 +181,8 @@ pub struct OutcomeView {
     pub generation: Option<u64>,
     /// What could not be had, the first 64 of them.
     pub bad: Vec<BadView>,
+    /// What to do next, unless it was published.
+    pub next: Option<String>,
 }
 
 /// Something that could not be had.

@@ -14,6 +14,11 @@ use super::model::{
 };
 use crate::node::{Held, Node};
 
+const WITH_A_GOOD_SOURCE: &str =
+    "what was verified stays staged; once a source has the rest, the same command fetches only that";
+const ONCE_IT_IS_GONE: &str =
+    "what was verified stays staged; once the cause is gone, the same command fetches only the rest";
+
 /// All that a node can say about itself.
 pub(super) async fn node(node: &Node) -> Result<NodeView, SinkError> {
     let mut datasets = Vec::new();
@@ -131,7 +136,13 @@ fn outcome(outcome: &ShardOutcome) -> OutcomeView {
         ShardOutcome::Failed { .. } => ("failed", None, Vec::new()),
         ShardOutcome::Aborted { .. } => ("aborted", None, Vec::new()),
     };
-    OutcomeView { kind: kind.to_owned(), text: outcome.to_string(), generation, bad }
+    let next = match outcome {
+        ShardOutcome::Published { .. } => None,
+        ShardOutcome::Incomplete { .. } => Some(WITH_A_GOOD_SOURCE),
+        ShardOutcome::Failed { .. } | ShardOutcome::Aborted { .. } => Some(ONCE_IT_IS_GONE),
+    };
+    let next = next.map(str::to_owned);
+    OutcomeView { kind: kind.to_owned(), text: outcome.to_string(), generation, bad, next }
 }
 
 fn bad_chunk(bad: &BadChunk) -> BadView {

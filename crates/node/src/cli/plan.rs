@@ -1,5 +1,7 @@
 //! `peerstream bootstrap` and `peerstream push`: start a plan and follow it to its end.
 
+use std::collections::BTreeSet;
+
 use super::Ended;
 use super::args::{BootstrapArgs, Format, PushArgs, RunArgs};
 use super::output::{note, say, say_json};
@@ -90,14 +92,13 @@ fn report(plan: &PlanView, format: Format) -> Result<Ended> {
     if plan.is_completed() {
         return Ok(Ended::Done);
     }
-    let bad = plan.shards.iter().filter(|shard| shard.outcome.as_ref().is_none_or(|o| o.kind != "published"));
-    for shard in bad {
-        let why = shard.outcome.as_ref().map_or("it has no outcome", |outcome| outcome.text.as_str());
+    let outcomes = || plan.shards.iter().map(|shard| (shard, shard.outcome.as_ref()));
+    for (shard, outcome) in outcomes().filter(|(_, outcome)| outcome.is_none_or(|o| o.kind != "published")) {
+        let why = outcome.map_or("it has no outcome", |outcome| outcome.text.as_str());
         note(&format!("error: {} was not published: {why}", shard.shard));
     }
-    note(
-        "hint: what was verified stays staged; once the cause is gone, the same command fetches only the rest",
-    );
+    let next: BTreeSet<_> = outcomes().filter_map(|(_, outcome)| outcome?.next.as_deref()).collect();
+    next.iter().for_each(|next| note(&format!("hint: {next}")));
     Ok(Ended::NotDone)
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use peerstream_placement::StaticPlacement;
 
-use super::{Config, DATASETS_MAX, Dataset, Overrides};
+use super::{Config, DATASETS_MAX, Dataset, Overrides, SnapshotMode};
 use crate::failure::{Failure, Result};
 use crate::node::placement;
 
@@ -100,6 +100,7 @@ fn normal(path: &Path) -> PathBuf {
 /// What takes more than one field, or more than its type, to see.
 fn check(config: &Config) -> Result<()> {
     check_datasets(config)?;
+    check_checkpoints(config)?;
     let placement: Result<StaticPlacement> = placement::of(config);
     placement?;
     if let Some(name) = config.limits.zero() {
@@ -114,6 +115,21 @@ fn check(config: &Config) -> Result<()> {
         return Err(Failure::new(what).hint(format!(
             "paths of Unix sockets have at most {SOCKET_PATH_LEN_MAX}; set admin.socket to a shorter one"
         )));
+    }
+    Ok(())
+}
+
+/// A checkpoint inside of what it is made of would hold the ones before it.
+fn check_checkpoints(config: &Config) -> Result<()> {
+    let default = config.data_dir.join("checkpoints");
+    for dataset in config.datasets.iter().filter(|dataset| dataset.snapshot.mode == SnapshotMode::Freeze) {
+        let dir = dataset.snapshot.dir.as_ref().unwrap_or(&default);
+        if let Some(live) = dataset.serve.as_ref().filter(|live| dir.starts_with(live)) {
+            let (name, version) = (&dataset.name, dataset.version);
+            let what = format!("{} lies inside {}", dir.display(), live.display());
+            return Err(Failure::new(format!("dataset {name}@{version}: snapshot.dir: {what}"))
+                .hint("put it beside what is served, on the same file system"));
+        }
     }
     Ok(())
 }

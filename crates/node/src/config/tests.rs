@@ -133,6 +133,10 @@ fn what_takes_more_than_one_field_to_see_is_refused() {
             "[[dataset]]\nname = \"m\"\nserve = \"m\"\n[dataset.snapshot]\nimmutable = [\"*\"]",
             "snapshot.immutable and ignored are for files that are frozen",
         ),
+        (
+            "[[dataset]]\nname = \"m\"\nserve = \".\"\n[dataset.snapshot]\nmode = \"freeze\"",
+            "dataset m@1: snapshot.dir: ",
+        ),
         ("[[dataset]]\nname = \"m\"\n[dataset.snapshot]\nttl = \"0s\"", "snapshot.ttl is zero"),
         ("[limits]\nwindow = \"0B\"", "limits.window is zero"),
         ("[limits.quic]\nkeep_alive = \"20s\"", "limits.quic: keep-alive every 20s"),

@@ -78,8 +78,12 @@ impl TreeCheckpointer {
     /// # Errors
     ///
     /// [`CheckpointError::NotNow`] if it keeps changing, [`CheckpointError::BadContent`] for links,
-    /// devices and the like. Something may stand at `dir` then.
+    /// devices and the like, and if `dir` lies inside `live`. Something may stand at `dir` then.
     pub async fn freeze(&self, live: &Path, dir: &Path) -> Result<(), CheckpointError> {
+        if dir.starts_with(live) {
+            let what = format!("{} lies inside {}, which it is made of", dir.display(), live.display());
+            return Err(CheckpointError::BadContent(what));
+        }
         let mut changed = String::new();
         for _ in 0..FREEZE_ATTEMPTS {
             self.disk.remove_dir_all(dir).await?;

@@ -69,6 +69,9 @@ async fn what_cannot_be_served_is_refused_by_name() {
     symlink("/etc/passwd", world.live.join("sub/link")).unwrap();
     let error = world.freeze(RealDisk::new()).await.unwrap_err();
     assert!(matches!(error, CheckpointError::BadContent(_)) && error.to_string().contains("sub/link"));
+    let tree = TreeCheckpointer::new(Arc::new(RealDisk::new()), rules());
+    let error = tree.freeze(&world.live, &world.live.join("sub/frozen")).await.unwrap_err();
+    assert!(error.to_string().contains("lies inside"), "{error}");
     std::fs::remove_dir_all(&world.live).unwrap();
     let error = world.freeze(RealDisk::new()).await.unwrap_err();
     assert!(error.to_string().contains("is no directory"), "{error}");
