@@ -8,8 +8,34 @@ use peerstream_types::ByteCount;
 ///
 /// # Memory
 ///
-/// Receiving needs at most `shards_in_parallel × recovery.window`; sending needs at most
-/// `serves_in_parallel` chunks, plus what the transport buffers per connection.
+/// What the data path holds at most, whatever the size and number of entries. A *batch* is 256 KiB, or
+/// one chunk where chunks are larger.
+///
+/// | | what | with the defaults |
+/// |---|---|---|
+/// | each shard that is received | what was asked for and is not read yet, in the transport: `recovery.window` | 8 MiB |
+/// | | two batches for each request: `2 × batch × window / recovery.entry_fetch_bytes` | 4 MiB |
+/// | | entries of the pages under way: about `2 × recovery.entries_ahead × 300` bytes | 2.5 MiB |
+/// | | outlines: `recovery.outline_values × 32` bytes, for large entries only | 8 MiB |
+/// | each request that is answered, `serves_in_parallel` of them | two batches | 0.5 MiB, 16 MiB in all |
+/// | each connection | the transport's send window | 2 MiB |
+/// | the node | idle buffers | 4 MiB |
+///
+/// A plan receives `shards_in_parallel` shards at a time. The stores are apart: what they keep of a
+/// manifest is theirs to say.
+///
+/// # Time
+///
+/// Nothing waits for ever, and no limit depends on the size of what moves (row A17):
+///
+/// | what | is given up after | |
+/// |---|---|---|
+/// | a dial | 10 s | the transport's handshake timeout |
+/// | a dial and its greeting; a stream and its header | `connect_timeout` | 50 s |
+/// | an offer | `recovery.open_timeout` | 600 s |
+/// | a source that owes an answer, the first or the next, and brings nothing | `recovery.no_progress_timeout` | 60 s |
+/// | a receiver that takes nothing of what it asked for | `serve_timeout` | 120 s |
+/// | a peer that says nothing at all | twice `session.keep_alive` | 600 s |
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineConfig {
     /// Settings of the job of one shard: window, retries, the no-progress timeout.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `streams` | a stranger: greetings, streams and sessions that are not in order |
 //! | `donors` | a donor whose manifests or content are wrong, late, surplus or never come |
+//! | `outlines` | a donor whose tops and outlines of groups are wrong, and a receiver that asks for any |
 //! | `receivers` | a receiver that asks for what it should not |
 
 #![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
@@ -11,6 +12,8 @@
 
 #[path = "hostile/donors.rs"]
 mod donors;
+#[path = "hostile/outlines.rs"]
+mod outlines;
 mod raw;
 #[path = "hostile/receivers.rs"]
 mod receivers;

@@ -37,13 +37,18 @@ pub struct Job {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// Most bytes asked for and not yet answered, per source. Memory in flight and the loss of a
-    /// crash are this much; at least bandwidth times round trip, or the path is not filled. At least
-    /// one chunk is always asked for. Default 32 MiB.
+    /// crash are this much; at least bandwidth times round trip, or the path is not filled. On short
+    /// paths less is faster, because it stays in the cache. At least one chunk is always asked for.
+    /// Default 8 MiB: 80 MiB/s at a round trip of 100 ms.
     pub window: ByteCount,
     /// Most bytes of one fetch; at least one chunk. Smaller spreads faults and progress finer, larger
     /// costs fewer messages. A source is asked again when this much of the window is free. Default
     /// 4 MiB.
     pub fetch_bytes: ByteCount,
+    /// Most bytes of one fetch that begins with an entry of one chunk; never more than `fetch_bytes`.
+    /// Smaller ones keep more of them under way, so that the store and the source work on several
+    /// batches at once. Default 1 MiB.
+    pub entry_fetch_bytes: ByteCount,
     /// Most spans of one fetch, so that the request fits a control frame. Default 256.
     pub fetch_spans: u32,
     /// The next page is asked for while fewer unfinished entries than this are known. Memory is about
@@ -77,8 +82,9 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            window: ByteCount::mib(32),
+            window: ByteCount::mib(8),
             fetch_bytes: ByteCount::mib(4),
+            entry_fetch_bytes: ByteCount::mib(1),
             fetch_spans: 256,
             entries_ahead: 4096,
             outline_values: 262_144,
@@ -98,6 +104,7 @@ impl Config {
         let zero = [
             ("window", self.window.0 == 0),
             ("fetch_bytes", self.fetch_bytes.0 == 0),
+            ("entry_fetch_bytes", self.entry_fetch_bytes.0 == 0),
             ("fetch_spans", self.fetch_spans == 0),
             ("entries_ahead", self.entries_ahead == 0),
             ("no_progress_timeout", self.no_progress_timeout.is_zero()),

@@ -30,7 +30,9 @@ impl Cut {
         outstanding: u64,
     ) -> Option<Self> {
         let window = config.window.0;
-        let fetch = config.fetch_bytes.0.min(window);
+        let is_small = wanted.peek().is_some_and(|(item, _)| wanted.is_single(item.ordinal));
+        let most = if is_small { config.entry_fetch_bytes.0 } else { u64::MAX };
+        let fetch = config.fetch_bytes.0.min(window).min(most);
         let room = window.saturating_sub(outstanding);
         if outstanding > 0 && room < fetch {
             return None;

@@ -26,7 +26,7 @@ pub enum PlanEvent {
         /// Why.
         reason: String,
     },
-    /// A chunk did not fit its digest.
+    /// A chunk, or an outline, did not fit its digest.
     BadChunk {
         /// The shard.
         shard: ShardId,

@@ -324,6 +324,27 @@ async fn a_listing_without_a_seal_or_past_it_is_refused() {
     .await;
 }
 
+/// F-32, P-47: an entry that has no digest, or none that could be checked chunk by chunk, is refused with
+/// its manifest: nothing of it is asked for.
+#[tokio::test(start_paused = true)]
+async fn an_entry_without_a_usable_digest_is_refused() {
+    within(async {
+        let large = 1 << 60;
+        for (digest, len, why) in [
+            (None, 100, "it has no digest"),
+            (None, large, "it has no digest"),
+            (Some(Digest::Sha256([7; 32])), 3000, "SHA-256 verifies single chunks only"),
+            (Some(Digest::Blake3([7; 32])), large, "more chunks than two levels of outlines hold"),
+        ] {
+            let mut entries = honest_entries().await;
+            (entries[1].digest, entries[1].len) = (digest, len);
+            let said = Made::of(vec![entries]).await.refused().await;
+            assert!(said.contains("big") && said.contains(why), "{said}");
+        }
+    })
+    .await;
+}
+
 /// Brings the shard up from a donor whose content is twisted; what is missing, and what was stored.
 async fn missing(
     twist: impl FnMut(&Message, Vec<Reply>) -> Vec<Reply> + Send + 'static,
@@ -338,7 +359,7 @@ async fn missing(
     (bad.clone(), world.store.stats().bytes_stored)
 }
 
-/// P-39, P-40: a record of wrong bytes, length or place is never stored; entry, chunk and peer are named,
+/// F-31, F-33, P-39, P-40: a record of wrong bytes, length or place is never stored; entry, chunk and peer are named,
 /// and everything else is kept.
 #[tokio::test(start_paused = true)]
 async fn a_wrong_record_costs_its_chunk_only() {
@@ -368,6 +389,73 @@ async fn a_wrong_record_costs_its_chunk_only() {
             assert!(bad[0].why.contains(why), "{why}: {bad:?}");
             assert_eq!(stored, TOTAL - CHUNK as u64);
         }
+    })
+    .await;
+}
+
+/// Row F-34: an answer without the entry, or with nothing in its place, is a failure of the source; only a
+/// reason that the source gives is believed, and shown.
+#[tokio::test(start_paused = true)]
+async fn an_empty_answer_needs_a_reason() {
+    within(async {
+        let silent = |message: &Message, honest| match message {
+            Message::Fetch(_) => {
+                let without = records(&body(honest)).into_iter().filter(|(header, _)| header.ordinal != A);
+                let rest = without.flat_map(|(header, bytes)| record(header.ordinal, header.offset, &bytes));
+                vec![Reply::Whole(rest.collect())]
+            }
+            _ => honest,
+        };
+        let nothing = |message: &Message, honest| match message {
+            Message::Fetch(_) => replaced(honest, |h, _| (h.ordinal == A).then(|| record(A, 0, &[]))),
+            _ => honest,
+        };
+        let expired = |message: &Message, honest| match message {
+            Message::Fetch(_) => replaced(honest, |header, _| {
+                let (why, status) = (b"it expired", RecordStatus::Failed(Code::NotFound));
+                let failed = RecordHeader { ordinal: A, offset: 0, len: why.len() as u32, status };
+                (header.ordinal == A).then(|| [&failed.encode(), &why[..]].concat())
+            }),
+            _ => honest,
+        };
+        type Twist = fn(&Message, Vec<Reply>) -> Vec<Reply>;
+        let answers: [(Twist, &str); 3] =
+            [(silent, "ended without it"), (nothing, "0 bytes instead of 100"), (expired, "it expired")];
+        for (answer, why) in answers {
+            let (bad, stored) = missing(answer).await;
+            assert_eq!((bad.len(), bad[0].key.to_string().as_str()), (1, "a"), "{bad:?}");
+            assert!(bad[0].why.contains(why), "{why}: {bad:?}");
+            assert_eq!(stored, TOTAL - 100);
+        }
+    })
+    .await;
+}
+
+/// Row A14: what is acknowledged is what was verified and stored, each part once, and nothing else.
+#[tokio::test(start_paused = true)]
+async fn only_what_is_stored_is_acknowledged() {
+    within(async {
+        let (world, content) = (World::new(), content());
+        let donor = Donor::start(&world, &content, |message, honest| match message {
+            Message::Fetch(_) => replaced(honest, |header, bytes| {
+                let is_it = header.ordinal == BIG && header.offset == 2 * CHUNK as u64;
+                is_it.then(|| record(header.ordinal, header.offset, &vec![0; bytes.len()]))
+            }),
+            _ => honest,
+        })
+        .await;
+        assert_eq!(world.bring_up().await.result, PlanResult::Failed);
+        settle().await;
+        let mut said: Vec<String> = Vec::new();
+        for message in donor.heard() {
+            if let Message::Received(received) = message {
+                said.extend(received.spans.iter().map(ToString::to_string));
+            }
+        }
+        said.sort();
+        let stored = ["entries #0+1", "entries #2+1", "entry #1 chunks 0+2", "entry #1 chunks 3+2"];
+        assert_eq!(said, stored);
+        assert_eq!(donor.summary().bytes_stored, TOTAL - CHUNK as u64);
     })
     .await;
 }

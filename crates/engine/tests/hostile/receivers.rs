@@ -1,8 +1,8 @@
 //! A receiver that asks for what it should not.
 
 use peerstream_engine::EngineConfig;
-use peerstream_engine::transport::Verb;
 use peerstream_engine::transport::access::AccessRules;
+use peerstream_engine::transport::{RecvStreamExt, Verb};
 use peerstream_engine::types::{
     ByteCount, ChunkIndex, ChunkRange, EntryKey, FetchId, OfferId, Ordinal, PageToken, ShardId, Span,
 };
@@ -10,6 +10,8 @@ use peerstream_wire::message::{
     FetchFailedV1, FetchV1, InventoryRequestV1, OutlineRequestV1, ReleaseReason, ReleaseV1,
 };
 use peerstream_wire::{Bounded, Code, Extensions, Message};
+
+use tokio::time::Instant;
 
 use crate::raw::{CHUNK, Receiver, World, fill, records, settle, shard, take_data, within};
 
@@ -27,8 +29,12 @@ impl Receiver {
     }
 
     async fn outline(&mut self, request: u64, ordinal: Ordinal, range: ChunkRange) {
+        self.outline_of(request, ordinal, 0, range).await;
+    }
+
+    pub(crate) async fn outline_of(&mut self, request: u64, ordinal: Ordinal, level: u8, range: ChunkRange) {
         let (request, offer) = (FetchId(request), self.offer());
-        let ask = OutlineRequestV1 { request, offer, ordinal, level: 0, range };
+        let ask = OutlineRequestV1 { request, offer, ordinal, level, range };
         self.control.say(&Message::OutlineRequest(ask)).await;
     }
 
@@ -44,7 +50,7 @@ impl Receiver {
     }
 
     /// The refusal that has to come for a request.
-    async fn failed(&mut self, request: u64) -> FetchFailedV1 {
+    pub(crate) async fn failed(&mut self, request: u64) -> FetchFailedV1 {
         let message = self.control.heard().await;
         let Message::FetchFailed(failed) = message else { panic!("{message:?}") };
         assert_eq!((failed.request.0, failed.spans.len()), (request, 0));
@@ -119,7 +125,7 @@ async fn a_greedy_request_is_refused() {
     .await;
 }
 
-/// P-29: entries and chunks that the manifest does not have are refused with BadRequest, as a whole.
+/// Row A13, P-29: entries and chunks that the manifest does not have are refused with BadRequest, as a whole.
 #[tokio::test(start_paused = true)]
 async fn what_the_manifest_does_not_have_is_refused() {
     within(async {
@@ -138,7 +144,7 @@ async fn what_the_manifest_does_not_have_is_refused() {
     .await;
 }
 
-/// P-14: a request for nothing is no message: it ends its session, and the peer is told.
+/// Row A13, P-14: a request for nothing is no message: it ends its session, and the peer is told.
 #[tokio::test(start_paused = true)]
 async fn a_request_for_nothing_ends_the_session() {
     within(async {
@@ -149,6 +155,29 @@ async fn a_request_for_nothing_ends_the_session() {
             let Message::Abort(abort) = session.control.heard().await else { panic!("not told") };
             assert_eq!(abort.code, Code::Protocol);
         }
+    })
+    .await;
+}
+
+/// Row A17: a peer that takes nothing of what it asked for is given up, and its place is free for others.
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_takes_nothing_is_given_up() {
+    within(async {
+        let config = EngineConfig { serves_in_parallel: 1, ..EngineConfig::default() };
+        let world = World::with(config.clone());
+        // More than the transport takes for a stream that nobody reads.
+        let content = vec![7; 1 << 20];
+        world.store.put(&shard(0), EntryKey::from_path("huge").unwrap(), content, Vec::new());
+        let mut receiver = world.receiver(vec![shard(0)]).await;
+        let (offer, asked) = (receiver.offer(), Instant::now());
+        receiver.fetch(1, offer, vec![entries(0, 1)]).await;
+        receiver.list(2).await;
+        let failed = receiver.failed(1).await;
+        assert_eq!((failed.code, asked.elapsed()), (Code::TimedOut, config.serve_timeout));
+        let mut abandoned = receiver.bulk.accept_uni().await.unwrap();
+        while let Ok(Some(_)) = abandoned.read(1 << 20).await {}
+        let (_, header, _) = take_data(&receiver.bulk).await;
+        assert_eq!(header.request, FetchId(2), "the next one is answered");
     })
     .await;
 }

@@ -4,6 +4,7 @@
 mod donor;
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,29 +76,28 @@ impl World {
     }
 
     pub(crate) fn with(config: EngineConfig) -> Self {
-        let network = MemoryNetwork::new();
-        let store = store();
-        let datasets = Datasets::new();
-        let both = Dataset { source: Some(Arc::new(store.clone())), sink: Some(Arc::new(store.clone())) };
-        datasets.insert(shard(0).dataset, both);
+        Self::between(config, &[("raw", 2)])
+    }
+
+    /// The same with these holders of everything, by name and last part of the address.
+    fn between(config: EngineConfig, holders: &[(&str, u8)]) -> Self {
+        let (network, store) = (MemoryNetwork::new(), store());
         let access = SharedAccess::new(AccessRules::members_may_read());
-        let (own, raw) = (identity("engine"), identity("raw"));
-        let holder = Holder::everything(raw.node.clone(), ([10, 0, 0, 2], 1).into());
-        let parts = Parts {
-            node: own.node.clone(),
-            cluster: own.cluster.clone(),
-            incarnation: Incarnation(1),
-            transport: Arc::new(network.node(own, ([10, 0, 0, 1], 1).into())),
-            datasets,
-            placement: Arc::new(StaticPlacement::new([holder]).unwrap()),
-            access: access.clone(),
-            shaper: Arc::new(PassThrough::default()),
-            offload: Arc::new(Inline),
-            wall_clock: Arc::new(Stopped),
-            seed: 7,
-        };
-        let raw = Arc::new(network.node(raw, ([10, 0, 0, 2], 1).into()));
+        let holders = holders.iter().map(|(name, last)| Holder::everything(identity(name).node, addr(*last)));
+        let placement = StaticPlacement::new(holders).unwrap();
+        let parts = parts(&network, ("engine", 1), &store, placement, access.clone());
+        let raw = Arc::new(network.node(identity("raw"), addr(2)));
         Self { engine: Engine::start(config, parts), network, store, access, raw }
+    }
+
+    /// An engine that takes the raw peer, and after it another engine, for holders of everything. The
+    /// other engine is there as long as it is kept.
+    pub(crate) fn beside(content: &MemoryStore) -> (Self, Engine) {
+        let config = EngineConfig::default();
+        let world = Self::between(config.clone(), &[("raw", 2), ("zealous", 3)]);
+        let nobody = StaticPlacement::new([]).unwrap();
+        let parts = parts(&world.network, ("zealous", 3), content, nobody, world.access.clone());
+        (world, Engine::start(config, parts))
     }
 
     /// The engine brings a shard up from the raw peer.
@@ -138,6 +138,37 @@ impl World {
         let Message::PrepareAck(ack) = control.heard().await else { panic!("no answer to Prepare") };
         let (offers, refused) = (ack.offers.into_vec(), ack.refused_requests.into_vec());
         Receiver { link, bulk, control, offers, refused }
+    }
+}
+
+fn addr(last: u8) -> SocketAddr {
+    ([10, 0, 0, last], 1).into()
+}
+
+/// What an engine is made of.
+fn parts(
+    network: &MemoryNetwork,
+    (name, last): (&str, u8),
+    store: &MemoryStore,
+    placement: StaticPlacement,
+    access: SharedAccess,
+) -> Parts {
+    let datasets = Datasets::new();
+    let both = Dataset { source: Some(Arc::new(store.clone())), sink: Some(Arc::new(store.clone())) };
+    datasets.insert(shard(0).dataset, both);
+    let own = identity(name);
+    Parts {
+        node: own.node.clone(),
+        cluster: own.cluster.clone(),
+        incarnation: Incarnation(1),
+        transport: Arc::new(network.node(own, addr(last))),
+        datasets,
+        placement: Arc::new(placement),
+        access,
+        shaper: Arc::new(PassThrough::default()),
+        offload: Arc::new(Inline),
+        wall_clock: Arc::new(Stopped),
+        seed: 7,
     }
 }
 

@@ -42,6 +42,18 @@ fn the_window_is_refilled_in_whole_fetches() {
     assert_eq!(only_fetch(&more).1, [chunks(8, 4)]);
 }
 
+/// D12: small entries are asked for in smaller fetches than large ones, so that more are under way.
+#[test]
+fn small_entries_have_fetches_of_their_own_size() {
+    let config = Config { entry_fetch_bytes: ByteCount(2 * CHUNK), ..small_window(6 * CHUNK, 4 * CHUNK) };
+    let manifest = Manifest::new(&[CHUNK; 10]);
+    let mut hand = Hand::with(config, &["a"]);
+    let (_, asked) = hand.listed(&manifest);
+    let run = |first| vec![Span::Entries { first: Ordinal(first), count: 2 }];
+    let spans: Vec<_> = fetches(&asked).into_iter().map(|(_, spans)| spans).collect();
+    assert_eq!(spans, [run(0), run(2), run(4)]);
+}
+
 /// A chunk that is larger than the window is asked for alone.
 #[test]
 fn a_chunk_larger_than_the_window_is_asked_alone() {
