@@ -22,7 +22,9 @@ mod tree;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use peerstream_types::{ChunkIndex, ChunkSize, Digest, Entry, EntryKey, GROUP_CHUNKS, GroupIndex};
+use peerstream_types::{
+    ChunkIndex, ChunkSize, Digest, Entry, EntryKey, GROUP_CHUNKS, GROUPS_MAX, GroupIndex,
+};
 
 pub use outline::{VerifiedOutline, VerifiedTop};
 pub use tree::{chaining_value, group_value};
@@ -30,12 +32,8 @@ pub(crate) use tree::{root_of_chunks, root_of_groups};
 
 use crate::content::ContentId;
 
-/// Most groups of one entry, so that a top stays within 2 MiB: 16 TiB of data at the default chunk
-/// size.
-pub const GROUPS_MAX: u64 = 65_536;
-
 /// Most chunks of one entry: [`GROUPS_MAX`] groups.
-pub const OUTLINE_CHUNKS_MAX: u64 = GROUPS_MAX * GROUP_CHUNKS as u64;
+pub const OUTLINE_CHUNKS_MAX: u64 = GROUPS_MAX as u64 * GROUP_CHUNKS as u64;
 
 /// Content does not fit its digest. Nothing was stored; ask another source.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 /// too. 32 KiB of chaining values vouch for 256 MiB at the default chunk size.
 pub const GROUP_CHUNKS: u32 = 1_024;
 
+/// Most groups of one entry, so that the chaining values of all of them stay within 2 MiB: 16 TiB of
+/// content at the default chunk size. What is longer cannot be verified, and is not taken.
+pub const GROUPS_MAX: u32 = 65_536;
+
 /// The size of a chunk in bytes: a power of two from 1 KiB to 16 MiB.
 ///
 /// A power of two because a chunk must be a whole subtree of BLAKE3's tree; at least BLAKE3's own

@@ -59,7 +59,7 @@ pub mod span;
 pub mod time;
 pub mod unit;
 
-pub use chunk::{ChunkIndex, ChunkRange, ChunkSize, GROUP_CHUNKS, GroupIndex};
+pub use chunk::{ChunkIndex, ChunkRange, ChunkSize, GROUP_CHUNKS, GROUPS_MAX, GroupIndex};
 pub use digest::{ChainingValue, Digest};
 pub use entry::{Codec, Entry, EntryKey, EntryKind, KeyError, Ordinal};
 pub use id::{FetchId, Incarnation, OfferId, PlanId, Role, SessionId};

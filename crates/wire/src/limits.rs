@@ -22,7 +22,7 @@ pub const PREPARE_PAGES_MAX: u32 = 64;
 pub const SELECTOR_KEYS_MAX: usize = 256;
 /// Most spans of one Fetch, Received, Release or Have.
 pub const SPANS_MAX: usize = 1024;
-/// Most chaining values of one `OutlineRequest`: 2 MiB of answer.
+/// Most chaining values of one `OutlineRequest`: all groups of the longest entry, 2 MiB of answer.
 pub const OUTLINE_VALUES_MAX: u32 = 65_536;
 /// Longest payload of one record in bytes: one chunk of the largest size.
 pub const RECORD_LEN_MAX: u32 = 16 * 1024 * 1024;

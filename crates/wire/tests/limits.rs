@@ -7,7 +7,7 @@ mod pinned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use peerstream_types::{entry, manifest, name, page, position};
+use peerstream_types::{chunk, entry, manifest, name, page, position};
 use peerstream_wire::{Code, Framed, Message, StreamKind, limits};
 
 fn root() -> PathBuf {
@@ -67,8 +67,17 @@ fn the_table_of_value_limits_agrees() {
         ("TOKEN_LEN_MAX", page::TOKEN_LEN_MAX),
         ("POSITION_PART_LEN_MAX", position::POSITION_PART_LEN_MAX),
         ("STATE_LEN_MAX", manifest::STATE_LEN_MAX),
+        ("GROUP_CHUNKS", chunk::GROUP_CHUNKS as usize),
+        ("GROUPS_MAX", chunk::GROUPS_MAX as usize),
     ];
     assert_eq!(limits_of("value-limits"), values.map(|(name, value)| (name.to_owned(), value as u64)));
+}
+
+/// P-45: one request is enough for a top, and for the outline of a group.
+#[test]
+fn a_part_of_an_outline_fits_a_request() {
+    assert!(chunk::GROUPS_MAX <= limits::OUTLINE_VALUES_MAX);
+    assert!(chunk::GROUP_CHUNKS <= limits::OUTLINE_VALUES_MAX);
 }
 
 /// P-03

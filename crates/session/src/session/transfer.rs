@@ -45,8 +45,8 @@ impl Session {
         })
     }
 
-    /// Receiver: asks for chaining values of an entry; level 0 are its chunks. They come on an outline
-    /// stream.
+    /// Receiver: asks for chaining values of an entry; level 0 are its chunks, level 1 its groups. They
+    /// come on an outline stream.
     ///
     /// # Errors
     ///

@@ -67,6 +67,7 @@ pub(super) async fn a_file_cannot_be_a_directory(harness: &dyn Harness) {
     assert!(matches!(clash, Err(SinkError::BadKey(_))), "{clash:?}");
 }
 
+/// F-32: what could not be verified is not admitted.
 pub(super) async fn an_entry_that_cannot_be_verified_is_refused(harness: &dyn Harness) {
     let seed = Seed::empty().with("a", 3000, 0).with("b", 0, 0);
     let offer = Offer::of(harness, &seed).await;

@@ -44,6 +44,7 @@ fn chunks_of_any_length_merge_to_the_ordinary_hash() {
     }
 }
 
+/// F-31: what is not what the digest says is found in its chunk, and not kept.
 #[test]
 fn one_flipped_bit_is_found_in_its_chunk() {
     let size = ChunkSize::new(1024).unwrap();
@@ -214,5 +215,65 @@ fn lengths_beyond_all_bounds_are_unverifiable() {
         huge.len = len;
         assert_eq!(scheme(&huge, size).is_ok(), good, "{len}");
         assert!(VerifiedTop::check(&huge, size, vec![ChainingValue([1; 32]); 2]).is_err());
+    }
+}
+
+/// F-32: without a digest there is no scheme, no outline and no chunk, whatever the length.
+#[test]
+fn an_entry_without_a_digest_is_never_verified() {
+    let size = ChunkSize::new(KIB).unwrap();
+    for len in [0, 100, 3000, 2000 * KIB as usize] {
+        let content = content(len);
+        let entry = Arc::new(Entry { digest: None, ..entry(&content).as_ref().clone() });
+        let refused = VerifyError::Unverifiable { key: entry.key.clone(), why: "it has no digest" };
+        assert_eq!(scheme(&entry, size), Err(refused.clone()));
+        let values = outline(size, &content);
+        assert_eq!(VerifiedOutline::check(&entry, size, values.clone()).unwrap_err(), refused);
+        assert_eq!(VerifiedTop::check(&entry, size, values).unwrap_err(), refused);
+        if let Some(first) = content.chunks(KIB as usize).next() {
+            let bytes = Bytes::copy_from_slice(first);
+            let checked = VerifiedChunk::check(&entry, size, None, ChunkIndex(0), bytes);
+            assert_eq!(checked.unwrap_err(), refused);
+        }
+    }
+}
+
+/// F-33: a chunk that is a byte shorter or longer than its place in the entry is refused unhashed.
+#[test]
+fn a_chunk_of_another_length_is_refused() {
+    let size = ChunkSize::new(KIB).unwrap();
+    let content = content(2500);
+    let entry = entry(&content);
+    let outline = VerifiedOutline::check(&entry, size, outline(size, &content)).unwrap();
+    for (index, good) in [(0, 1024), (1, 1024), (2, 452)] {
+        for got in [0, good - 1, good + 1] {
+            let bytes =
+                Bytes::copy_from_slice(&[content.clone(), vec![0; 9]].concat()[index * 1024..][..got]);
+            let checked = VerifiedChunk::check(&entry, size, Some(&outline), ChunkIndex(index as u64), bytes);
+            let (key, chunk) = (entry.key.clone(), ChunkIndex(index as u64));
+            let refused = VerifyError::ChunkLength { key, chunk, got: got as u64, expected: good as u64 };
+            assert_eq!(checked.unwrap_err(), refused);
+        }
+    }
+}
+
+/// F-33: the right digest under a false length vouches for nothing: as many values as it promises do not
+/// make the digest, and an outline of the true length is not its own.
+#[test]
+fn an_entry_of_another_length_is_refused() {
+    let size = ChunkSize::new(KIB).unwrap();
+    let content = content(4000);
+    let good = entry(&content);
+    let values = outline(size, &content);
+    let own = VerifiedOutline::check(&good, size, values.clone()).unwrap();
+    for len in [2049, 3072, 4097, 5000, 1030 * KIB] {
+        let false_one = Arc::new(Entry { len, ..good.as_ref().clone() });
+        let mut promised = values.clone();
+        promised.resize(size.chunks_in(len) as usize, values[0]);
+        assert!(VerifiedOutline::check(&false_one, size, promised.clone()).is_err(), "{len}");
+        assert!(VerifiedTop::check(&false_one, size, promised).is_err(), "{len}");
+        let bytes = Bytes::copy_from_slice(&content[..1024]);
+        let checked = VerifiedChunk::check(&false_one, size, Some(&own), ChunkIndex(0), bytes);
+        assert_eq!(checked.unwrap_err(), VerifyError::WrongOutline { key: good.key.clone() });
     }
 }

@@ -28,9 +28,9 @@ pub struct OutlineRequestV1 {
     pub offer: OfferId,
     /// The entry.
     pub ordinal: Ordinal,
-    /// Which level of its tree: 0 are the chunks.
+    /// Which level of its tree: 0 are the chunks, 1 the groups of chunks.
     pub level: u8,
-    /// Which values.
+    /// Which chunks or groups.
     pub range: ChunkRange,
 }
 
