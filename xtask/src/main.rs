@@ -5,6 +5,7 @@ mod bench;
 mod ci;
 mod cluster;
 mod demo;
+mod instructions;
 mod tidy;
 mod venv;
 
@@ -24,6 +25,7 @@ usage: cargo xtask <task> [options]
                           measure transfers against other tools, see docs/performance.md
   bench memory [--case A-2GiB,A-16GiB,D,B-8-sessions] [--mtu N] [--dir DIR] [--json FILE]
                           measure the peak memory of each end
+  instructions [--bless]  count the instructions of the hot loops, against the last counts
   ci [--full] [--list]    run every check of a change, in order; --full adds the long ones
 ";
 
@@ -47,6 +49,7 @@ fn run(args: &[String]) -> anyhow::Result<()> {
         "ci" => ci::run(&workspace_root(), options),
         "cluster" => cluster::run(&workspace_root(), options),
         "demo" => demo::run(&workspace_root(), options),
+        "instructions" => instructions::run(&workspace_root(), options),
         "tidy" => tidy::run(&workspace_root()),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
