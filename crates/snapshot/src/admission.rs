@@ -17,6 +17,7 @@ use crate::{ManifestHasher, SinkError, verify};
 #[derive(Debug, Clone)]
 pub struct Admission {
     chunk_size: ChunkSize,
+    entries_max: u64,
     hasher: ManifestHasher,
     /// The last key, after every earlier one that it begins with: in byte order, whatever lies
     /// between a key and its extension extends the key too. At most as deep as a key is long.
@@ -24,14 +25,24 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// Begins a manifest.
+    /// Begins a manifest of at most [`ENTRIES_MAX`] entries.
     ///
     /// # Errors
     ///
     /// [`SinkError::BadManifest`] for a header that is larger than allowed.
     pub fn begin(header: &ManifestHeader) -> Result<Self, SinkError> {
+        Self::begin_up_to(header, ENTRIES_MAX as u64)
+    }
+
+    /// Begins a manifest of at most `entries_max` entries: for sinks that keep it on disk.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Admission::begin`].
+    pub fn begin_up_to(header: &ManifestHeader, entries_max: u64) -> Result<Self, SinkError> {
         check_header(header)?;
-        Ok(Self { chunk_size: header.chunk_size, hasher: ManifestHasher::new(), stems: Vec::new() })
+        let (chunk_size, hasher) = (header.chunk_size, ManifestHasher::new());
+        Ok(Self { chunk_size, entries_max, hasher, stems: Vec::new() })
     }
 
     /// How content is cut.
@@ -51,8 +62,8 @@ impl Admission {
 
     fn admit_one(&mut self, entry: &Entry) -> Result<(), SinkError> {
         let counts = self.hasher.counts();
-        if counts.entries >= ENTRIES_MAX as u64 {
-            return Err(SinkError::BadManifest(format!("more than {ENTRIES_MAX} entries")));
+        if counts.entries >= self.entries_max {
+            return Err(SinkError::BadManifest(format!("more than {} entries", self.entries_max)));
         }
         if entry.ordinal.0 != counts.entries {
             let why = format!("entry {} where #{} was expected", entry.ordinal, counts.entries);

@@ -51,12 +51,18 @@ impl ChunkSet {
     }
 }
 
+impl Extend<ChunkIndex> for ChunkSet {
+    fn extend<I: IntoIterator<Item = ChunkIndex>>(&mut self, indexes: I) {
+        for index in indexes {
+            self.insert(index);
+        }
+    }
+}
+
 impl FromIterator<ChunkIndex> for ChunkSet {
     fn from_iter<I: IntoIterator<Item = ChunkIndex>>(indexes: I) -> Self {
         let mut set = Self::default();
-        for index in indexes {
-            set.insert(index);
-        }
+        set.extend(indexes);
         set
     }
 }

@@ -79,3 +79,57 @@ pub(crate) const OPEN_FILES_MAX: usize = 32;
 /// generations. What lies beyond is left to the next look.
 #[cfg(feature = "tokio")]
 pub(crate) const NAMES_MAX: usize = 1 << 16;
+
+/// Largest entry that is staged in a pack, in bytes, if it has a single chunk: below it, making a
+/// file costs more than writing the bytes twice.
+#[cfg(feature = "tokio")]
+pub(crate) const PACKED_LEN_MAX: u64 = 64 << 10;
+
+/// Length at which a pack ends and the next begins, in bytes: few files for many entries, and none
+/// that a file system has trouble with.
+#[cfg(feature = "tokio")]
+pub(crate) const PACK_LEN_MAX: u64 = 256 << 20;
+
+/// Most bytes that are written to a pack or read from one at once. Several may be under way.
+#[cfg(feature = "tokio")]
+pub(crate) const PACK_READ_MAX: u64 = 1 << 20;
+
+/// Bytes between two entries of a pack that are rather read and dropped than skipped with a read of
+/// its own.
+#[cfg(feature = "tokio")]
+pub(crate) const PACK_GAP_MAX: u64 = 16 << 10;
+
+/// Records of a staged manifest that are read at once: 128 KiB.
+#[cfg(feature = "tokio")]
+pub(crate) const SLOTS_READ: usize = 4096;
+
+/// Entries of one block of a staged manifest: some 100 KiB with usual keys.
+#[cfg(feature = "tokio")]
+pub(crate) const LOG_BLOCK_ENTRIES: usize = 1024;
+
+/// Longest block of a staged manifest in bytes: every entry with the longest key and the most
+/// metadata there may be, rounded up.
+#[cfg(feature = "tokio")]
+pub(crate) const LOG_BLOCK_LEN_MAX: usize = LOG_BLOCK_ENTRIES * 6144;
+
+/// Manifests that were begun for one staging and are kept to find content by their keys. What the
+/// least useful ones had is given up beyond that.
+#[cfg(feature = "tokio")]
+pub(crate) const ATTEMPTS_MAX: usize = 8;
+
+/// Files that are made durable one by one; for more of them the whole file system is synced.
+#[cfg(feature = "tokio")]
+pub(crate) const SYNC_EACH_MAX: usize = 32;
+
+/// Contents that are known to be whole without another look, per staging.
+#[cfg(feature = "tokio")]
+pub(crate) const KNOWN_WHOLE_MAX: usize = 4096;
+
+/// Small files that are made at once when a generation is sealed, and how many bytes they may have.
+#[cfg(feature = "tokio")]
+pub(crate) const BUILD_FILES: usize = 512;
+
+/// Batches of small files, or larger files, that are made at once when a generation is sealed. Each
+/// batch holds [`BUILD_FILES`] files or [`PACK_READ_MAX`] bytes.
+#[cfg(feature = "tokio")]
+pub(crate) const BUILD_JOBS: usize = 4;

@@ -158,6 +158,18 @@ pub enum SinkError {
         /// Bytes that may be used.
         free: u64,
     },
+    /// The host did not take the new generation. The one before is still the visible one. Staging is
+    /// kept, so nothing has to be fetched again: publish again once the host is ready.
+    #[error("shard {shard}: the host did not take the new generation, the old one stays visible: {why}")]
+    Hook {
+        /// The shard.
+        shard: ShardId,
+        /// What the host said.
+        why: String,
+    },
+    /// There is no generation before the visible one to go back to. Nothing was changed.
+    #[error("shard {0} has no generation to go back to")]
+    NoPrevious(ShardId),
     /// The disk failed; staging is kept.
     #[error(transparent)]
     Disk(#[from] DiskError),

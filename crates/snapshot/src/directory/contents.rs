@@ -1,202 +1,291 @@
-//! What is staged, by content: a file per digest, written chunk by chunk in any order.
+//! Content that is too large for a pack: a file per digest, written chunk by chunk in any order.
+//!
+//! A file has the name of its digest below `partial` while chunks are missing, and below `content`
+//! once it is complete. What is complete is never written to again: a published generation may
+//! share it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::{Bytes, BytesMut};
-use futures_util::{StreamExt, TryStreamExt, stream};
-use peerstream_types::{ChunkIndex, ChunkRange};
-use tokio::sync::OnceCell;
+use bytes::BytesMut;
+use peerstream_types::{ChainingValue, ChunkRange, GroupIndex};
 
 use super::Seams;
-use super::journal::{Claim, Journal};
-use super::layout::{ShardDir, StagingDir};
+use super::journal::{Journal, Moment, Record};
+use super::layout::StagingDir;
 use super::open_files::OpenFiles;
+use super::recheck::all_chunks;
 use crate::chunk_set::ChunkSet;
 use crate::content::ContentId;
-use crate::disk::OpenMode;
-use crate::limits::SYNC_JOBS;
-use crate::{DiskError, DiskFile, Generation, VerifiedChunk, VerifiedOutline};
+use crate::disk::{FileKind, OpenMode};
+use crate::limits::{HASH_JOBS, KNOWN_WHOLE_MAX};
+use crate::{DiskError, DiskFile, VerifiedChunk, VerifiedOutline};
 
-/// The staged content for one generation of a shard.
+/// The larger contents of a staging.
 #[derive(Debug)]
 pub(super) struct Contents {
     pub(super) seams: Seams,
     pub(super) dir: StagingDir,
-    /// The generation that it is staged for.
-    pub(super) target: Generation,
-    journal: Journal,
-    known: Mutex<BTreeMap<ContentId, Arc<Content>>>,
-    unsynced: Mutex<Unsynced>,
+    pub(super) journal: Journal,
+    partial: Mutex<BTreeMap<ContentId, Arc<Partial>>>,
+    /// Some that are known to be complete, so that another key with the same content costs nothing.
+    whole: Mutex<BTreeSet<ContentId>>,
     files: OpenFiles<ContentId>,
-    checkpoint: tokio::sync::Mutex<()>,
+    /// Chunks that are read back and hashed at once.
+    pub(super) rechecks: tokio::sync::Semaphore,
 }
 
-/// One file of the staging.
+/// A content of which chunks are missing.
 #[derive(Debug, Default)]
-pub(super) struct Content {
+pub(super) struct Partial {
     chunks: Mutex<Chunks>,
-    /// Set once the outline is on disk.
-    outline: OnceCell<()>,
-    /// Locked while what the journal claims is checked.
+    /// The groups whose outline is on disk.
+    outlined: Mutex<BTreeSet<GroupIndex>>,
+    /// Locked while what is claimed is checked.
     pub(super) recheck: tokio::sync::Mutex<()>,
+    /// Whether it has its final name.
+    finished: tokio::sync::Mutex<bool>,
 }
 
 #[derive(Debug, Default)]
 struct Chunks {
     /// Verified, and on disk.
     held: ChunkSet,
-    /// What the journal of an earlier process claims: counts for nothing before it is checked.
+    /// What is said of an earlier process: counts for nothing before it is checked.
     claimed: ChunkSet,
-}
-
-/// Contents with writes after their last sync, each with the number of its last write.
-#[derive(Debug, Default)]
-struct Unsynced {
-    writes: u64,
-    last: BTreeMap<ContentId, u64>,
+    /// Whether it was looked for the file since an earlier process wrote it.
+    unseen: bool,
 }
 
 impl Contents {
-    /// Opens the staging for `target` with what an earlier process left in it.
-    pub(super) async fn open(seams: &Seams, shard: &ShardDir, target: Generation) -> Result<Self, DiskError> {
-        let (disk, dir) = (&*seams.disk, shard.staging(target));
-        disk.create_dir_all(&dir.contents()).await?;
-        disk.create_dir_all(&dir.outlines()).await?;
-        let mut known: BTreeMap<ContentId, Arc<Content>> = BTreeMap::new();
-        let claim = |claim: Claim| {
-            lock(&known.entry(claim.content).or_default().chunks).claimed.insert(claim.chunk);
-        };
-        let journal = Journal::open(disk, &dir.journal(), claim).await?;
-        for made in [dir.path(), &shard.stagings()].into_iter().chain(shard.ancestors()) {
-            disk.sync_dir(made).await?;
-        }
-        Ok(Self {
-            seams: seams.clone(),
+    /// With what the journal of an earlier process claims.
+    pub(super) fn new(
+        seams: Seams,
+        dir: StagingDir,
+        journal: Journal,
+        partial: BTreeMap<ContentId, Partial>,
+    ) -> Self {
+        let partial = partial.into_iter().map(|(id, partial)| (id, Arc::new(partial))).collect();
+        Self {
+            seams,
             dir,
-            target,
             journal,
-            known: Mutex::new(known),
-            unsynced: Mutex::default(),
+            partial: Mutex::new(partial),
+            whole: Mutex::default(),
             files: OpenFiles::new(),
-            checkpoint: tokio::sync::Mutex::default(),
-        })
+            rechecks: tokio::sync::Semaphore::new(HASH_JOBS),
+        }
+    }
+
+    /// The content if it is known and chunks of it are missing.
+    pub(super) fn partial(&self, id: ContentId) -> Option<Arc<Partial>> {
+        lock(&self.partial).get(&id).cloned()
+    }
+
+    /// The content, to be filled.
+    pub(super) fn fill(&self, id: ContentId) -> Arc<Partial> {
+        lock(&self.partial).entry(id).or_default().clone()
+    }
+
+    /// What is said of a content with missing chunks does not count.
+    pub(super) fn forget(&self, id: ContentId) {
+        lock(&self.partial).remove(&id);
+        self.files.forget(&id);
+    }
+
+    /// Whether it is known, without a look, that the content is complete.
+    pub(super) fn is_whole(&self, id: ContentId) -> bool {
+        lock(&self.whole).contains(&id)
+    }
+
+    /// Remembers that a content is complete.
+    pub(super) fn note_whole(&self, id: ContentId) {
+        let mut whole = lock(&self.whole);
+        if whole.len() >= KNOWN_WHOLE_MAX {
+            whole.clear();
+        }
+        whole.insert(id);
+    }
+
+    /// Forgets what is known to be complete.
+    pub(super) fn doubt(&self) {
+        lock(&self.whole).clear();
+    }
+
+    /// Keeps the bytes of a chunk and its outline. It counts once it is claimed. Returns whether
+    /// anything was written: a chunk that is held already costs nothing.
+    pub(super) async fn write(
+        &self,
+        id: ContentId,
+        content: &Partial,
+        chunk: &VerifiedChunk,
+    ) -> Result<bool, DiskError> {
+        if lock(&content.chunks).held.contains(chunk.index()) {
+            return Ok(false);
+        }
+        if let Some(outline) = chunk.outline()
+            && !lock(&content.outlined).contains(&outline.group())
+        {
+            self.write_outline(id, outline).await?;
+            lock(&content.outlined).insert(outline.group());
+        }
+        let path = self.dir.partial(&id);
+        let file = self.files.open(&*self.seams.disk, id, &path, OpenMode::Create).await?;
+        file.write_at(chunk.offset(), chunk.bytes().clone()).await?;
+        Ok(true)
+    }
+
+    /// Makes written chunks count.
+    pub(super) async fn claim(
+        &self,
+        moment: Moment,
+        written: &[(ContentId, Arc<Partial>, ChunkRange)],
+    ) -> Result<(), DiskError> {
+        let records: Vec<_> = written.iter().map(|(id, _, run)| Record::Claim(moment, *id, *run)).collect();
+        self.journal.append(&records).await?;
+        for (_, content, run) in written {
+            lock(&content.chunks).held.extend(run.iter());
+        }
+        Ok(())
+    }
+
+    /// Gives a content that has all chunks its final name.
+    pub(super) async fn finish(&self, id: ContentId, content: &Partial) -> Result<(), DiskError> {
+        let mut finished = content.finished.lock().await;
+        if *finished {
+            return Ok(());
+        }
+        let renamed = self.seams.disk.rename(&self.dir.partial(&id), &self.dir.content(&id)).await;
+        // An earlier call that failed may have come as far as this.
+        if renamed.is_err() && !self.has_file(id).await? {
+            return renamed;
+        }
+        *finished = true;
+        self.note_whole(id);
+        lock(&self.partial).remove(&id);
+        self.journal.append(&[Record::Finished(id)]).await
+    }
+
+    /// A content got its final name without being filled.
+    pub(super) async fn adopt(&self, id: ContentId) -> Result<(), DiskError> {
+        self.note_whole(id);
+        let Some(content) = self.partial(id) else { return Ok(()) };
+        let mut finished = content.finished.lock().await;
+        *finished = true;
+        content.confirm(all_chunks(id).iter().flat_map(|run| run.iter()));
+        lock(&self.partial).remove(&id);
+        self.files.forget(&id);
+        self.seams.disk.remove_file(&self.dir.partial(&id)).await?;
+        self.journal.append(&[Record::Finished(id)]).await
+    }
+
+    /// Makes the bytes of a content durable.
+    pub(super) async fn sync(&self, id: ContentId) -> Result<(), DiskError> {
+        let disk = &*self.seams.disk;
+        // It may get its final name while this looks for it.
+        let mut file = self.files.get(&id);
+        for path in [self.dir.content(&id), self.dir.partial(&id), self.dir.content(&id)] {
+            if file.is_none() && disk.metadata(&path).await?.is_some() {
+                file = disk.open(&path, OpenMode::Write).await.ok();
+            }
+        }
+        if let Some(file) = file {
+            file.sync().await?;
+        }
+        let outline = self.dir.outline(&id);
+        if id.chunks() > 1 && disk.metadata(&outline).await?.is_some() {
+            disk.open(&outline, OpenMode::Write).await?.sync().await?;
+        }
+        Ok(())
+    }
+
+    /// Whether a complete file of that length has the name of the content.
+    pub(super) async fn has_file(&self, id: ContentId) -> Result<bool, DiskError> {
+        let found = self.seams.disk.metadata(&self.dir.content(&id)).await?;
+        Ok(found.is_some_and(|found| found.kind == FileKind::File && found.len == id.len))
+    }
+
+    /// The file of a content that may have chunks, if there is one.
+    pub(super) async fn partial_file(&self, id: ContentId) -> Option<Arc<dyn DiskFile>> {
+        self.files.open(&*self.seams.disk, id, &self.dir.partial(&id), OpenMode::Write).await.ok()
+    }
+
+    /// An outline needs no care in writing: it is checked against the digest when it is read. The
+    /// values of the groups come first, if there are several.
+    pub(super) async fn write_outline(
+        &self,
+        id: ContentId,
+        outline: &VerifiedOutline,
+    ) -> Result<(), DiskError> {
+        let file = self.seams.disk.open(&self.dir.outline(&id), OpenMode::Create).await?;
+        if let Some(top) = outline.top() {
+            file.write_at(0, raw(top.values())).await?;
+        }
+        let first = tops_of(id) + outline.first().0;
+        file.write_at(first * VALUE_LEN, raw(outline.values())).await
+    }
+}
+
+/// Length of a chaining value.
+pub(super) const VALUE_LEN: u64 = 32;
+
+/// How many values of groups come before those of the chunks.
+pub(super) fn tops_of(id: ContentId) -> u64 {
+    Some(id.chunk_size.groups_in(id.len)).filter(|groups| *groups > 1).unwrap_or(0)
+}
+
+fn raw(values: &[ChainingValue]) -> bytes::Bytes {
+    let mut bytes = BytesMut::with_capacity(values.len() * 32);
+    values.iter().for_each(|value| bytes.extend_from_slice(&value.0));
+    bytes.freeze()
+}
+
+impl Partial {
+    /// A content with claims: some that are known to hold, others that are not.
+    pub(super) fn claimed(held: ChunkSet, claimed: ChunkSet) -> Self {
+        Self { chunks: Mutex::new(Chunks { held, claimed, unseen: true }), ..Self::default() }
     }
 
     /// How many chunks are held.
-    pub(super) fn held(&self, id: ContentId) -> u64 {
-        lock(&self.known).get(&id).map_or(0, |content| lock(&content.chunks).held.len())
+    pub(super) fn held(&self) -> u64 {
+        lock(&self.chunks).held.len()
     }
 
     /// Which chunks are held.
-    pub(super) fn held_ranges(&self, id: ContentId) -> Vec<ChunkRange> {
-        lock(&self.known).get(&id).map_or(Vec::new(), |content| lock(&content.chunks).held.ranges())
+    pub(super) fn held_ranges(&self) -> Vec<ChunkRange> {
+        lock(&self.chunks).held.ranges()
     }
 
-    pub(super) fn known(&self, id: ContentId) -> Option<Arc<Content>> {
-        lock(&self.known).get(&id).cloned()
-    }
-
-    /// Keeps a chunk: first its bytes, then the record in the journal. A chunk that is held already
-    /// costs nothing.
-    pub(super) async fn store(&self, id: ContentId, chunk: &VerifiedChunk) -> Result<(), DiskError> {
-        let content = lock(&self.known).entry(id).or_default().clone();
-        if lock(&content.chunks).held.contains(chunk.index()) {
-            return Ok(());
-        }
-        if let Some(outline) = chunk.outline() {
-            content.outline.get_or_try_init(|| self.write_outline(id, outline)).await?;
-        }
-        let file = self.file(id, OpenMode::Create).await?;
-        file.write_at(chunk.offset(), chunk.bytes().clone()).await?;
-        self.note_write(id);
-        self.journal.append(&Claim { content: id, chunk: chunk.index() }).await?;
-        lock(&content.chunks).held.insert(chunk.index());
-        Ok(())
-    }
-
-    /// The file of a content, which may be kept open.
-    pub(super) async fn file(&self, id: ContentId, mode: OpenMode) -> Result<Arc<dyn DiskFile>, DiskError> {
-        self.files.open(&*self.seams.disk, id, &self.dir.content(&id), mode).await
-    }
-
-    /// An outline needs no care in writing: it is checked against the digest when it is read.
-    async fn write_outline(&self, id: ContentId, outline: &VerifiedOutline) -> Result<(), DiskError> {
-        let mut bytes = BytesMut::with_capacity(outline.values().len() * 32);
-        outline.values().iter().for_each(|value| bytes.extend_from_slice(&value.0));
-        let file = self.seams.disk.open(&self.dir.outline(&id), OpenMode::Create).await?;
-        file.write_at(0, bytes.freeze()).await
-    }
-
-    fn note_write(&self, id: ContentId) {
-        let mut unsynced = lock(&self.unsynced);
-        unsynced.writes += 1;
-        let write = unsynced.writes;
-        unsynced.last.insert(id, write);
-    }
-
-    /// The claims about a content were checked, and these chunks are really there. Whether the
-    /// process that wrote them also synced them is not known, so they are synced again.
-    pub(super) fn confirm(
-        &self,
-        id: ContentId,
-        content: &Content,
-        good: &[ChunkIndex],
-        outline_is_good: bool,
-    ) {
-        if !good.is_empty() {
-            self.note_write(id);
-        }
-        let mut chunks = lock(&content.chunks);
-        chunks.claimed = ChunkSet::default();
-        for index in good {
-            chunks.held.insert(*index);
-        }
-        if outline_is_good {
-            // Whoever was first has set it to the same.
-            content.outline.set(()).ok();
-        }
-    }
-
-    /// Makes everything stored so far durable: contents and outlines, then the journal.
-    pub(super) async fn checkpoint(&self) -> Result<(), DiskError> {
-        let _one_at_a_time = self.checkpoint.lock().await;
-        let unsynced: Vec<ContentId> = lock(&self.unsynced).last.keys().copied().collect();
-        stream::iter(unsynced)
-            .map(|id| self.sync(id))
-            .buffer_unordered(SYNC_JOBS)
-            .try_for_each(|()| std::future::ready(Ok(())))
-            .await?;
-        self.seams.disk.sync_dir(&self.dir.contents()).await?;
-        self.seams.disk.sync_dir(&self.dir.outlines()).await?;
-        self.journal.sync().await
-    }
-
-    /// Makes one content durable, unless it is.
-    pub(super) async fn sync(&self, id: ContentId) -> Result<(), DiskError> {
-        let Some(write) = lock(&self.unsynced).last.get(&id).copied() else { return Ok(()) };
-        self.file(id, OpenMode::Write).await?.sync().await?;
-        if id.chunks() > 1 {
-            self.seams.disk.open(&self.dir.outline(&id), OpenMode::Write).await?.sync().await?;
-        }
-        let mut unsynced = lock(&self.unsynced);
-        if unsynced.last.get(&id) == Some(&write) {
-            unsynced.last.remove(&id);
-        }
-        Ok(())
-    }
-}
-
-impl Content {
-    /// What the journal claims, to be checked.
-    pub(super) fn claimed(&self) -> Vec<ChunkRange> {
+    /// Which chunks are claimed and have to be checked.
+    pub(super) fn claims(&self) -> Vec<ChunkRange> {
         lock(&self.chunks).claimed.ranges()
     }
-}
 
-/// The raw outline of a content, as an earlier process wrote it.
-pub(super) async fn outline_bytes(contents: &Contents, id: ContentId) -> Result<Option<Bytes>, DiskError> {
-    crate::disk::read_whole(&*contents.seams.disk, &contents.dir.outline(&id)).await
+    /// Says that chunks may be there.
+    pub(super) fn claim(&self, runs: Vec<ChunkRange>) {
+        let mut chunks = lock(&self.chunks);
+        chunks.unseen = true;
+        chunks.claimed.extend(runs.iter().flat_map(|run| run.iter()));
+    }
+
+    /// Whether nothing of it is left to be checked.
+    pub(super) fn is_checked(&self) -> bool {
+        let chunks = lock(&self.chunks);
+        !chunks.unseen && chunks.claimed.len() == 0
+    }
+
+    /// Nothing that is said of it is there.
+    pub(super) fn lose(&self) {
+        *lock(&self.chunks) = Chunks::default();
+    }
+
+    /// The claims were checked, and these chunks are really there.
+    pub(super) fn confirm(&self, good: impl IntoIterator<Item = peerstream_types::ChunkIndex>) {
+        let mut chunks = lock(&self.chunks);
+        chunks.claimed = ChunkSet::default();
+        chunks.unseen = false;
+        chunks.held.extend(good);
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

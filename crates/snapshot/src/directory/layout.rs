@@ -96,8 +96,9 @@ impl GenerationDir {
         self.0.join("data")
     }
 
-    pub(super) fn manifest(&self) -> PathBuf {
-        self.0.join("manifest")
+    /// The manifest.
+    pub(super) fn catalog(&self) -> PathBuf {
+        self.0.join("catalog")
     }
 }
 
@@ -116,6 +117,36 @@ impl StagingDir {
 
     pub(super) fn content(&self, id: &ContentId) -> PathBuf {
         self.contents().join(name_of(id))
+    }
+
+    /// Where content lies of which chunks are missing.
+    pub(super) fn partials(&self) -> PathBuf {
+        self.0.join("partial")
+    }
+
+    pub(super) fn partial(&self, id: &ContentId) -> PathBuf {
+        self.partials().join(name_of(id))
+    }
+
+    /// Where files of the visible generation wait to be hashed.
+    pub(super) fn locals(&self) -> PathBuf {
+        self.0.join("local")
+    }
+
+    pub(super) fn local(&self, id: &ContentId) -> PathBuf {
+        self.locals().join(name_of(id))
+    }
+
+    pub(super) fn packs(&self) -> PathBuf {
+        self.0.join("packs")
+    }
+
+    pub(super) fn attempts(&self) -> PathBuf {
+        self.0.join("attempts")
+    }
+
+    pub(super) fn attempt(&self, number: u32) -> PathBuf {
+        self.attempts().join(number.to_string())
     }
 
     pub(super) fn outlines(&self) -> PathBuf {

@@ -1,64 +1,238 @@
-//! What the journal of an earlier process claims is hashed before it counts.
+//! What is said to lie on disk is hashed before it counts.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use peerstream_types::{ChainingValue, ChunkIndex, Entry};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use peerstream_types::{ChainingValue, ChunkIndex, ChunkRange, Entry, GroupIndex};
 
-use super::contents::{Contents, outline_bytes};
+use super::area::{Area, Written};
+use super::contents::{Contents, Partial, VALUE_LEN, tops_of};
+use super::packs::Extent;
+use crate::chunk_set::ChunkSet;
 use crate::content::ContentId;
 use crate::disk::OpenMode;
+use crate::limits::HASH_JOBS;
 use crate::offload::run_for;
-use crate::verify::{Scheme, scheme};
-use crate::{DiskFile, OffloadGone, VerifiedChunk, VerifiedOutline};
+use crate::verify::{Scheme, chaining_value, scheme};
+use crate::{BoxFuture, DiskFile, OffloadGone, SinkError, VerifiedChunk, VerifiedOutline, VerifiedTop};
 
-/// Checks the claims about the content of `entry`. Chunks that cannot be read back, or are not what
-/// they should be, are simply not held: they are fetched again.
+/// Checks what is claimed of the content of `entry` and makes what is really there count. Chunks that
+/// cannot be read back, or are not what they should be, are simply not held: they are fetched again.
 pub(super) async fn recheck(
-    contents: Arc<Contents>,
-    entry: Arc<Entry>,
+    area: &Area,
+    entry: &Arc<Entry>,
     id: ContentId,
+    content: &Partial,
 ) -> Result<(), OffloadGone> {
-    let Some(content) = contents.known(id) else { return Ok(()) };
     let _one_at_a_time = content.recheck.lock().await;
-    let claimed = content.claimed();
-    if claimed.is_empty() {
+    if content.is_checked() {
         return Ok(());
     }
-    let outline = outline(&contents, &entry, id).await;
-    let needs_outline = scheme(&entry, id.chunk_size) == Ok(Scheme::Outline);
-    let mut good = Vec::new();
-    let file = contents.file(id, OpenMode::Write).await.ok();
-    if let Some(file) = file.filter(|_| outline.is_some() || !needs_outline) {
-        for index in claimed.iter().flat_map(|range| range.iter()) {
-            if holds(&*file, &contents, &entry, id, outline.clone(), index).await? {
-                good.push(index);
-            }
-        }
+    let claims = content.claims();
+    let Some(file) = area.contents.partial_file(id).await else {
+        content.lose();
+        return Ok(());
+    };
+    if !file.len().await.is_ok_and(|len| len >= end_of(id, &content.held_ranges())) {
+        content.lose();
+        return Ok(());
     }
-    contents.confirm(id, &content, &good, outline.is_some());
+    let good = good_chunks(&area.contents, &*file, entry, id, &claims).await?;
+    if good.len() > 0 {
+        area.note_write(Written::Content(id));
+    }
+    content.confirm(good.ranges().iter().flat_map(|run| run.iter()));
     Ok(())
 }
 
-async fn holds(
-    file: &dyn DiskFile,
+/// Where the last of some chunks ends.
+fn end_of(id: ContentId, runs: &[ChunkRange]) -> u64 {
+    runs.last().map_or(0, |run| (run.end() * id.chunk_size.bytes()).min(id.len))
+}
+
+/// Whether a file that is complete by its name holds the content. If not, what is right of it is kept
+/// as a content with missing chunks. The file itself may be shared, so it is not written to.
+pub(super) async fn recheck_whole(area: &Area, entry: &Arc<Entry>, id: ContentId) -> Result<bool, SinkError> {
+    let (contents, disk) = (&area.contents, &*area.seams.disk);
+    let path = area.dir.content(&id);
+    let good = good_in(contents, &path, entry, id).await?;
+    if good.len() == id.chunks() {
+        area.note_write(Written::Content(id));
+        contents.note_whole(id);
+        return Ok(true);
+    }
+    disk.remove_file(&area.dir.partial(&id)).await?;
+    if good.len() > 0 {
+        disk.clone_file(&path, &area.dir.partial(&id)).await?;
+        area.note_write(Written::Content(id));
+    }
+    disk.remove_file(&path).await?;
+    contents.forget(id);
+    contents.fill(id).confirm(good.ranges().iter().flat_map(|run| run.iter()));
+    Ok(false)
+}
+
+/// The chunks of a content that are in a file.
+pub(super) async fn good_in(
     contents: &Contents,
+    path: &Path,
+    entry: &Arc<Entry>,
+    id: ContentId,
+) -> Result<ChunkSet, OffloadGone> {
+    match contents.seams.disk.open(path, OpenMode::Read).await {
+        Ok(file) => good_chunks(contents, &*file, entry, id, &all_chunks(id)).await,
+        Err(_) => Ok(ChunkSet::default()),
+    }
+}
+
+/// All chunks of a content.
+pub(super) fn all_chunks(id: ContentId) -> Vec<ChunkRange> {
+    let step = u64::from(u32::MAX);
+    let run = |first: u64| {
+        let count = u32::try_from(step.min(id.chunks() - first)).expect("a run is at most that long");
+        ChunkRange { first: ChunkIndex(first), count }
+    };
+    (0..id.chunks().div_ceil(step)).map(|part| run(part * step)).collect()
+}
+
+async fn good_chunks(
+    contents: &Contents,
+    file: &dyn DiskFile,
+    entry: &Arc<Entry>,
+    id: ContentId,
+    claims: &[ChunkRange],
+) -> Result<ChunkSet, OffloadGone> {
+    let mut good = ChunkSet::default();
+    let mut indexes = claims.iter().copied().flat_map(indexes_of).peekable();
+    let outlines = Outlines::open(contents, entry, id).await;
+    while let Some(first) = indexes.peek().copied() {
+        // A group at a time: claims of a large content are many.
+        let group = first.group();
+        let mut of_group = Vec::new();
+        while let Some(index) = indexes.next_if(|index| index.group() == group) {
+            of_group.push(index);
+        }
+        let Some(outline) = outlines.group(group).await else { continue };
+        let checks: Vec<BoxFuture<'_, _>> = of_group
+            .into_iter()
+            .map(|index| Box::pin(holds(contents, file, entry, id, outline.clone(), index)) as _)
+            .collect();
+        let found: Vec<Option<ChunkIndex>> =
+            stream::iter(checks).buffer_unordered(HASH_JOBS).try_collect().await?;
+        good.extend(found.into_iter().flatten());
+    }
+    Ok(good)
+}
+
+/// Named, because a closure would not live across the waits.
+fn indexes_of(run: ChunkRange) -> impl Iterator<Item = ChunkIndex> + Send {
+    run.iter()
+}
+
+async fn holds(
+    contents: &Contents,
+    file: &dyn DiskFile,
     entry: &Arc<Entry>,
     id: ContentId,
     outline: Option<VerifiedOutline>,
     index: ChunkIndex,
-) -> Result<bool, OffloadGone> {
+) -> Result<Option<ChunkIndex>, OffloadGone> {
+    let _slot = contents.rechecks.acquire().await;
     let size = id.chunk_size;
     let len = usize::try_from(size.len_of(index, id.len)).expect("a chunk fits in memory");
-    let Ok(bytes) = file.read_at(index.0 * size.bytes(), len).await else { return Ok(false) };
+    let Ok(bytes) = file.read_at(index.0 * size.bytes(), len).await else { return Ok(None) };
     let entry = entry.clone();
     let check = move || VerifiedChunk::check(&entry, size, outline.as_ref(), index, bytes).is_ok();
-    run_for(&*contents.seams.offload, check).await
+    Ok(run_for(&*contents.seams.offload, check).await?.then_some(index))
 }
 
-async fn outline(contents: &Contents, entry: &Entry, id: ContentId) -> Option<VerifiedOutline> {
-    let bytes: Bytes = outline_bytes(contents, id).await.ok()??;
-    let (values, rest) = bytes.as_chunks::<32>();
-    let values = values.iter().copied().map(ChainingValue).collect();
-    VerifiedOutline::check(entry, id.chunk_size, values).ok().filter(|_| rest.is_empty())
+/// The outlines of a content, as they were staged.
+pub(super) struct Outlines<'a> {
+    entry: &'a Entry,
+    id: ContentId,
+    scheme: Option<Scheme>,
+    file: Option<Arc<dyn DiskFile>>,
+    top: Option<VerifiedTop>,
+}
+
+impl<'a> Outlines<'a> {
+    pub(super) async fn open(contents: &Contents, entry: &'a Entry, id: ContentId) -> Self {
+        let scheme = scheme(entry, id.chunk_size).ok();
+        let (mut file, mut top) = (None, None);
+        if id.chunks() > 1 {
+            file = contents.seams.disk.open(&contents.dir.outline(&id), OpenMode::Read).await.ok();
+        }
+        if let (Some(file), Some(Scheme::Groups)) = (&file, scheme)
+            && let Some(values) = read_values(&**file, 0, tops_of(id)).await
+        {
+            top = VerifiedTop::check(entry, id.chunk_size, values).ok();
+        }
+        Self { entry, id, scheme, file, top }
+    }
+
+    /// What vouches for the chunks of a group; `None` if nothing does, and in that nothing if the
+    /// digest itself does.
+    pub(super) async fn group(&self, group: GroupIndex) -> Option<Option<VerifiedOutline>> {
+        if self.scheme? == Scheme::Whole {
+            return Some(None);
+        }
+        let (size, chunks) = (self.id.chunk_size, self.id.chunk_size.chunks_of(group, self.id.len));
+        let first = tops_of(self.id) + chunks.first.0;
+        let values = read_values(&**self.file.as_ref()?, first, u64::from(chunks.count)).await?;
+        let outline = match &self.top {
+            Some(top) => VerifiedOutline::check_group(self.entry, size, top, group, values),
+            None => VerifiedOutline::check(self.entry, size, values),
+        };
+        outline.ok().map(Some)
+    }
+}
+
+/// The chaining values of a group of a complete content.
+pub(super) async fn hash_group(
+    contents: &Contents,
+    id: ContentId,
+    group: GroupIndex,
+) -> Result<Vec<ChainingValue>, SinkError> {
+    let (path, size) = (contents.dir.content(&id), id.chunk_size);
+    let file = contents.seams.disk.open(&path, OpenMode::Read).await?;
+    let mut values = Vec::new();
+    for index in size.chunks_of(group, id.len).iter() {
+        let len = usize::try_from(size.len_of(index, id.len)).expect("a chunk fits in memory");
+        let bytes = file.read_at(index.0 * size.bytes(), len).await?;
+        values.push(run_for(&*contents.seams.offload, move || chaining_value(size, index, &bytes)).await?);
+    }
+    Ok(values)
+}
+
+async fn read_values(file: &dyn DiskFile, first: u64, count: u64) -> Option<Vec<ChainingValue>> {
+    let len = usize::try_from(count * VALUE_LEN).ok()?;
+    let bytes = file.read_at(first * VALUE_LEN, len).await.ok()?;
+    let (values, _) = bytes.as_chunks::<32>();
+    (bytes.len() == len).then(|| values.iter().copied().map(ChainingValue).collect())
+}
+
+/// An entry that is said to lie in a pack.
+pub(super) type Said = (Arc<Entry>, ContentId, Extent);
+
+/// Which of these entries really lie where they are said to.
+pub(super) async fn recheck_packed(area: &Area, said: &[Said]) -> Result<Vec<bool>, OffloadGone> {
+    let extents: Vec<Extent> = said.iter().map(|(_, _, extent)| *extent).collect();
+    let mut found: Vec<Option<Bytes>> = vec![None; said.len()];
+    // What cannot be read is not there.
+    area.packs.read(&extents, |at, bytes| found[at] = Some(bytes)).await.ok();
+    let entries: Vec<_> = said.iter().map(|(entry, id, _)| (entry.clone(), *id)).collect();
+    let check = move || {
+        let good = |((entry, id), bytes): ((Arc<Entry>, ContentId), Option<Bytes>)| {
+            bytes.is_some_and(|bytes| is_good(&entry, id, bytes))
+        };
+        entries.into_iter().zip(found).map(good).collect()
+    };
+    run_for(&*area.seams.offload, check).await
+}
+
+/// Whether these are the bytes of an entry of one chunk.
+pub(super) fn is_good(entry: &Arc<Entry>, id: ContentId, bytes: Bytes) -> bool {
+    VerifiedChunk::check(entry, id.chunk_size, None, ChunkIndex(0), bytes).is_ok()
 }

@@ -1,15 +1,21 @@
 //! One shard of a directory store: its visible generation, its writer, its staging.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use peerstream_types::{ManifestHeader, ShardId};
 use tokio::sync::RwLock;
 
-use super::contents::Contents;
-use super::image::Image;
+use super::Seams;
+use super::area::Area;
+use super::catalog::Catalog;
 use super::layout::ShardDir;
-use super::{Seams, manifest_file, pointer};
+use super::local::Local;
+use super::options::StoreOptions;
+use super::pointer::{self, Pointer};
+use super::room::Ledger;
+use super::sweep::sweep;
+use super::tree::Tree;
 use crate::writer::{Ticket, Writers};
 use crate::{DiskError, Fence, Generation, SinkError};
 
@@ -19,98 +25,182 @@ pub(super) struct Shard {
     pub(super) id: ShardId,
     pub(super) dir: ShardDir,
     pub(super) seams: Seams,
+    pub(super) options: StoreOptions,
+    pub(super) ledger: Arc<Ledger>,
     writers: Mutex<Writers>,
     /// Read by whoever adds to the staging; written by whoever opens, seals, publishes or removes
     /// it, so that none of these meets a half-done addition.
-    pub(super) staging: RwLock<Option<Arc<Contents>>>,
+    pub(super) staging: RwLock<Option<Arc<Area>>>,
+    live: Mutex<Weak<Live>>,
     /// `None` while it is not known: before the first look, and while a publish is under way.
-    visible: tokio::sync::Mutex<Option<Visible>>,
+    shown: tokio::sync::Mutex<Option<Shown>>,
     /// The generations that snapshots may still read.
-    images: Mutex<BTreeMap<Generation, Weak<Image>>>,
+    trees: Mutex<BTreeMap<Generation, Weak<Tree>>>,
 }
 
+/// Held by every writer as long as it lives.
+#[derive(Debug)]
+pub(super) struct Live;
+
 /// What readers see: nothing before the first publish.
-pub(super) type Visible = Option<(Generation, ManifestHeader)>;
+type Shown = Option<(Pointer, ManifestHeader)>;
 
 impl Shard {
-    pub(super) fn new(id: ShardId, dir: ShardDir, seams: Seams) -> Self {
+    pub(super) fn new(
+        id: ShardId,
+        dir: ShardDir,
+        seams: Seams,
+        options: StoreOptions,
+        ledger: Arc<Ledger>,
+    ) -> Self {
         Self {
             id,
             dir,
             seams,
+            options,
+            ledger,
             writers: Mutex::default(),
             staging: RwLock::default(),
-            visible: tokio::sync::Mutex::default(),
-            images: Mutex::default(),
+            live: Mutex::default(),
+            shown: tokio::sync::Mutex::default(),
+            trees: Mutex::default(),
         }
     }
 
     /// Lets a writer in, once the one before has nothing under way any more.
-    pub(super) async fn enter(&self, fence: Fence) -> Result<Ticket, SinkError> {
+    pub(super) async fn enter(&self, fence: Fence) -> Result<(Ticket, Arc<Live>), SinkError> {
         let _nothing_under_way = self.staging.write().await;
-        self.writers.lock().unwrap_or_else(PoisonError::into_inner).enter(&self.id, fence)
+        let ticket = lock(&self.writers).enter(&self.id, fence)?;
+        Ok((ticket, self.live()))
     }
 
     /// Whether the writer is still the one.
     pub(super) fn check(&self, ticket: Ticket) -> Result<(), SinkError> {
-        self.writers.lock().unwrap_or_else(PoisonError::into_inner).check(&self.id, ticket)
+        lock(&self.writers).check(&self.id, ticket)
+    }
+
+    /// A share in the shard's being written to.
+    fn live(&self) -> Arc<Live> {
+        let mut live = lock(&self.live);
+        let now = live.upgrade().unwrap_or_else(|| Arc::new(Live));
+        *live = Arc::downgrade(&now);
+        now
+    }
+
+    /// Whether there is a writer.
+    pub(super) fn is_live(&self) -> bool {
+        lock(&self.live).strong_count() > 0
     }
 
     /// The visible generation.
-    pub(super) async fn visible(&self) -> Result<Visible, DiskError> {
-        let mut known = self.visible.lock().await;
-        if let Some(visible) = &*known {
-            return Ok(visible.clone());
-        }
-        let generation = pointer::read(&*self.seams.disk, &self.dir.current()).await?;
-        let visible = match generation {
-            None => None,
-            Some(generation) => {
-                let path = self.dir.generation(generation).manifest();
-                let listing = manifest_file::read(&*self.seams.disk, &path).await?;
-                Some((generation, listing.header().clone()))
-            }
-        };
-        Ok(known.insert(visible).clone())
+    pub(super) async fn visible(&self) -> Result<Option<(Generation, ManifestHeader)>, DiskError> {
+        let shown = self.shown_now().await?;
+        Ok(shown.map(|(pointer, header)| (pointer.visible, header)))
     }
 
-    /// The generation that comes next.
+    /// The number of the generation that comes next.
     pub(super) async fn next(&self) -> Result<Generation, DiskError> {
-        Ok(Generation(self.visible().await?.map_or(0, |(generation, _)| generation.0) + 1))
+        Ok(Pointer::next(self.shown_now().await?.map(|(pointer, _)| pointer)))
     }
 
-    /// Makes a generation visible, in one step on disk. If it fails or is abandoned, what is visible
-    /// is looked up on disk by whoever asks next.
+    async fn shown_now(&self) -> Result<Shown, DiskError> {
+        let mut known = self.shown.lock().await;
+        if let Some(shown) = &*known {
+            return Ok(shown.clone());
+        }
+        let shown = match pointer::read(&*self.seams.disk, &self.dir.current()).await? {
+            None => None,
+            Some(pointer) => Some((pointer, self.catalog(pointer.visible).await?.header())),
+        };
+        Ok(known.insert(shown).clone())
+    }
+
+    async fn catalog(&self, generation: Generation) -> Result<Catalog, DiskError> {
+        Catalog::open(self.seams.disk.clone(), self.dir.generation(generation).catalog()).await
+    }
+
+    /// The visible generation as a place to take content from. What cannot be read is not there.
+    pub(super) async fn local(&self) -> Option<Local> {
+        let (generation, _) = self.visible().await.ok()??;
+        let catalog = Arc::new(self.catalog(generation).await.ok()?);
+        let data = self.dir.generation(generation).data();
+        Some(Local::new(catalog, data, self.options.immutable))
+    }
+
+    /// Lets the host prepare for a generation.
+    pub(super) async fn prepare(
+        &self,
+        generation: Generation,
+        header: &ManifestHeader,
+    ) -> Result<(), SinkError> {
+        let Some(hook) = &self.options.hook else { return Ok(()) };
+        let data = self.dir.generation(generation).data();
+        let prepared = hook.prepare(&self.id, &data, header).await;
+        prepared.map_err(|why| SinkError::Hook { shard: self.id.clone(), why: why.0 })
+    }
+
+    /// Tells the host that a generation is visible.
+    pub(super) async fn shown(&self, generation: Generation, header: &ManifestHeader) {
+        if let Some(hook) = &self.options.hook {
+            hook.shown(&self.id, &self.dir.generation(generation).data(), header).await;
+        }
+    }
+
+    /// Makes a new generation visible, in one step on disk.
     pub(super) async fn show(&self, generation: Generation, header: ManifestHeader) -> Result<(), DiskError> {
-        let mut known = self.visible.lock().await;
+        let old = self.shown_now().await?.map(|(pointer, _)| pointer);
+        self.point(Pointer::publish(old, generation), header).await
+    }
+
+    /// If it fails or is abandoned, what is visible is looked up on disk by whoever asks next.
+    async fn point(&self, pointer: Pointer, header: ManifestHeader) -> Result<(), DiskError> {
+        let mut known = self.shown.lock().await;
         *known = None;
-        pointer::swap(&*self.seams.disk, &self.dir.current(), generation).await?;
-        *known = Some(Some((generation, header)));
+        pointer::swap(&*self.seams.disk, &self.dir.current(), pointer).await?;
+        *known = Some(Some((pointer, header)));
         Ok(())
     }
 
-    /// The image of the visible generation, shared by all who read it.
-    pub(super) async fn image(&self) -> Result<Option<Arc<Image>>, DiskError> {
-        let Some((generation, _)) = self.visible().await? else { return Ok(None) };
-        if let Some(image) = self.image_in_use(generation) {
-            return Ok(Some(image));
-        }
-        let dir = self.dir.generation(generation);
-        let listing = manifest_file::read(&*self.seams.disk, &dir.manifest()).await?;
-        let image = Arc::new(Image::of_manifest(self.seams.clone(), dir.data(), listing));
-        self.images.lock().unwrap_or_else(PoisonError::into_inner).insert(generation, Arc::downgrade(&image));
-        Ok(Some(image))
+    /// Makes the generation before the visible one visible again.
+    pub(super) async fn roll_back(&self) -> Result<Generation, SinkError> {
+        let _alone = self.staging.write().await;
+        let none = || SinkError::NoPrevious(self.id.clone());
+        let (pointer, _) = self.shown_now().await?.ok_or_else(none)?;
+        let back = pointer.roll_back().ok_or_else(none)?;
+        let header = self.catalog(back.visible).await?.header();
+        self.prepare(back.visible, &header).await?;
+        self.point(back, header.clone()).await?;
+        self.shown(back.visible, &header).await;
+        // The next sweep takes what this one leaves.
+        sweep(&*self.seams.disk, &self.dir, &self.in_use()).await.ok();
+        Ok(back.visible)
     }
 
-    fn image_in_use(&self, generation: Generation) -> Option<Arc<Image>> {
-        let images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
-        images.get(&generation)?.upgrade().filter(|image| !image.has_changed())
+    /// The tree of the visible generation, shared by all who read it.
+    pub(super) async fn tree(&self) -> Result<Option<Arc<Tree>>, DiskError> {
+        let Some((generation, _)) = self.visible().await? else { return Ok(None) };
+        if let Some(tree) = self.tree_in_use(generation) {
+            return Ok(Some(tree));
+        }
+        let data = self.dir.generation(generation).data();
+        let catalog = Arc::new(self.catalog(generation).await?);
+        let tree = Arc::new(Tree::of_catalog(self.seams.clone(), data, catalog));
+        lock(&self.trees).insert(generation, Arc::downgrade(&tree));
+        Ok(Some(tree))
+    }
+
+    fn tree_in_use(&self, generation: Generation) -> Option<Arc<Tree>> {
+        lock(&self.trees).get(&generation)?.upgrade().filter(|tree| !tree.is_stale())
     }
 
     /// The generations that open snapshots read.
     pub(super) fn in_use(&self) -> BTreeSet<Generation> {
-        let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
-        images.retain(|_, image| image.strong_count() > 0);
-        images.keys().copied().collect()
+        let mut trees = lock(&self.trees);
+        trees.retain(|_, tree| tree.strong_count() > 0);
+        trees.keys().copied().collect()
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,133 +1,123 @@
 //! A writer of a shard.
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use futures_util::{StreamExt, TryStreamExt, stream};
-use peerstream_types::{Entry, EntryKind, ManifestHeader};
+use peerstream_types::{Entry, ManifestHeader};
 use tokio::sync::{RwLockReadGuard as Staged, RwLockWriteGuard as StagedAlone};
 
-use super::contents::Contents;
-use super::recheck::recheck;
+use super::admit::admit;
+use super::area::Area;
+use super::attempt::Attempt;
+use super::budget::size_of;
+use super::join::prune;
+use super::keep::keep;
+use super::room::Reservation;
 use super::seal::build;
-use super::shard::Shard;
+use super::shard::{Live, Shard};
 use super::sweep::sweep;
-use crate::incoming::{Incoming, not_begun};
-use crate::limits::HASH_JOBS;
+use crate::incoming::not_begun;
 use crate::writer::Ticket;
-use crate::{BoxFuture, Generation, Held, SinkError, Staging, VerifiedChunk};
+use crate::{BoxFuture, Fence, Generation, Held, SinkError, Staging, VerifiedChunk};
 
 /// The content belongs to the shard and outlives the writer; the manifest is the writer's.
 #[derive(Debug)]
 pub(super) struct DirectoryStaging {
     shard: Arc<Shard>,
     ticket: Ticket,
-    incoming: RwLock<Option<Incoming>>,
-    /// Pages are admitted one after the other.
-    admitting: tokio::sync::Mutex<()>,
+    attempt: RwLock<Option<Arc<Attempt>>>,
+    /// Keeps the staged content from being cleaned away.
+    _live: Arc<Live>,
 }
 
 impl DirectoryStaging {
-    pub(super) fn new(shard: Arc<Shard>, ticket: Ticket) -> Self {
-        Self { shard, ticket, incoming: RwLock::default(), admitting: tokio::sync::Mutex::default() }
+    /// Becomes the shard's writer.
+    pub(super) async fn enter(shard: Arc<Shard>, fence: Fence) -> Result<Self, SinkError> {
+        let (ticket, live) = shard.enter(fence).await?;
+        Ok(Self { shard, ticket, attempt: RwLock::default(), _live: live })
     }
 
     /// For what may go on beside other additions.
-    async fn shared(&self) -> Result<Staged<'_, Option<Arc<Contents>>>, SinkError> {
+    async fn shared(&self) -> Result<Staged<'_, Option<Arc<Area>>>, SinkError> {
         let staged = self.shard.staging.read().await;
         self.shard.check(self.ticket)?;
         Ok(staged)
     }
 
     /// For what goes on alone.
-    async fn alone(&self) -> Result<StagedAlone<'_, Option<Arc<Contents>>>, SinkError> {
+    async fn alone(&self) -> Result<StagedAlone<'_, Option<Arc<Area>>>, SinkError> {
         let staged = self.shard.staging.write().await;
         self.shard.check(self.ticket)?;
         Ok(staged)
     }
 
-    fn incoming(&self) -> RwLockReadGuard<'_, Option<Incoming>> {
-        self.incoming.read().unwrap_or_else(PoisonError::into_inner)
+    fn attempt(&self) -> Option<Arc<Attempt>> {
+        self.attempt.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn incoming_mut(&self) -> RwLockWriteGuard<'_, Option<Incoming>> {
-        self.incoming.write().unwrap_or_else(PoisonError::into_inner)
+    fn set_attempt(&self, attempt: Option<Attempt>) {
+        *self.attempt.write().unwrap_or_else(PoisonError::into_inner) = attempt.map(Arc::new);
     }
 
     async fn begin_with(&self, header: &ManifestHeader) -> Result<(), SinkError> {
         let mut staged = self.alone().await?;
-        let incoming = Incoming::begin(header)?;
         let next = self.shard.next().await?;
-        if staged.as_ref().is_none_or(|contents| contents.target != next) {
-            *staged = Some(Arc::new(Contents::open(&self.shard.seams, &self.shard.dir, next).await?));
-        }
-        *self.incoming_mut() = Some(incoming);
+        let open = staged.clone().filter(|area| area.target == next);
+        let area = match open {
+            Some(area) => area,
+            None => Arc::new(Area::open(&self.shard.seams, &self.shard.dir, next).await?),
+        };
+        *staged = Some(area.clone());
+        // What the manifest before has reserved is not needed beside this one.
+        self.set_attempt(None);
+        let reservation = self.shard.ledger.reservation(self.shard.id.clone());
+        let announced = announce(&area, &reservation, header).await?;
+        let attempt = Attempt::begin(&area, header, reservation, announced).await?;
+        prune(&area).await?;
+        self.set_attempt(Some(attempt));
         Ok(())
     }
 
     async fn admit_page(&self, page: Vec<Arc<Entry>>) -> Result<Vec<Held>, SinkError> {
         let staged = self.shared().await?;
-        let _one_at_a_time = self.admitting.lock().await;
-        let contents = staged.as_ref().ok_or_else(not_begun)?;
-        let (admission, ids) = {
-            let incoming = self.incoming();
-            let incoming = incoming.as_ref().ok_or_else(not_begun)?;
-            page.iter().try_for_each(|entry| only_files(entry))?;
-            let admission = incoming.check(&page)?;
-            (admission, page.iter().map(|entry| incoming.content_of(entry)).collect::<Vec<_>>())
-        };
-        let claims: Vec<_> = page.iter().cloned().zip(ids.iter().copied()).collect();
-        stream::iter(claims)
-            .map(|(entry, id)| recheck(contents.clone(), entry, id))
-            .buffer_unordered(HASH_JOBS)
-            .try_for_each(|()| std::future::ready(Ok(())))
-            .await?;
-        let held = page.iter().zip(&ids).filter_map(|(entry, id)| {
-            let chunks = contents.held_ranges(*id);
-            (!chunks.is_empty()).then_some(Held { ordinal: entry.ordinal, chunks })
-        });
-        let held = held.collect();
-        let mut incoming = self.incoming_mut();
-        incoming.as_mut().ok_or_else(not_begun)?.admit(admission, page);
-        Ok(held)
+        let area = staged.as_ref().ok_or_else(not_begun)?;
+        let attempt = self.attempt().ok_or_else(not_begun)?;
+        admit(&self.shard, area, &attempt, page).await
     }
 
-    async fn store_chunk(&self, chunk: &VerifiedChunk) -> Result<(), SinkError> {
+    async fn store_chunks(&self, chunks: &[VerifiedChunk]) -> Result<(), SinkError> {
         let staged = self.shared().await?;
-        let none = || SinkError::NotAdmitted(chunk.entry().key.clone());
-        let content = self.incoming().as_ref().ok_or_else(none)?.owner(chunk)?;
-        Ok(staged.as_ref().ok_or_else(none)?.store(content, chunk).await?)
+        let Some(first) = chunks.first() else { return Ok(()) };
+        let none = || SinkError::NotAdmitted(first.entry().key.clone());
+        let attempt = self.attempt().ok_or_else(none)?;
+        keep(staged.as_ref().ok_or_else(none)?, &attempt, chunks).await
     }
 
     async fn sync_staged(&self) -> Result<(), SinkError> {
-        match &*self.shared().await? {
-            Some(contents) => Ok(contents.checkpoint().await?),
-            None => Ok(()),
+        let staged = self.shared().await?;
+        match (&*staged, self.attempt()) {
+            (Some(area), Some(attempt)) => Ok(area.checkpoint(&attempt, false).await?),
+            _ => Ok(()),
         }
     }
 
     async fn seal_with(&self, header: &ManifestHeader) -> Result<(), SinkError> {
         let staged = self.alone().await?;
-        let contents = staged.as_ref().ok_or_else(not_begun)?;
-        let entries: Vec<_> = {
-            let incoming = self.incoming();
-            let incoming = incoming.as_ref().ok_or_else(not_begun)?;
-            incoming.check_seal(header, |content| contents.held(content))?;
-            incoming.entries().map(|(entry, content)| (entry.clone(), content)).collect()
-        };
-        if contents.target != self.shard.next().await? {
+        let area = staged.as_ref().ok_or_else(not_begun)?;
+        let attempt = self.attempt().ok_or_else(not_begun)?;
+        attempt.check_seal(header)?;
+        if area.target != self.shard.next().await? {
             return Err(SinkError::BadManifest("it was published already".into()));
         }
-        contents.checkpoint().await?;
-        build(&self.shard.dir, contents, header, &entries).await?;
-        self.incoming_mut().as_mut().ok_or_else(not_begun)?.set_sealed(header.clone());
+        build(&self.shard.dir, area, &attempt, header, self.shard.options.immutable).await?;
+        attempt.set_sealed(header.clone());
         Ok(())
     }
 
     async fn publish_sealed(&self) -> Result<Generation, SinkError> {
         let mut staged = self.alone().await?;
-        let header = self.incoming().as_ref().ok_or(SinkError::NotSealed)?.sealed()?.clone();
-        let target = staged.as_ref().ok_or(SinkError::NotSealed)?.target;
-        let (shard, disk) = (&*self.shard, &*self.shard.seams.disk);
+        let header = self.attempt().ok_or(SinkError::NotSealed)?.sealed()?;
+        let area = staged.clone().ok_or(SinkError::NotSealed)?;
+        let (shard, disk, target) = (&*self.shard, &*self.shard.seams.disk, area.target);
         // An earlier call may have come as far as the pointer, or as far as the name.
         if shard.visible().await? != Some((target, header.clone())) {
             let (half, whole) = (shard.dir.half_made(target), shard.dir.generation(target));
@@ -135,10 +125,16 @@ impl DirectoryStaging {
                 disk.rename(half.path(), whole.path()).await?;
             }
             disk.sync_dir(&shard.dir.generations()).await?;
-            shard.show(target, header).await?;
+            if let Err(refused) = shard.prepare(target, &header).await {
+                // The host may have changed files that the staging shares with the generation.
+                area.doubt().await?;
+                return Err(refused);
+            }
+            shard.show(target, header.clone()).await?;
         }
         *staged = None;
-        *self.incoming_mut() = None;
+        self.set_attempt(None);
+        shard.shown(target, &header).await;
         // It is visible whatever becomes of the rest: the next sweep takes what this one leaves.
         sweep(disk, &shard.dir, &shard.in_use()).await.ok();
         Ok(target)
@@ -146,7 +142,7 @@ impl DirectoryStaging {
 
     async fn discard_staged(&self) -> Result<(), SinkError> {
         let mut staged = self.alone().await?;
-        *self.incoming_mut() = None;
+        self.set_attempt(None);
         *staged = None;
         let (disk, dir) = (&*self.shard.seams.disk, &self.shard.dir);
         disk.remove_dir_all(&dir.stagings()).await?;
@@ -154,12 +150,14 @@ impl DirectoryStaging {
     }
 }
 
-fn only_files(entry: &Entry) -> Result<(), SinkError> {
-    if entry.kind == EntryKind::File {
-        return Ok(());
-    }
-    let why = "a directory holds files only".into();
-    Err(SinkError::BadEntry { key: entry.key.clone(), why })
+/// Reserves what the header announces, less what is staged already. Says how much that is.
+async fn announce(area: &Area, reservation: &Reservation, header: &ManifestHeader) -> Result<u64, SinkError> {
+    let announced = if header.is_sealed() { header.counts.bytes } else { 0 };
+    let Err(refused) = reservation.exchange(0, announced).await else { return Ok(announced) };
+    let staged = size_of(&*area.seams.disk, area.dir.path()).await.map_err(|_| refused)?;
+    let missing = announced.saturating_sub(staged);
+    reservation.exchange(0, missing).await?;
+    Ok(missing)
 }
 
 impl Staging for DirectoryStaging {
@@ -172,12 +170,7 @@ impl Staging for DirectoryStaging {
     }
 
     fn store(&self, chunks: Vec<VerifiedChunk>) -> BoxFuture<'_, Result<(), SinkError>> {
-        Box::pin(async move {
-            for chunk in &chunks {
-                self.store_chunk(chunk).await?;
-            }
-            Ok(())
-        })
+        Box::pin(async move { self.store_chunks(&chunks).await })
     }
 
     fn checkpoint(&self) -> BoxFuture<'_, Result<(), SinkError>> {

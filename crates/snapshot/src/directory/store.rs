@@ -7,11 +7,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use peerstream_types::{ManifestHeader, Selector, ShardId};
 
 use super::Seams;
-use super::layout::ShardDir;
+use super::budget::{Cleaned, Idle, excess};
+use super::layout::{Numbered, ShardDir};
+use super::options::StoreOptions;
+use super::room::Ledger;
+use super::scratch::Scratch;
 use super::shard::Shard;
-use super::snapshot::DirectorySnapshot;
 use super::staging::DirectoryStaging;
 use super::sweep::{list, sweep};
+use super::tree::TreeSnapshot;
+use crate::disk::DirEntry;
 use crate::{
     BoxFuture, Disk, DiskError, Fence, Generation, Offload, Sink, SinkError, Snapshot, Source, SourceError,
     Staging,
@@ -23,8 +28,12 @@ use crate::{
 pub struct DirectoryStore {
     root: PathBuf,
     seams: Seams,
+    options: StoreOptions,
+    ledger: Arc<Ledger>,
     shards: Mutex<BTreeMap<ShardId, Arc<Shard>>>,
     faults: Vec<DiskError>,
+    /// Where the catalogs of parts of shards are made, once someone asks for one.
+    scratch: tokio::sync::OnceCell<Scratch>,
 }
 
 impl DirectoryStore {
@@ -40,6 +49,20 @@ impl DirectoryStore {
         disk: Arc<dyn Disk>,
         offload: Arc<dyn Offload>,
     ) -> Result<Self, DiskError> {
+        Self::open_with(root, disk, offload, StoreOptions::default()).await
+    }
+
+    /// Opens the store as [`DirectoryStore::open`] does, set up in another way.
+    ///
+    /// # Errors
+    ///
+    /// As for [`DirectoryStore::open`].
+    pub async fn open_with(
+        root: impl Into<PathBuf>,
+        disk: Arc<dyn Disk>,
+        offload: Arc<dyn Offload>,
+        options: StoreOptions,
+    ) -> Result<Self, DiskError> {
         let root = root.into();
         make_root(&*disk, &root).await?;
         let mut faults = Vec::new();
@@ -47,7 +70,17 @@ impl DirectoryStore {
             let swept = sweep(&*disk, &ShardDir::new(&root, &shard), &BTreeSet::new()).await;
             faults.extend(swept.err());
         }
-        Ok(Self { root, seams: Seams { disk, offload }, shards: Mutex::default(), faults })
+        let ledger = Arc::new(Ledger::new(disk.clone(), root.clone(), options.room));
+        let seams = Seams { disk, offload };
+        Ok(Self {
+            root,
+            seams,
+            options,
+            ledger,
+            shards: Mutex::default(),
+            faults,
+            scratch: tokio::sync::OnceCell::new(),
+        })
     }
 
     /// What `open` could not clean up. The shards concerned answer with the same error, or work and
@@ -71,11 +104,57 @@ impl DirectoryStore {
         Ok(visible.map(|(generation, _)| shard.dir.generation(generation).data()))
     }
 
+    /// Makes the generation before the visible one visible again, in one step; the newer one is removed
+    /// once nothing reads it any more. What is staged stays staged.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError::NoPrevious`] if there is none: every publish allows for one step back.
+    /// [`SinkError::Hook`] if the host does not take it. Nothing was changed then.
+    pub async fn roll_back(&self, shard: &ShardId) -> Result<Generation, SinkError> {
+        match self.existing(shard).await? {
+            Some(shard) => shard.roll_back().await,
+            None => Err(SinkError::NoPrevious(shard.clone())),
+        }
+    }
+
+    /// Removes staged content that is older, or more, than [`StoreOptions::budget`] allows, the
+    /// oldest first and never what a writer works on. Says what is gone. Call it when the store was
+    /// opened, and now and then.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says; some may be gone by then.
+    pub async fn clean(&self, now_unix_ms: u64) -> Result<Vec<Cleaned>, DiskError> {
+        let (disk, mut busy, mut idle) = (&*self.seams.disk, 0, Vec::new());
+        for id in shards_below(disk, &self.root).await? {
+            let (shard, dir) = (self.shard(&id), ShardDir::new(&self.root, &id));
+            for target in targets(disk, &dir).await? {
+                let found = Idle::look(disk, id.clone(), dir.staging(target)).await?;
+                if shard.is_live() { busy += found.bytes } else { idle.push(found) }
+            }
+        }
+        let mut cleaned = Vec::new();
+        for (Idle { shard: id, dir, bytes, .. }, why) in excess(self.options.budget, now_unix_ms, busy, idle)
+        {
+            let shard = self.shard(&id);
+            let mut staged = shard.staging.write().await;
+            // Nobody becomes a writer meanwhile: that takes the same lock.
+            if !shard.is_live() {
+                *staged = None;
+                disk.remove_dir_all(dir.path()).await?;
+                cleaned.push(Cleaned { shard: id, bytes, why });
+            }
+        }
+        Ok(cleaned)
+    }
+
     /// The shard, whether it exists or not.
     fn shard(&self, id: &ShardId) -> Arc<Shard> {
         let make = || {
             let dir = ShardDir::new(&self.root, id);
-            Arc::new(Shard::new(id.clone(), dir, self.seams.clone()))
+            let (seams, options) = (self.seams.clone(), self.options.clone());
+            Arc::new(Shard::new(id.clone(), dir, seams, options, self.ledger.clone()))
         };
         self.lock().entry(id.clone()).or_insert_with(make).clone()
     }
@@ -98,11 +177,14 @@ impl DirectoryStore {
     async fn snapshot(&self, id: &ShardId, selector: &Selector) -> Result<Arc<dyn Snapshot>, SourceError> {
         let none = || SourceError::NoSuchShard(id.clone());
         let shard = self.existing(id).await?.ok_or_else(none)?;
-        let image = shard.image().await?.ok_or_else(|| SourceError::NotReady {
+        let tree = shard.tree().await?.ok_or_else(|| SourceError::NotReady {
             shard: id.clone(),
             why: "nothing was published yet".into(),
         })?;
-        let snapshot = DirectorySnapshot::select(image, selector);
+        let scratch = self
+            .scratch
+            .get_or_try_init(|| Scratch::open(self.seams.disk.clone(), self.root.join("scratch")));
+        let snapshot = TreeSnapshot::select(tree, selector, scratch.await?).await?;
         snapshot.ok_or_else(|| SourceError::UnsupportedSelector(id.clone()))
     }
 
@@ -116,8 +198,7 @@ impl DirectoryStore {
             return Err(SinkError::UnsupportedSelector(id.clone()));
         }
         let shard = self.shard(id);
-        let ticket = shard.enter(fence).await?;
-        Ok(Arc::new(DirectoryStaging::new(shard, ticket)))
+        Ok(Arc::new(DirectoryStaging::enter(shard, fence).await?))
     }
 }
 
@@ -135,6 +216,16 @@ async fn make_root(disk: &dyn Disk, root: &Path) -> Result<(), DiskError> {
         disk.sync_dir(dir).await?;
     }
     Ok(())
+}
+
+/// The generations that something is staged for.
+async fn targets(disk: &dyn Disk, dir: &ShardDir) -> Result<Vec<Generation>, DiskError> {
+    let names = list(disk, &dir.stagings()).await?;
+    let whole = |entry: &DirEntry| match Numbered::parse(&entry.name) {
+        Some(Numbered::Whole(generation)) => Some(generation),
+        Some(Numbered::HalfMade) | None => None,
+    };
+    Ok(names.iter().filter_map(whole).collect())
 }
 
 /// The shards that have a directory. Other names are not ours, and left alone.
@@ -194,5 +285,13 @@ impl Sink for DirectoryStore {
 mod tests;
 
 #[cfg(test)]
-#[path = "store/order_tests.rs"]
-mod order_tests;
+#[path = "store/resume_tests.rs"]
+mod resume_tests;
+
+#[cfg(test)]
+#[path = "store/publish_tests.rs"]
+mod publish_tests;
+
+#[cfg(test)]
+#[path = "store/room_tests.rs"]
+mod room_tests;

@@ -3,27 +3,35 @@
 use super::*;
 use crate::RealDisk;
 
-fn claim(chunk: u64) -> Claim {
-    let chunk_size = ChunkSize::new(1024).unwrap();
-    let content = ContentId { digest: Digest::Blake3([7; 32]), len: 5000, chunk_size };
-    Claim { content, chunk: ChunkIndex(chunk) }
+const MOMENT: Moment = Moment { attempt: 3, checkpoint: 2 };
+
+fn claim(chunk: u64) -> Record {
+    Record::Claim(MOMENT, content(), ChunkRange::one(ChunkIndex(chunk)))
 }
 
-async fn read(path: &Path) -> (Journal, Vec<Claim>) {
-    let mut claims = Vec::new();
-    let journal = Journal::open(&RealDisk::new(), path, |claim| claims.push(claim)).await.unwrap();
-    (journal, claims)
+fn content() -> ContentId {
+    ContentId { digest: Digest::Blake3([7; 32]), len: 5000, chunk_size: ChunkSize::new(1024).unwrap() }
+}
+
+async fn read(path: &Path) -> (Journal, Vec<Record>) {
+    let mut records = Vec::new();
+    let journal = Journal::open(&RealDisk::new(), path, |record| records.push(record)).await.unwrap();
+    (journal, records)
 }
 
 /// Pins the format: a staging of today has to be readable tomorrow.
 #[test]
 fn the_format_is_pinned() {
-    let mut file = MAGIC.to_vec();
-    file.extend(encode(&claim(4)));
-    assert_eq!(file.len(), 16 + RECORD_LEN);
-    assert_eq!(&file[16..18], [1, 7]);
-    assert_eq!(file[49..66], [136, 19, 0, 0, 0, 0, 0, 0, 10, 4, 0, 0, 0, 0, 0, 0, 0]);
-    assert_eq!(decode(&encode(&claim(4))), Some(claim(4)));
+    let all = [claim(4), Record::Finished(content()), Record::Checkpoint(MOMENT), Record::Doubt(3)];
+    let file = all.iter().fold(MAGIC.to_vec(), |file, record| [&file[..], &encode(record)].concat());
+    assert_eq!(file.len(), 16 + all.len() * RECORD_LEN);
+    assert_eq!(
+        blake3::hash(&file).to_hex().as_str(),
+        "756b1fcfdbaf38fb98d9d21cde5497884b0b88301f0711dada3df2475c2ec005"
+    );
+    for record in all {
+        assert_eq!(decode(&encode(&record)), Some(record));
+    }
     assert_eq!(decode(&encode(&claim(5))), None, "no such chunk");
 }
 
@@ -33,8 +41,8 @@ async fn records_are_read_back() {
     let path = dir.path().join("journal");
     let (journal, claims) = read(&path).await;
     assert_eq!(claims, []);
-    journal.append(&claim(0)).await.unwrap();
-    let (second, third) = (claim(1), claim(2));
+    journal.append(&[claim(0)]).await.unwrap();
+    let (second, third) = ([claim(1)], [claim(2)]);
     let (a, b) = tokio::join!(journal.append(&second), journal.append(&third));
     a.and(b).unwrap();
     journal.sync().await.unwrap();
@@ -47,7 +55,7 @@ async fn a_torn_record_ends_the_journal_and_is_written_over() {
     let path = dir.path().join("journal");
     let (journal, _) = read(&path).await;
     for chunk in 0..3 {
-        journal.append(&claim(chunk)).await.unwrap();
+        journal.append(&[claim(chunk)]).await.unwrap();
     }
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[16 + RECORD_LEN + 3] ^= 1;
@@ -55,7 +63,7 @@ async fn a_torn_record_ends_the_journal_and_is_written_over() {
 
     let (journal, claims) = read(&path).await;
     assert_eq!(claims, [claim(0)]);
-    journal.append(&claim(3)).await.unwrap();
+    journal.append(&[claim(3)]).await.unwrap();
     assert_eq!(read(&path).await.1, [claim(0), claim(3)], "nothing after it comes back");
 
     let bytes = std::fs::read(&path).unwrap();
@@ -70,6 +78,6 @@ async fn a_journal_of_another_format_begins_anew() {
     std::fs::write(&path, [9; 500]).unwrap();
     let (journal, claims) = read(&path).await;
     assert_eq!(claims, []);
-    journal.append(&claim(0)).await.unwrap();
+    journal.append(&[claim(0)]).await.unwrap();
     assert_eq!(read(&path).await.1, [claim(0)]);
 }

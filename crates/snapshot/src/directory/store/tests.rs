@@ -5,20 +5,21 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 
 use bytes::Bytes;
 use peerstream_types::{
-    ChunkIndex, ChunkRange, ChunkSize, Entry, EntryKey, EntryKind, ManifestHeader, Ordinal, PageToken,
+    ChunkIndex, ChunkRange, ChunkSize, Entry, EntryKey, EntryKind, GroupIndex, ManifestHeader, Ordinal,
+    PageToken,
 };
 
 use super::*;
 use crate::disk::DiskErrorKind;
 use crate::offload::Inline;
-use crate::{Held, MemoryStore, RealDisk, VerifiedChunk, VerifiedOutline};
+use crate::{Held, MemoryStore, RealDisk, VerifiedChunk, VerifiedOutline, VerifiedTop};
 
 const CHUNK: u64 = 1024;
 
 pub(super) struct Offer {
     snapshot: Arc<dyn Snapshot>,
     pub(super) header: ManifestHeader,
-    entries: Vec<Arc<Entry>>,
+    pub(super) entries: Vec<Arc<Entry>>,
 }
 
 pub(super) fn shard() -> ShardId {
@@ -54,21 +55,48 @@ pub(super) async fn begin(store: &DirectoryStore, offer: &Offer) -> (Arc<dyn Sta
 }
 
 pub(super) async fn fill(offer: &Offer, staging: &dyn Staging) {
-    let size = offer.header.chunk_size;
-    for entry in &offer.entries {
-        let count = entry.chunks(size) as u32;
-        let mut outline = None;
-        if count > 1 {
-            let range = ChunkRange { first: ChunkIndex(0), count };
-            let values = offer.snapshot.outline(entry.ordinal, 0, range).await.unwrap();
-            outline = Some(VerifiedOutline::check(entry, size, values).unwrap());
-        }
-        for index in (0..u64::from(count)).map(ChunkIndex) {
-            let len = size.len_of(index, entry.len) as usize;
-            let bytes = offer.snapshot.read(entry.ordinal, index.0 * CHUNK, len).await.unwrap();
-            let chunk = VerifiedChunk::check(entry, size, outline.as_ref(), index, bytes).unwrap();
+    fill_some(offer, staging, |_| true).await;
+}
+
+pub(super) async fn fill_some(offer: &Offer, staging: &dyn Staging, wanted: impl Fn(&Entry) -> bool) {
+    for chunk in offer.chunks().await {
+        if wanted(chunk.entry()) {
             staging.store(vec![chunk]).await.unwrap();
         }
+    }
+}
+
+impl Offer {
+    /// All chunks, verified.
+    pub(super) async fn chunks(&self) -> Vec<VerifiedChunk> {
+        let (size, mut chunks) = (self.header.chunk_size, Vec::new());
+        for entry in &self.entries {
+            let mut top = None;
+            if entry.groups(size) > 1 {
+                let count = entry.groups(size) as u32;
+                let all = ChunkRange { first: ChunkIndex(0), count };
+                let values = self.snapshot.outline(entry.ordinal, 1, all).await.unwrap();
+                top = Some(VerifiedTop::check(entry, size, values).unwrap());
+            }
+            for group in (0..entry.groups(size)).map(GroupIndex) {
+                let run = size.chunks_of(group, entry.len);
+                let mut outline = None;
+                if entry.chunks(size) > 1 {
+                    let values = self.snapshot.outline(entry.ordinal, 0, run).await.unwrap();
+                    outline = Some(match &top {
+                        Some(top) => VerifiedOutline::check_group(entry, size, top, group, values).unwrap(),
+                        None => VerifiedOutline::check(entry, size, values).unwrap(),
+                    });
+                }
+                for index in run.iter() {
+                    let len = size.len_of(index, entry.len) as usize;
+                    let bytes = self.snapshot.read(entry.ordinal, index.0 * CHUNK, len).await.unwrap();
+                    let chunk = VerifiedChunk::check(entry, size, outline.as_ref(), index, bytes);
+                    chunks.push(chunk.unwrap());
+                }
+            }
+        }
+        chunks
     }
 }
 
@@ -105,7 +133,7 @@ async fn chunks_may_come_all_at_once() {
     }
 }
 
-async fn receive(store: &DirectoryStore, files: &[(&str, Bytes)]) -> Generation {
+pub(super) async fn receive(store: &DirectoryStore, files: &[(&str, Bytes)]) -> Generation {
     let offer = offer(files).await;
     let (staging, _) = begin(store, &offer).await;
     fill(&offer, &*staging).await;
@@ -113,7 +141,7 @@ async fn receive(store: &DirectoryStore, files: &[(&str, Bytes)]) -> Generation 
     staging.publish().await.unwrap()
 }
 
-fn names(path: &Path) -> Vec<String> {
+pub(super) fn names(path: &Path) -> Vec<String> {
     let mut names: Vec<_> =
         fs::read_dir(path).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
@@ -154,7 +182,7 @@ async fn one_generation_before_the_visible_one_stays() {
     assert_eq!(names(&root.path().join("facts@1/0/generations")), ["7", "8"]);
 }
 
-/// Whatever the journal claims is hashed before it counts.
+/// What no checkpoint covers is hashed before it counts.
 #[tokio::test]
 async fn a_damaged_chunk_is_not_believed_after_a_restart() {
     let root = tempfile::tempdir().unwrap();
@@ -164,15 +192,11 @@ async fn a_damaged_chunk_is_not_believed_after_a_restart() {
     fill(&offer, &*begin(&store, &offer).await.0).await;
     drop(store);
 
-    let staged = root.path().join("facts@1/0/staging/1/content");
-    for name in names(&staged) {
-        let file = fs::File::options().write(true).open(staged.join(&name)).unwrap();
-        match name {
-            name if name.contains("-5000-") => file.write_all_at(b"?", 2 * CHUNK + 5).unwrap(),
-            name if name.contains("-700-") => file.set_len(699).unwrap(),
-            _ => {}
-        }
-    }
+    let staged = root.path().join("facts@1/0/staging/1");
+    let open_to_write = |path: PathBuf| fs::File::options().write(true).open(path).unwrap();
+    let long = staged.join("content").join(&names(&staged.join("content"))[0]);
+    open_to_write(long).write_all_at(b"?", 2 * CHUNK + 5).unwrap();
+    open_to_write(staged.join("packs/0")).write_all_at(b"?", 5).unwrap();
     let store = open(root.path()).await;
     let (staging, held) = begin(&store, &offer).await;
     let run = |first, count| ChunkRange { first: ChunkIndex(first), count };
@@ -266,10 +290,10 @@ async fn published_files_that_change_are_noticed() {
     let store = open(root.path()).await;
     receive(&store, &[("a", content(3000))]).await;
     let path = store.current_path(&shard()).await.unwrap().unwrap().join("a");
-    fs::File::options().write(true).open(path).unwrap().write_all_at(b"?", 0).unwrap();
+    fs::File::options().write(true).open(path).unwrap().set_len(2999).unwrap();
     let snapshot = Source::open(&store, &shard(), &Selector::All).await.unwrap();
-    let outline = snapshot.outline(Ordinal(0), 0, ChunkRange::one(ChunkIndex(0))).await;
-    assert!(matches!(outline, Err(SourceError::Changed { .. })), "{outline:?}");
+    let read = snapshot.read(Ordinal(0), 0, 10).await;
+    assert!(matches!(read, Err(SourceError::Changed { .. })), "{read:?}");
 }
 
 #[tokio::test]

@@ -1,0 +1,252 @@
+//! What is staged for one generation of a shard: packs, larger contents, the journal, and what is
+//! known to be durable of them. Outlives the writers, and the manifests that they begin.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use super::Seams;
+use super::attempt::Attempt;
+use super::contents::{Contents, Partial};
+use super::journal::{Journal, Moment, Record};
+use super::layout::{ShardDir, StagingDir};
+use super::packs::Packs;
+use super::sweep::list;
+use crate::chunk_set::ChunkSet;
+use crate::content::ContentId;
+use crate::limits::{SYNC_EACH_MAX, SYNC_JOBS};
+use crate::{DiskError, Generation};
+
+/// The staging for one generation.
+#[derive(Debug)]
+pub(super) struct Area {
+    pub(super) seams: Seams,
+    pub(super) dir: StagingDir,
+    /// The generation that it is staged for.
+    pub(super) target: Generation,
+    pub(super) packs: Packs,
+    pub(super) contents: Contents,
+    trust: Mutex<Trust>,
+    next_attempt: AtomicU32,
+    unsynced: Mutex<Unsynced>,
+    checkpoint: tokio::sync::Mutex<()>,
+}
+
+/// How far something that was stored can be relied on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Standing {
+    /// It has to be hashed before it counts.
+    Unsure,
+    /// This process wrote it: it is there, though maybe not after a power loss.
+    Written,
+    /// A checkpoint covers it.
+    Durable,
+}
+
+#[derive(Debug, Default)]
+struct Trust {
+    /// The last checkpoint of each attempt.
+    covered: BTreeMap<u32, u32>,
+    /// What was stored up to this attempt may have been changed since.
+    doubt: u32,
+    /// The first attempt of this process.
+    own: u32,
+}
+
+/// Files with writes after their last sync, each with the number of its last write. Beyond
+/// [`SYNC_EACH_MAX`] files it is only known that there are many.
+#[derive(Debug, Default)]
+struct Unsynced {
+    writes: u64,
+    synced: u64,
+    files: BTreeMap<Written, u64>,
+    /// The last write to a file that did not fit.
+    beyond: u64,
+}
+
+/// A file that was written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Written {
+    Pack(u32),
+    Content(ContentId),
+    /// The manifest and the records of the attempt.
+    Attempt,
+}
+
+impl Area {
+    /// Opens the staging for `target` with what an earlier process left in it.
+    pub(super) async fn open(seams: &Seams, shard: &ShardDir, target: Generation) -> Result<Self, DiskError> {
+        let (disk, dir) = (&*seams.disk, shard.staging(target));
+        disk.remove_dir_all(&dir.locals()).await?;
+        let dirs =
+            [dir.contents(), dir.partials(), dir.locals(), dir.outlines(), dir.packs(), dir.attempts()];
+        for made in dirs {
+            disk.create_dir_all(&made).await?;
+        }
+        let mut replayed = Replayed::default();
+        let journal = Journal::open(disk, &dir.journal(), |record| replayed.take(record)).await?;
+        for made in [dir.path(), &shard.stagings()].into_iter().chain(shard.ancestors()) {
+            disk.sync_dir(made).await?;
+        }
+        let names = list(disk, &dir.attempts()).await?;
+        let numbers = names.iter().filter_map(|entry| entry.name.to_str()?.parse::<u32>().ok());
+        let last = numbers.max().unwrap_or(0).max(replayed.last);
+        let own = last.checked_add(1).ok_or_else(|| DiskError::corrupt(dir.path(), "no attempt is left"))?;
+        let trust = Trust { covered: replayed.covered, doubt: replayed.doubt, own };
+        let partial = replayed.claims.into_iter().map(|(id, claims)| (id, trust.partial(claims))).collect();
+        Ok(Self {
+            seams: seams.clone(),
+            packs: Packs::open(seams.disk.clone(), dir.packs()).await?,
+            contents: Contents::new(seams.clone(), dir.clone(), journal, partial),
+            dir,
+            target,
+            trust: Mutex::new(trust),
+            next_attempt: AtomicU32::new(own),
+            unsynced: Mutex::default(),
+            checkpoint: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// The number of the next attempt.
+    pub(super) fn next_attempt(&self) -> u32 {
+        self.next_attempt.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// How far what was stored at a moment can be relied on.
+    pub(super) fn standing(&self, moment: Moment) -> Standing {
+        lock(&self.trust).standing(moment)
+    }
+
+    /// Nothing that was stored so far is relied on any more.
+    pub(super) async fn doubt(&self) -> Result<(), DiskError> {
+        let last = self.next_attempt.load(Ordering::Relaxed).saturating_sub(1);
+        lock(&self.trust).doubt = last;
+        self.contents.doubt();
+        self.contents.journal.append(&[Record::Doubt(last)]).await?;
+        self.contents.journal.sync().await
+    }
+
+    /// Something was written to a file.
+    pub(super) fn note_write(&self, file: Written) {
+        let mut unsynced = lock(&self.unsynced);
+        unsynced.writes += 1;
+        let write = unsynced.writes;
+        if unsynced.files.len() < SYNC_EACH_MAX || unsynced.files.contains_key(&file) {
+            unsynced.files.insert(file, write);
+        } else {
+            unsynced.beyond = write;
+        }
+    }
+
+    /// Makes everything stored so far durable: the files, their names, and last the record that says
+    /// so. With `all`, also everything else on the file system.
+    pub(super) async fn checkpoint(&self, attempt: &Attempt, all: bool) -> Result<(), DiskError> {
+        let _one_at_a_time = self.checkpoint.lock().await;
+        let moment = attempt.close_checkpoint();
+        let (writes, many, files) = {
+            let unsynced = lock(&self.unsynced);
+            if unsynced.synced == unsynced.writes && !all {
+                return Ok(());
+            }
+            let files: Vec<_> = unsynced.files.iter().map(|(file, write)| (*file, *write)).collect();
+            (unsynced.writes, all || unsynced.beyond > unsynced.synced, files)
+        };
+        if many {
+            self.seams.disk.sync_fs(self.dir.path()).await?;
+        } else {
+            self.sync_each(attempt, files.iter().map(|(file, _)| *file).collect()).await?;
+        }
+        self.contents.journal.append(&[Record::Checkpoint(moment)]).await?;
+        self.contents.journal.sync().await?;
+        lock(&self.trust).covered.insert(moment.attempt, moment.checkpoint);
+        let mut unsynced = lock(&self.unsynced);
+        unsynced.synced = writes;
+        for (file, write) in files {
+            if unsynced.files.get(&file) == Some(&write) {
+                unsynced.files.remove(&file);
+            }
+        }
+        Ok(())
+    }
+
+    async fn sync_each(&self, attempt: &Attempt, files: Vec<Written>) -> Result<(), DiskError> {
+        stream::iter(files)
+            .map(|file| async move {
+                match file {
+                    Written::Pack(pack) => self.packs.sync(pack).await,
+                    Written::Content(id) => self.contents.sync(id).await,
+                    Written::Attempt => attempt.sync().await,
+                }
+            })
+            .buffer_unordered(SYNC_JOBS)
+            .try_for_each(|()| std::future::ready(Ok(())))
+            .await?;
+        let dirs = [self.dir.contents(), self.dir.partials(), self.dir.outlines(), self.dir.packs()];
+        for dir in dirs.iter().chain([&attempt.dir, &self.dir.attempts()]) {
+            self.seams.disk.sync_dir(dir).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Trust {
+    fn standing(&self, moment: Moment) -> Standing {
+        let Moment { attempt, checkpoint } = moment;
+        if attempt <= self.doubt {
+            return Standing::Unsure;
+        }
+        if self.covered.get(&attempt).is_some_and(|covered| checkpoint <= *covered) || checkpoint == 0 {
+            return Standing::Durable;
+        }
+        if attempt >= self.own { Standing::Written } else { Standing::Unsure }
+    }
+
+    fn partial(&self, claims: BTreeMap<Moment, ChunkSet>) -> Partial {
+        let (mut held, mut claimed) = (ChunkSet::default(), ChunkSet::default());
+        for (moment, chunks) in claims {
+            let known = self.standing(moment) == Standing::Durable;
+            let into = if known { &mut held } else { &mut claimed };
+            into.extend(chunks.ranges().iter().flat_map(|run| run.iter()));
+        }
+        Partial::claimed(held, claimed)
+    }
+}
+
+/// What a journal says, read from its beginning.
+#[derive(Debug, Default)]
+struct Replayed {
+    claims: BTreeMap<ContentId, BTreeMap<Moment, ChunkSet>>,
+    covered: BTreeMap<u32, u32>,
+    doubt: u32,
+    last: u32,
+}
+
+impl Replayed {
+    fn take(&mut self, record: Record) {
+        match record {
+            Record::Claim(moment, id, run) => {
+                let chunks = self.claims.entry(id).or_default().entry(moment).or_default();
+                chunks.extend(run.iter());
+                self.last = self.last.max(moment.attempt);
+            }
+            Record::Finished(id) => {
+                self.claims.remove(&id);
+            }
+            Record::Checkpoint(Moment { attempt, checkpoint }) => {
+                let covered = self.covered.entry(attempt).or_default();
+                *covered = checkpoint.max(*covered);
+                self.last = self.last.max(attempt);
+            }
+            Record::Doubt(attempt) => {
+                self.doubt = attempt.max(self.doubt);
+                self.last = self.last.max(attempt);
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,190 @@
+//! What was staged is found again: after a crash, for another manifest, in the visible generation.
+
+use std::fs;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use peerstream_types::{Entry, EntryKey};
+
+use super::tests::{Offer, begin, content, fill, fill_some, offer, receive, shard};
+use super::*;
+use crate::disk::crash::{CrashDisk, Survival};
+use crate::offload::Job;
+use crate::{Held, RealDisk};
+
+/// Runs jobs at once and counts them: every look at content is one.
+#[derive(Debug, Default)]
+struct Counting(AtomicU64);
+
+impl Offload for Counting {
+    fn run(&self, job: Job) -> BoxFuture<'_, ()> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        job();
+        Box::pin(std::future::ready(()))
+    }
+}
+
+async fn open_on(disk: &CrashDisk) -> (DirectoryStore, Arc<Counting>) {
+    let counting = Arc::new(Counting::default());
+    let store = DirectoryStore::open("/s", Arc::new(disk.clone()), counting.clone()).await.unwrap();
+    (store, counting)
+}
+
+async fn open(root: &Path, immutable: bool) -> DirectoryStore {
+    let options = StoreOptions { immutable, ..StoreOptions::default() };
+    let offload = Arc::new(Counting::default());
+    DirectoryStore::open_with(root, Arc::new(RealDisk::new()), offload, options).await.unwrap()
+}
+
+fn keys(offer: &Offer, held: &[Held]) -> Vec<String> {
+    let size = offer.header.chunk_size;
+    let whole = |held: &&Held| {
+        let entry = &offer.entries[held.ordinal.0 as usize];
+        held.chunks.iter().map(|run| u64::from(run.count)).sum::<u64>() == entry.chunks(size)
+    };
+    let key = |held: &Held| offer.entries[held.ordinal.0 as usize].key.to_string();
+    held.iter().filter(whole).map(key).collect()
+}
+
+fn files() -> [(&'static str, Bytes); 4] {
+    [("d/long", content(5000)), ("d/short", content(700)), ("e", content(0)), ("f", content(900))]
+}
+
+async fn half(offer: &Offer, staging: &dyn Staging) {
+    fill_some(offer, staging, |entry| entry.key != EntryKey::from_path("f").unwrap()).await;
+}
+
+/// D1: what a checkpoint covers is there after a power loss, and counts without another look.
+#[tokio::test]
+async fn what_a_checkpoint_covers_is_not_hashed_again() {
+    let (disk, offer) = (CrashDisk::new(), offer(&files()).await);
+    let (store, _) = open_on(&disk).await;
+    let (staging, _) = begin(&store, &offer).await;
+    half(&offer, &*staging).await;
+    staging.checkpoint().await.unwrap();
+    fill(&offer, &*staging).await;
+    let disk = disk.crash(Survival::Nothing);
+    let (store, hashed) = open_on(&disk).await;
+    let (staging, held) = begin(&store, &offer).await;
+    assert_eq!(keys(&offer, &held), ["d/long", "d/short"]);
+    assert_eq!(hashed.0.load(Ordering::Relaxed), 0);
+    fill(&offer, &*staging).await;
+    staging.seal(&offer.header).await.unwrap();
+    staging.publish().await.unwrap();
+}
+
+/// D1: what a killed process wrote is there, and is hashed before it counts.
+#[tokio::test]
+async fn what_no_checkpoint_covers_is_hashed_again() {
+    let (disk, offer) = (CrashDisk::new(), offer(&files()).await);
+    let (store, _) = open_on(&disk).await;
+    half(&offer, &*begin(&store, &offer).await.0).await;
+    let (store, hashed) = open_on(&disk.kill()).await;
+    assert_eq!(keys(&offer, &begin(&store, &offer).await.1), ["d/long", "d/short"]);
+    assert_eq!(hashed.0.load(Ordering::Relaxed), 5 + 1, "five chunks, and the entries of a pack");
+    let again = begin(&store, &offer).await.1;
+    assert_eq!(keys(&offer, &again), ["d/long", "d/short"]);
+    assert_eq!(hashed.0.load(Ordering::Relaxed), 6, "the same process knows what it has seen");
+}
+
+/// A changed plan, or another source with other files, loses nothing, and neither does the way back.
+#[tokio::test]
+async fn manifests_take_turns_without_loss() {
+    let disk = CrashDisk::new();
+    let (store, _) = open_on(&disk).await;
+    let first = offer(&files()).await;
+    let second = offer(&[("a", content(5000)), ("d/short", content(700)), ("f", content(901))]).await;
+    half(&first, &*begin(&store, &first).await.0).await;
+    let (staging, held) = begin(&store, &second).await;
+    assert_eq!(keys(&second, &held), ["a", "d/short"], "long content has any key, short content its own");
+    fill(&second, &*staging).await;
+    drop((staging, store));
+    let (store, _) = open_on(&disk.kill()).await;
+    let (staging, held) = begin(&store, &first).await;
+    assert_eq!(keys(&first, &held), ["d/long", "d/short"]);
+    drop(staging);
+    assert_eq!(keys(&second, &begin(&store, &second).await.1), ["a", "d/short", "f"]);
+}
+
+/// However often it is begun, what the longest manifest had is kept.
+#[tokio::test]
+async fn many_short_attempts_do_not_push_out_a_long_one() {
+    let disk = CrashDisk::new();
+    let (store, _) = open_on(&disk).await;
+    let offer = offer(&files()).await;
+    fill(&offer, &*begin(&store, &offer).await.0).await;
+    for _ in 0..30 {
+        let staging = store.stage(&shard(), &Selector::All, Fence(1)).await.unwrap();
+        staging.begin(&offer.header).await.unwrap();
+        staging.admit(offer.entries[..1].to_vec()).await.unwrap();
+    }
+    let attempts = disk.list(Path::new("/s/facts@1/0/staging/1/attempts"), None, 100).await.unwrap();
+    assert!(attempts.len() <= crate::limits::ATTEMPTS_MAX);
+    assert_eq!(begin(&store, &offer).await.1.len(), 3);
+}
+
+/// An entry that the visible generation has is not received again; an equal shard not at all.
+#[tokio::test]
+async fn what_is_visible_is_not_received_again() {
+    for immutable in [false, true] {
+        let root = tempfile::tempdir().unwrap();
+        let store = open(root.path(), immutable).await;
+        receive(&store, &files()).await;
+        let same = offer(&files()).await;
+        let (staging, held) = begin(&store, &same).await;
+        assert_eq!(keys(&same, &held), ["d/long", "d/short", "f"]);
+        let mut others = files();
+        others[3].1 = content(901);
+        let other = offer(&others).await;
+        let (_, held) = begin(&store, &other).await;
+        assert_eq!(keys(&other, &held), ["d/long", "d/short"]);
+        let (again, _) = begin(&store, &same).await;
+        again.seal(&same.header).await.unwrap();
+        again.publish().await.unwrap();
+        assert!(staging.publish().await.is_err(), "the writer before is fenced off");
+        let inode = |generation: u64| {
+            let path = format!("facts@1/0/generations/{generation}/data/d/long");
+            let path = root.path().join(path);
+            assert_eq!(fs::read(&path).unwrap(), content(5000));
+            fs::metadata(path).unwrap().ino()
+        };
+        assert_eq!(inode(1) == inode(2), immutable, "files are shared only if nobody changes them");
+    }
+}
+
+#[tokio::test]
+async fn what_the_host_has_changed_is_received_again() {
+    let root = tempfile::tempdir().unwrap();
+    let store = open(root.path(), false).await;
+    receive(&store, &files()).await;
+    let path = store.current_path(&shard()).await.unwrap().unwrap();
+    for name in ["d/long", "d/short"] {
+        fs::File::options().write(true).open(path.join(name)).unwrap().write_all_at(b"?", 3).unwrap();
+    }
+    let offer = offer(&files()).await;
+    let (staging, held) = begin(&store, &offer).await;
+    assert_eq!(keys(&offer, &held), ["f"]);
+    fill(&offer, &*staging).await;
+    staging.seal(&offer.header).await.unwrap();
+    staging.publish().await.unwrap();
+    let path = store.current_path(&shard()).await.unwrap().unwrap();
+    assert_eq!(fs::read(path.join("d/long")).unwrap(), content(5000));
+}
+
+/// A terabyte has more than one group: what vouches for it is kept in two levels.
+#[tokio::test]
+async fn an_entry_of_many_groups_is_found_again() {
+    let disk = CrashDisk::new();
+    let (store, _) = open_on(&disk).await;
+    let offer = offer(&[("long", content(1024 * 1024 + 5 * 1024))]).await;
+    let wanted = |entry: &Entry| entry.len > 0;
+    fill_some(&offer, &*begin(&store, &offer).await.0, wanted).await;
+    let (store, hashed) = open_on(&disk.kill()).await;
+    let (staging, held) = begin(&store, &offer).await;
+    assert_eq!(keys(&offer, &held), ["long"]);
+    assert_eq!(hashed.0.load(Ordering::Relaxed), 1024 + 5);
+    staging.seal(&offer.header).await.unwrap();
+    staging.publish().await.unwrap();
+    assert_eq!(keys(&offer, &begin(&store, &offer).await.1), ["long"], "the generation has its outline");
+}
