@@ -13,6 +13,9 @@
 //! mtime as it is. "Now" is the mtime of a file that is written for the purpose, which is the clock
 //! of the file system rather than that of the process; it has to be one that agrees with that of the
 //! files served, as all file systems of one machine do.
+//!
+//! What is written through a shared mapping changes the mtime only when the system gets to it. Served
+//! files are not written to, so this is no matter here, but a reason not to break that promise.
 
 mod outlines;
 mod table;

@@ -128,6 +128,13 @@ impl CatalogWriter {
         &mut self,
         entries: impl IntoIterator<Item = Entry>,
     ) -> Result<(), CatalogError> {
+        let pushed = self.push_all(entries).await;
+        // Once for all of them: a page for each entry would be a lot of pages.
+        self.catalog.state.send_modify(|_| {});
+        pushed
+    }
+
+    async fn push_all(&mut self, entries: impl IntoIterator<Item = Entry>) -> Result<(), CatalogError> {
         for entry in entries {
             if self.last.as_ref().is_some_and(|last| *last >= entry.key) {
                 return Err(CatalogError::Order(entry.key));
@@ -223,16 +230,18 @@ impl CatalogWriter {
         self.catalog.state.send_modify(|state| state.end = End::Failed(error));
     }
 
+    /// Adds an entry. Wakes nobody.
     fn announce(&mut self, entry: Entry) {
         let size = self.catalog.chunk_size();
         self.hasher.entry(&entry);
         self.values = self.values.saturating_add(page::values_of(&entry, size));
         self.last = Some(entry.key.clone());
         let counts = self.hasher.counts();
-        self.catalog.state.send_modify(|state| {
+        self.catalog.state.send_if_modified(|state| {
             state.header.counts = counts;
             let tail = state.tail.as_mut().expect("a catalog that grows has a tail");
             Arc::make_mut(tail).entries.push(entry);
+            false
         });
     }
 

@@ -1,9 +1,9 @@
 //! The table of digests: a file of buckets of one page, each with room for a few records.
 //!
 //! A record is device, inode, length and mtime of a file (8 bytes each, little endian), its digest
-//! (32), the chunk size (1, as its logarithm), 7 zeros, and the first 8 bytes of the BLAKE3 hash of all
-//! that. What does not check out is free. The newest record comes first in its bucket; in a full one,
-//! the oldest makes room.
+//! (32), the chunk size (1, as its logarithm), 7 zeros, and the first 8 bytes of the keyed BLAKE3 hash
+//! of all that. What does not check out is not known. The newest record comes first in its bucket; in
+//! a full one, the oldest makes room.
 //!
 //! Files that were made one after the other have inodes one after the other, and their records are in
 //! the same bucket or the next one: a batch of look-ups is a few reads.
@@ -31,7 +31,7 @@ const INODES: u64 = 24;
 const GAP: u64 = 3;
 /// Most buckets of one read: 256 KiB.
 const RUN: u64 = 64;
-const DOMAIN: &str = "peerstream 2026-11 digest record v1";
+const KEY: &[u8; 32] = b"peerstream 2026-11 digest record";
 
 type Record = [u8; RECORD_LEN];
 /// Device, inode and chunk size tell whose record it is; length and mtime, whether it still holds.
@@ -57,8 +57,8 @@ impl Table {
         let find = |file: &Metadata| {
             let bucket = buckets.get(&bucket_of(file))?;
             let wanted = head_of(size, file);
-            let record =
-                records(bucket).find(|record| record[..32] == wanted[..32] && record[64] == wanted[64])?;
+            let is_it = |record: &&Record| record[..32] == wanted[..32] && record[64] == wanted[64];
+            let record = records(bucket).filter(is_it).find(|record| record[72..] == check(record))?;
             Some(Digest::Blake3(*record[32..].first_chunk()?))
         };
         files.iter().map(find).collect()
@@ -144,9 +144,7 @@ fn record_of(size: ChunkSize, file: &Metadata, digest: &[u8; 32]) -> Record {
 }
 
 fn check(record: &Record) -> [u8; 8] {
-    let mut hasher = blake3::Hasher::new_derive_key(DOMAIN);
-    hasher.update(&record[..72]);
-    *hasher.finalize().as_bytes().first_chunk().expect("a hash has 32 bytes")
+    *blake3::keyed_hash(KEY, &record[..72]).as_bytes().first_chunk().expect("a hash has 32 bytes")
 }
 
 fn owner(record: &Record) -> Owner {
@@ -156,10 +154,10 @@ fn owner(record: &Record) -> Owner {
     owner
 }
 
-/// The records of a bucket that check out.
+/// The records of a bucket, good or bad. A bad one is pushed out in its time.
 fn records(bucket: &[u8]) -> impl Iterator<Item = &Record> {
     let (records, _) = bucket.as_chunks();
-    records.iter().filter(|record| record[72..] == check(record))
+    records.iter().filter(|record| **record != [0; RECORD_LEN])
 }
 
 /// A bucket with a new record in front.

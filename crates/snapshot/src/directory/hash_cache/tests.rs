@@ -35,6 +35,18 @@ async fn known(table: &Table, inodes: impl Iterator<Item = u64>) -> Vec<u64> {
     known.collect()
 }
 
+/// Pins the format: what is kept today has to be found tomorrow.
+#[tokio::test]
+async fn the_format_is_pinned() {
+    let dir = tempfile::tempdir().unwrap();
+    keep(&table(dir.path()), [3, 4].into_iter()).await;
+    let table = std::fs::read(dir.path().join("digests")).unwrap();
+    let begin = table.iter().position(|byte| *byte != 0).unwrap();
+    let found = (begin, blake3::hash(&table[begin..]).to_hex().to_string());
+    let expected = "682932ffa03a2ff44e1d73031395fba70869e4c5ae34aa9c9984d7135dd113f4";
+    assert_eq!(found, (4_538_368, expected.to_owned()));
+}
+
 #[tokio::test]
 async fn digests_are_found_again_by_the_next_process() {
     let dir = tempfile::tempdir().unwrap();
