@@ -21,7 +21,8 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     let dir = options.path("dir")?;
     // Of this process alone, so that nothing is known beforehand; the bench removes what is beside.
     let work = dir.with_extension(format!("served-{}", std::process::id()));
-    let source = DirectorySource::with_seams(work, Arc::new(disk), Arc::new(pool.clone()), ChunkSize::DEFAULT);
+    let source =
+        DirectorySource::with_seams(work, Arc::new(disk), Arc::new(pool.clone()), ChunkSize::DEFAULT);
     let source = Arc::new(source);
     let shards = engine::shards(options.optional("shards")?.unwrap_or(1))?;
     for shard in &shards {

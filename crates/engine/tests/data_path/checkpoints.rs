@@ -7,6 +7,7 @@ use std::time::Duration;
 use peerstream_engine::snapshot::{
     BoxFuture, DiskError, Fence, Generation, Held, MemoryStore, Sink, SinkError, Staging, VerifiedChunk,
 };
+use peerstream_engine::transport::memory::MemoryNetwork;
 use peerstream_engine::types::{ByteCount, ChunkSize, Entry, ManifestHeader, Selector, ShardId};
 use peerstream_engine::{EngineConfig, PlanOutcome};
 use tokio::time::Instant;
@@ -134,7 +135,7 @@ async fn bring_up(
     config.checkpoint_bytes = ByteCount(checkpoint_bytes);
     config.recovery.window = ByteCount(4 * CHUNK);
     config.recovery.fetch_bytes = ByteCount(4 * CHUNK);
-    let pair = Pair::new(config, Arc::new(source), Arc::new(sink));
+    let pair = Pair::new(&MemoryNetwork::new(), config, Arc::new(source), Arc::new(sink));
     (pair.bring_up().await, watch)
 }
 

@@ -16,7 +16,7 @@ use peerstream_engine::{Dataset, Datasets, Engine, EngineConfig, Parts, PlanHand
 /// Longest that a test may take: what hangs fails at once in virtual time.
 const DEADLINE: Duration = Duration::from_secs(24 * 3600);
 const DONOR: ([u8; 4], u16) = ([10, 0, 0, 1], 1);
-const REPLICA: ([u8; 4], u16) = ([10, 0, 0, 2], 1);
+pub(crate) const REPLICA: ([u8; 4], u16) = ([10, 0, 0, 2], 1);
 
 #[derive(Debug)]
 struct Stopped;
@@ -29,29 +29,27 @@ impl WallClock for Stopped {
 
 /// A donor and a replica.
 pub(crate) struct Pair {
-    network: MemoryNetwork,
     _donor: Engine,
     replica: Engine,
 }
 
 impl Pair {
-    pub(crate) fn new(config: EngineConfig, source: Arc<dyn Source>, sink: Arc<dyn Sink>) -> Self {
-        let network = MemoryNetwork::new();
+    pub(crate) fn new(
+        network: &MemoryNetwork,
+        config: EngineConfig,
+        source: Arc<dyn Source>,
+        sink: Arc<dyn Sink>,
+    ) -> Self {
         let from = Dataset { source: Some(source), sink: None };
         let into = Dataset { source: None, sink: Some(sink) };
-        let donor = engine(&network, "donor", DONOR, from, config.clone());
-        let replica = engine(&network, "replica", REPLICA, into, config);
-        Self { network, _donor: donor, replica }
+        let donor = engine(network, "donor", DONOR, from, config.clone());
+        let replica = engine(network, "replica", REPLICA, into, config);
+        Self { _donor: donor, replica }
     }
 
     /// The replica brings the shard up.
     pub(crate) fn bring_up(&self) -> PlanHandle {
         self.replica.execute(StreamPlan::new(Operation::Bootstrap).request(shard())).unwrap()
-    }
-
-    /// The replica is gone from one moment to the other.
-    pub(crate) fn crash_replica(&self) {
-        self.network.crash(REPLICA.into());
     }
 }
 

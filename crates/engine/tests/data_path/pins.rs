@@ -7,12 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use peerstream_engine::EngineConfig;
 use peerstream_engine::snapshot::{BoxFuture, MemoryStore, Page, Snapshot, Source, SourceError};
+use peerstream_engine::transport::memory::MemoryNetwork;
 use peerstream_engine::types::{
     ChainingValue, ChunkRange, ChunkSize, Entry, ManifestHeader, Ordinal, PageToken, Selector, ShardId,
 };
 use tokio::sync::Semaphore;
 
-use crate::pair::{Pair, content, key, shard, within};
+use crate::pair::{Pair, REPLICA, content, key, shard, within};
 
 /// How snapshots are used.
 #[derive(Debug)]
@@ -88,7 +89,7 @@ impl Snapshot for Pin {
 }
 
 /// A pair whose donor reads as many chunks as the gate lets through.
-fn gated() -> (Pair, Arc<Pins>) {
+fn gated(network: &MemoryNetwork) -> (Pair, Arc<Pins>) {
     let size = ChunkSize::new(1024).unwrap();
     let store = MemoryStore::with_chunk_size(size);
     store.put(&shard(), key("big"), content(40 * 1024), Vec::new());
@@ -96,7 +97,7 @@ fn gated() -> (Pair, Arc<Pins>) {
     let pins = Arc::new(Pins { opened, released, reading, gate: Semaphore::new(10) });
     let source = Pinned { store, pins: pins.clone() };
     let sink = MemoryStore::with_chunk_size(size);
-    (Pair::new(EngineConfig::default(), Arc::new(source), Arc::new(sink)), pins)
+    (Pair::new(network, EngineConfig::default(), Arc::new(source), Arc::new(sink)), pins)
 }
 
 /// C20: a snapshot is pinned from the offer to the release, however long the transfer takes, and
@@ -104,7 +105,8 @@ fn gated() -> (Pair, Arc<Pins>) {
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_is_pinned_until_it_is_released() {
     within(async {
-        let (pair, pins) = gated();
+        let network = MemoryNetwork::new();
+        let (pair, pins) = gated(&network);
         let plan = pair.bring_up();
         tokio::time::sleep(Duration::from_secs(30)).await;
         assert!(pins.reading.load(Relaxed) > 10, "a read waits");
@@ -121,12 +123,13 @@ async fn a_snapshot_is_pinned_until_it_is_released() {
 #[tokio::test(start_paused = true)]
 async fn a_session_that_fails_while_it_sends_releases_its_snapshot() {
     within(async {
-        let (pair, pins) = gated();
+        let network = MemoryNetwork::new();
+        let (pair, pins) = gated(&network);
         let _plan = pair.bring_up();
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(pins.reading.load(Relaxed) > 10, "a read waits");
         assert_eq!((pins.opened.load(Relaxed), pins.released.load(Relaxed)), (1, 0));
-        pair.crash_replica();
+        network.crash(REPLICA.into());
         tokio::time::sleep(Duration::from_secs(30)).await;
         assert_eq!((pins.opened.load(Relaxed), pins.released.load(Relaxed)), (1, 1));
     })

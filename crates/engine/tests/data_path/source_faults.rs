@@ -12,6 +12,7 @@ use peerstream_engine::snapshot::{
     BoxFuture, DirectorySource, DiskError, MemoryStore, Page, RealDisk, Snapshot, Source, SourceError,
     offload::Inline,
 };
+use peerstream_engine::transport::memory::MemoryNetwork;
 use peerstream_engine::types::{
     ChainingValue, ChunkRange, ChunkSize, Entry, EntryKey, ManifestHeader, Ordinal, PageToken, Selector,
     ShardId,
@@ -39,7 +40,7 @@ fn config() -> EngineConfig {
 /// Brings the shard up from `source`: what is missing, and how many bytes of content were stored.
 async fn missing(source: Arc<dyn Source>) -> (Vec<BadChunk>, u64) {
     let sink = MemoryStore::with_chunk_size(size());
-    let pair = Pair::new(config(), source, Arc::new(sink.clone()));
+    let pair = Pair::new(&MemoryNetwork::new(), config(), source, Arc::new(sink.clone()));
     let outcome = pair.bring_up().await;
     assert!(sink.published(&shard()).is_none());
     let ShardOutcome::Incomplete { bad, count: 1 } = &outcome.shards[0].outcome else {

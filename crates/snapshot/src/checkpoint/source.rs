@@ -86,7 +86,7 @@ pub struct CheckpointStatus {
 /// # use std::sync::Arc;
 /// # use peerstream_snapshot::checkpoint::*;
 /// # use peerstream_snapshot::{BlockingPool, DirectorySource, RealDisk, Source};
-/// # use peerstream_types::{Selector, WallClock};
+/// # use peerstream_types::{PageToken, Selector, WallClock};
 /// # #[derive(Debug)] struct Clock;
 /// # impl WallClock for Clock { fn unix_ms(&self) -> u64 { 1 } }
 /// # #[tokio::main(flavor = "current_thread")]
@@ -110,7 +110,8 @@ pub struct CheckpointStatus {
 /// let source = CheckpointSource::at(root, parts, CheckpointSettings::default()).await?;
 /// let snapshot = source.open(&"metrics@1/0".parse()?, &Selector::All).await?;
 /// std::fs::remove_file(live.join("000001.sst"))?;
-/// assert_eq!(&snapshot.read(peerstream_types::Ordinal(0), 0, 9).await?[..], b"some rows");
+/// let page = snapshot.page(&PageToken::START, 10).await?;
+/// assert_eq!(&snapshot.read(page.entries[0].ordinal, 0, 9).await?[..], b"some rows");
 /// # Ok(())
 /// # }
 /// ```

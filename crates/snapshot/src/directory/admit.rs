@@ -70,6 +70,7 @@ pub(super) async fn admit(
         attempt.announce_again(taken);
         return Err(error);
     }
+    admitting.log.keep();
     admitting.joins = Some(joined);
     attempt.admit(checked, page.len(), lines.iter().filter_map(Line::pending).collect());
     for line in &lines {

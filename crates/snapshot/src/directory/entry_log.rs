@@ -24,6 +24,8 @@ const FRAME_LEN: usize = 4 + CHECK_LEN;
 pub(super) struct EntryLog {
     file: Arc<dyn DiskFile>,
     tail: u64,
+    /// Bytes beyond the tail, of a page that may not have been admitted.
+    beyond: u64,
 }
 
 impl EntryLog {
@@ -32,11 +34,15 @@ impl EntryLog {
         let file = disk.open(path, OpenMode::Create).await?;
         let header = [&MAGIC[..], &[u8::from(size)]].concat();
         file.write_at(0, header.into()).await?;
-        Ok(Self { file, tail: HEADER_LEN as u64 })
+        Ok(Self { file, tail: HEADER_LEN as u64, beyond: 0 })
     }
 
-    /// Adds entries with one write. After an error nothing was added.
+    /// Writes entries behind those that were added. They are added by [`EntryLog::keep`]; what is
+    /// written next takes their place otherwise.
     pub(super) async fn append(&mut self, entries: &[Arc<Entry>]) -> Result<(), DiskError> {
+        if self.beyond > 0 {
+            self.file.set_len(self.tail).await?;
+        }
         let mut bytes = BytesMut::new();
         for block in entries.chunks(LOG_BLOCK_ENTRIES) {
             let body = postcard::to_stdvec(&block.iter().map(|entry| &**entry).collect::<Vec<_>>());
@@ -45,10 +51,13 @@ impl EntryLog {
             bytes.extend_from_slice(&check(&body));
             bytes.extend_from_slice(&body);
         }
-        let len = bytes.len() as u64;
-        self.file.write_at(self.tail, bytes.freeze()).await?;
-        self.tail += len;
-        Ok(())
+        self.beyond = bytes.len() as u64;
+        self.file.write_at(self.tail, bytes.freeze()).await
+    }
+
+    /// Adds what was written last.
+    pub(super) fn keep(&mut self) {
+        self.tail += std::mem::take(&mut self.beyond);
     }
 
     pub(super) async fn sync(&self) -> Result<(), DiskError> {
@@ -57,7 +66,7 @@ impl EntryLog {
 
     /// Reads what was added so far, from the beginning.
     pub(super) fn reader(&self, size: ChunkSize) -> EntryReader {
-        EntryReader::new(self.file.clone(), size)
+        EntryReader::new(self.file.clone(), size, self.tail)
     }
 }
 
@@ -67,12 +76,13 @@ pub(super) struct EntryReader {
     file: Arc<dyn DiskFile>,
     size: ChunkSize,
     offset: u64,
+    end: u64,
     block: std::vec::IntoIter<Entry>,
 }
 
 impl EntryReader {
-    fn new(file: Arc<dyn DiskFile>, size: ChunkSize) -> Self {
-        Self { file, size, offset: HEADER_LEN as u64, block: Vec::new().into_iter() }
+    fn new(file: Arc<dyn DiskFile>, size: ChunkSize, end: u64) -> Self {
+        Self { file, size, offset: HEADER_LEN as u64, end, block: Vec::new().into_iter() }
     }
 
     /// Opens the log of an earlier attempt, or `None` if it is of another format.
@@ -81,7 +91,7 @@ impl EntryReader {
         let header = file.read_at(0, HEADER_LEN).await?;
         let size = header.strip_prefix(MAGIC).and_then(<[u8]>::first).copied();
         let size = size.and_then(|log| ChunkSize::try_from(log).ok());
-        Ok(size.map(|size| Self::new(file, size)))
+        Ok(size.map(|size| Self::new(file, size, u64::MAX)))
     }
 
     /// The chunk size of the manifest.
@@ -101,6 +111,9 @@ impl EntryReader {
     }
 
     async fn next_block(&mut self) -> Result<Option<Bytes>, DiskError> {
+        if self.offset >= self.end {
+            return Ok(None);
+        }
         let frame = self.file.read_at(self.offset, FRAME_LEN).await?;
         let Some((len, sum)) = frame.split_first_chunk() else { return Ok(None) };
         let len = u32::from_le_bytes(*len) as usize;
@@ -156,7 +169,10 @@ mod tests {
         let entries: Vec<_> = (0..3 * LOG_BLOCK_ENTRIES as u64 / 2).map(entry).collect();
         let mut log = EntryLog::create(&RealDisk::new(), &path, ChunkSize::DEFAULT).await.unwrap();
         for page in entries.chunks(LOG_BLOCK_ENTRIES + 3) {
+            // What was refused leaves no trace.
+            log.append(&entries[..2]).await.unwrap();
             log.append(page).await.unwrap();
+            log.keep();
         }
         assert!(read(&path).await.iter().eq(entries.iter().map(|entry| &**entry)));
         let mut bytes = std::fs::read(&path).unwrap();

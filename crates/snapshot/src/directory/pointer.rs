@@ -44,10 +44,15 @@ impl Pointer {
     }
 }
 
-/// What is visible, or `None` before the first publish.
+/// What is visible, or `None` before the first publish. It is durable then: whoever was about to make
+/// it so may not have come to it.
 pub(super) async fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Pointer>, DiskError> {
     let Some(text) = read_whole(disk, path).await? else { return Ok(None) };
-    decode(&text).map(Some).ok_or_else(|| DiskError::corrupt(path, "it names no generation"))
+    let pointer = decode(&text).ok_or_else(|| DiskError::corrupt(path, "it names no generation"))?;
+    if let Some(dir) = path.parent() {
+        disk.sync_dir(dir).await?;
+    }
+    Ok(Some(pointer))
 }
 
 /// Makes another generation the visible one. After an error either may be.

@@ -17,14 +17,14 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// Removes what an earlier process left in `dir`.
+    /// Removes what an earlier process left in `dir`. It is made when it is first used: a full disk
+    /// serves what needs no directory.
     ///
     /// # Errors
     ///
     /// What the disk says.
     pub(super) async fn open(disk: Arc<dyn Disk>, dir: PathBuf) -> Result<Self, DiskError> {
         disk.remove_dir_all(&dir).await?;
-        disk.create_dir_all(&dir).await?;
         Ok(Self { disk, dir, next: AtomicU64::new(0) })
     }
 

@@ -204,16 +204,20 @@ impl DirectoryStore {
 
 /// Makes the root and what is missing above it, to stay.
 async fn make_root(disk: &dyn Disk, root: &Path) -> Result<(), DiskError> {
-    let mut grown = Vec::new();
-    for dir in root.ancestors().filter(|dir| !dir.as_os_str().is_empty()) {
-        if disk.metadata(dir).await?.is_some() {
-            break;
+    let above = root.ancestors().skip(1).filter(|dir| !dir.as_os_str().is_empty());
+    let mut new = BTreeSet::new();
+    for dir in above.clone() {
+        if disk.metadata(dir).await?.is_none() {
+            new.insert(dir);
         }
-        grown.extend(dir.parent().filter(|parent| !parent.as_os_str().is_empty()));
     }
     disk.create_dir_all(root).await?;
-    for dir in grown {
-        disk.sync_dir(dir).await?;
+    for dir in above {
+        let synced = disk.sync_dir(dir).await;
+        // One that was there may belong to others, who see to its name.
+        if new.contains(dir) {
+            synced?;
+        }
     }
     Ok(())
 }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use peerstream_snapshot::verify::{Scheme, scheme};
 use peerstream_snapshot::{
     BlockingPool, DirectorySource, DirectoryStore, Fence, Held, RealDisk, Sink, Snapshot, Source, Staging,
-    VerifiedChunk, VerifiedOutline,
+    VerifiedChunk, VerifiedOutline, VerifiedTop,
 };
-use peerstream_types::{ChunkIndex, ChunkRange, ChunkSize, Entry, PageToken, Selector, ShardId};
+use peerstream_types::{ChunkIndex, ChunkRange, ChunkSize, Entry, GroupIndex, PageToken, Selector, ShardId};
 
 /// Entries listed at once.
 const PAGE: usize = 256;
@@ -67,7 +67,7 @@ async fn copy(
     report: &mut Report,
 ) -> Result<(), Box<dyn Error>> {
     let size = snapshot.header().chunk_size;
-    let outline = outline(snapshot, entry, size).await?;
+    let outlines = outlines(snapshot, entry, size).await?;
     let held = held.iter().filter(|held| held.ordinal == entry.ordinal).flat_map(|held| &held.chunks);
     let held: Vec<ChunkIndex> = held.flat_map(|range| range.iter()).collect();
     for index in (0..entry.chunks(size)).map(ChunkIndex) {
@@ -76,23 +76,39 @@ async fn copy(
         } else if report.copied < chunks_max {
             let (offset, len) = (index.0 * size.bytes(), size.len_of(index, entry.len));
             let bytes = snapshot.read(entry.ordinal, offset, usize::try_from(len)?).await?;
-            staging.store(vec![VerifiedChunk::check(entry, size, outline.as_ref(), index, bytes)?]).await?;
+            let outline = outlines.get(usize::try_from(index.group().0)?);
+            staging.store(vec![VerifiedChunk::check(entry, size, outline, index, bytes)?]).await?;
             report.copied += 1;
         }
     }
     Ok(())
 }
 
-/// What vouches for the chunks of an entry that has several.
-async fn outline(
+/// What vouches for the chunks of an entry that has several, group by group.
+async fn outlines(
     snapshot: &dyn Snapshot,
     entry: &Arc<Entry>,
     size: ChunkSize,
-) -> Result<Option<VerifiedOutline>, Box<dyn Error>> {
-    if scheme(entry, size)? != Scheme::Outline {
-        return Ok(None);
+) -> Result<Vec<VerifiedOutline>, Box<dyn Error>> {
+    let scheme = scheme(entry, size)?;
+    if matches!(scheme, Scheme::Empty | Scheme::Whole) {
+        return Ok(Vec::new());
     }
-    let range = ChunkRange { first: ChunkIndex(0), count: u32::try_from(entry.chunks(size))? };
-    let values = snapshot.outline(entry.ordinal, 0, range).await?;
-    Ok(Some(VerifiedOutline::check(entry, size, values)?))
+    let groups = ChunkRange { first: ChunkIndex(0), count: u32::try_from(entry.groups(size))? };
+    let top = match scheme {
+        Scheme::Groups => {
+            let values = snapshot.outline(entry.ordinal, 1, groups).await?;
+            Some(VerifiedTop::check(entry, size, values)?)
+        }
+        _ => None,
+    };
+    let mut outlines = Vec::new();
+    for group in groups.iter().map(|group| GroupIndex(group.0)) {
+        let values = snapshot.outline(entry.ordinal, 0, size.chunks_of(group, entry.len)).await?;
+        outlines.push(match &top {
+            Some(top) => VerifiedOutline::check_group(entry, size, top, group, values)?,
+            None => VerifiedOutline::check(entry, size, values)?,
+        });
+    }
+    Ok(outlines)
 }

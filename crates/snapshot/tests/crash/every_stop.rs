@@ -1,0 +1,147 @@
+//! The process or the power ends before and after every change of begin, admit, store, checkpoint,
+//! seal and publish.
+
+use std::collections::BTreeSet;
+
+use peerstream_snapshot::SinkError;
+use peerstream_snapshot::disk::crash::{CrashDisk, Side, Survival};
+
+use crate::Case;
+use crate::checks::Stage;
+use crate::offer::Piece;
+use crate::receiver::{self, Progress, UNSYNCED_MAX};
+
+/// How a machine ends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum End {
+    Kill,
+    Power(Survival),
+}
+
+impl End {
+    pub(crate) fn of(self, disk: &CrashDisk) -> CrashDisk {
+        match self {
+            Self::Kill => disk.kill(),
+            Self::Power(survival) => disk.crash(survival),
+        }
+    }
+
+    /// What has to be held afterwards.
+    pub(crate) fn safe(self, progress: &Progress) -> &BTreeSet<Piece> {
+        match self {
+            Self::Kill => &progress.stored,
+            Self::Power(_) => &progress.durable,
+        }
+    }
+
+    /// How many of the pieces that were stored may have to come again.
+    fn refetched_max(self) -> usize {
+        match self {
+            Self::Kill => 0,
+            Self::Power(_) => UNSYNCED_MAX,
+        }
+    }
+}
+
+/// A transfer that was stopped.
+pub(crate) struct Stopped {
+    pub(crate) disk: CrashDisk,
+    pub(crate) progress: Progress,
+    pub(crate) at: String,
+}
+
+/// Runs a transfer until it is stopped.
+pub(crate) async fn run_until(stage: &Stage, change: u64, side: Side) -> Stopped {
+    let disk = stage.disk();
+    disk.stop_at(change, side);
+    let mut progress = Progress::default();
+    if let Ok(store) = receiver::try_open(&disk).await {
+        let staging = receiver::writer(&store).await.unwrap();
+        // Once the new generation is visible, publish has nothing to complain of any more.
+        match receiver::receive(&*staging, &stage.new, &mut progress).await {
+            Ok(_) => {}
+            Err(SinkError::Disk(error)) => assert!(error.why.contains("power"), "{error}"),
+            Err(error) => panic!("the disk failed, and not {error}"),
+        }
+    }
+    let stopped = disk.stopped().expect("an undisturbed transfer comes that far");
+    let at = format!("{side:?} change {change}, {:?} of {}", stopped.kind, stopped.path.display());
+    Stopped { disk, progress, at }
+}
+
+/// Stops everywhere and goes on after each of the ends. Says how many crashes that were.
+async fn stop_everywhere(stage: &Stage, ends: &[End]) -> usize {
+    let (mut points, mut most) = (0, 0);
+    let all = stage.new.pieces().len();
+    for change in 0..stage.changes {
+        for side in [Side::Before, Side::After] {
+            let Stopped { disk, progress, at } = run_until(stage, change, side).await;
+            for end in ends {
+                let _case = Case::new(format!("{at}, {end:?}"));
+                let fetched = stage.check(end.of(&disk.fork()), &progress, end.safe(&progress)).await;
+                let refetched = progress.stored.intersection(&fetched).count();
+                assert!(refetched <= end.refetched_max(), "{refetched} chunks had to come again");
+                most = most.max(refetched);
+                points += 1;
+            }
+        }
+    }
+    println!("crash points: {points}; at most {most} of {all} chunks had to come again");
+    points
+}
+
+/// F-37, F-38, F-55, C19, A29, F-28, D1: whatever the moment, either generation is visible, whole and
+/// with its own position; all but the batch in flight is held; what is held is right.
+#[tokio::test]
+async fn a_killed_process_loses_nothing_that_was_stored() {
+    let points = stop_everywhere(&Stage::second().await, &[End::Kill]).await;
+    assert!(points > 200, "{points} are too few to mean anything");
+}
+
+/// F-37, F-38, F-55, C19, A29, F-28, D1: as above, up to the last checkpoint.
+#[tokio::test]
+async fn lost_power_loses_nothing_before_the_last_checkpoint() {
+    let ends = [End::Power(Survival::Nothing), End::Power(Survival::Everything)];
+    let points = stop_everywhere(&Stage::second().await, &ends).await;
+    assert!(points > 400, "{points} are too few to mean anything");
+}
+
+/// F-37, F-38, F-55, C19, A29, F-28, D1: as above, when some of the rest survives, torn and out of
+/// order.
+#[tokio::test]
+async fn lost_power_that_leaves_a_part_loses_nothing_before_the_last_checkpoint() {
+    let ends = [1, 2, 3, 4].map(|seed| End::Power(Survival::Mixture(seed)));
+    let points = stop_everywhere(&Stage::second().await, &ends).await;
+    assert!(points > 800, "{points} are too few to mean anything");
+}
+
+/// F-37, F-55, C19, D1: the first generation of an empty store is visible whole or not at all.
+#[tokio::test]
+async fn a_first_generation_is_there_whole_or_not_at_all() {
+    let ends = [End::Kill, End::Power(Survival::Nothing), End::Power(Survival::Mixture(5))];
+    let points = stop_everywhere(&Stage::first().await, &ends).await;
+    assert!(points > 500, "{points} are too few to mean anything");
+}
+
+/// F-55, D8: what is thrown away goes whole, and what stays is used or goes later.
+#[tokio::test]
+async fn a_stopped_discard_leaves_no_mess() {
+    let stage = Stage::second().await;
+    let Stopped { disk: staged, .. } = run_until(&stage, stage.changes / 2, Side::After).await;
+    let staged = staged.kill();
+    for change in 0.. {
+        let disk = staged.fork();
+        let store = receiver::open(&disk).await;
+        let staging = receiver::writer(&store).await.unwrap();
+        disk.stop_at(change, Side::After);
+        staging.discard().await.ok();
+        if disk.stopped().is_none() {
+            assert!(change > 3, "only {change} changes");
+            break;
+        }
+        for end in [End::Kill, End::Power(Survival::Nothing), End::Power(Survival::Mixture(change))] {
+            let _case = Case::new(format!("after change {change}, {end:?}"));
+            stage.check(end.of(&disk.fork()), &Progress::default(), &BTreeSet::new()).await;
+        }
+    }
+}
