@@ -124,6 +124,7 @@ mod tests {
         assert_eq!(run(&mut fit(1), 1, 1_000), 2);
     }
 
+    /// D11: a long path is filled, and a short one keeps its data in the cache.
     #[tokio::test]
     async fn a_long_path_gets_twice_its_product_and_no_more_than_the_limit() {
         let mut long = fit(20);

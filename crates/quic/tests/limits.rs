@@ -96,7 +96,7 @@ async fn a_crowd_must_prove_its_addresses() {
     assert_eq!((server.stats().retried, server.stats().refused_busy), (1, 0));
 }
 
-/// A dead address costs the handshake timeout, not forever. Virtual time.
+/// A17: a dead address costs the handshake timeout, not forever. Virtual time.
 #[tokio::test(start_paused = true)]
 async fn a_dial_to_nobody_times_out() {
     let ca = ca("demo.internal");
@@ -107,7 +107,7 @@ async fn a_dial_to_nobody_times_out() {
     assert_eq!(error, ConnectError::TimedOut { target, after_ms: 10_000 });
 }
 
-/// A dialler that falls silent is turned away after the handshake timeout.
+/// A17: a dialler that falls silent is turned away after the handshake timeout.
 #[tokio::test]
 async fn a_silent_handshake_times_out() {
     let ca = ca("demo.internal");

@@ -551,7 +551,7 @@ async fn a_failed_record_shows_its_reason() {
     .await;
 }
 
-/// Row F-50: a donor that stops in the middle of its answers is given up after a minute without progress;
+/// Row F-50, A17: a donor that stops in the middle of its answers is given up after a minute without progress;
 /// the next attempt goes on with what is staged.
 #[tokio::test(start_paused = true)]
 async fn a_donor_that_stops_sending_is_given_up() {

@@ -202,7 +202,7 @@ async fn a_connection_without_hello_is_closed() {
     .await;
 }
 
-/// P-02: a peer that dials and says nothing does not stay for ever.
+/// P-02, A17: a peer that dials and says nothing does not stay for ever.
 #[tokio::test(start_paused = true)]
 async fn a_silent_dialler_is_closed_in_time() {
     within(async {

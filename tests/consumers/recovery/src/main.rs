@@ -30,7 +30,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         match action {
             Action::Open { source, peer, .. } => peers.open(&mut job, now, source, &peer)?,
             Action::List { source, .. } => job.handle_page(now, source, peers.page())?,
-            Action::Outline { source, ordinal, .. } => job.handle_outline(now, source, ordinal, Ok(()))?,
+            Action::Outline { source, ordinal, part } => {
+                job.handle_outline(now, source, ordinal, part, Ok(()))?;
+            }
             Action::Fetch { source, fetch, spans, .. } => {
                 peers.fetch(&mut job, now, source, fetch, &spans)?
             }

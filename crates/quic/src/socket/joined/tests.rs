@@ -119,6 +119,7 @@ fn ten(first: u8) -> Vec<u8> {
     (0..10).flat_map(|n| [first + n; MTU]).collect()
 }
 
+/// D11: one system call sends as much as UDP takes at once.
 #[tokio::test]
 async fn consecutive_batches_leave_in_one_send_of_less_than_64_kib() {
     let (socket, kernel, _flusher) = socket();
