@@ -53,7 +53,6 @@ mod admit;
 mod area;
 mod attempt;
 mod budget;
-#[allow(dead_code, reason = "its owner decides what of it goes")]
 mod catalog;
 mod contents;
 mod entry_log;

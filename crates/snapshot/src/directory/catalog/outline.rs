@@ -48,27 +48,6 @@ impl Catalog {
         })
     }
 
-    /// Keeps chaining values of an entry, from the chunk or group `first` on. They may be wrong: they
-    /// are checked when they are read.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Catalog::outline`].
-    pub(in crate::directory) async fn put_outline(
-        &self,
-        ordinal: Ordinal,
-        level: u8,
-        first: u64,
-        values: &[ChainingValue],
-    ) -> Result<(), SourceError> {
-        let of = self.outlined(ordinal).await?;
-        let end = first.checked_add(values.len() as u64);
-        if of.count(level) < 2 || end.is_none_or(|end| end > of.count(level)) {
-            return Err(SourceError::BadRange(ordinal));
-        }
-        Ok(self.write_values(of.place(level) + first, values).await?)
-    }
-
     async fn outlined(&self, ordinal: Ordinal) -> Result<Outlined, SourceError> {
         let (page, place) = self.locate(ordinal).await?;
         let size = self.chunk_size();

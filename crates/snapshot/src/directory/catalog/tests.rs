@@ -206,35 +206,6 @@ async fn pages_wait_for_entries_and_end_with_the_writer() {
 }
 
 #[tokio::test]
-async fn what_was_flushed_before_a_crash_is_found_again() {
-    let whole = TempDir::new().unwrap();
-    let whole = sealed(&whole, entries(900)).await.header();
-    let dir = TempDir::new().unwrap();
-    let mut writer = begin(&dir).await;
-    writer.push(entries(600)).await.unwrap();
-    writer.flush().await.unwrap();
-    writer.push(entries(610).drain(600..)).await.unwrap();
-    drop(writer);
-    assert!(reopened(&dir).await.is_err(), "it is not sealed");
-    let path = dir.path().join("catalog");
-    for (name, cut, kept) in [("pages", 1, 600), ("index", 3, 512), ("pages", 2, 256)] {
-        // Of three pages, the last one a short one.
-        let file = std::fs::File::options().write(true).open(path.join(name)).unwrap();
-        let len = file.metadata().unwrap().len();
-        file.set_len(if cut == 3 { len - 7 } else { len / cut }).unwrap();
-        let writer = CatalogWriter::resume(disk(), &path, frame()).await.unwrap();
-        assert_eq!(writer.catalog().entries(), kept, "{name}");
-    }
-    let mut writer = CatalogWriter::resume(disk(), &path, frame()).await.unwrap();
-    let kept = writer.catalog().entries() as usize;
-    writer.push(entries(900).drain(kept..)).await.unwrap();
-    let catalog = writer.seal(frame()).await.unwrap();
-    catalog.sync().await.unwrap();
-    assert_eq!(catalog.header(), whole);
-    assert_eq!(pages(&reopened(&dir).await.unwrap(), 100).await.unwrap().0.len(), 900);
-}
-
-#[tokio::test]
 async fn keys_out_of_order_are_not_taken() {
     let dir = TempDir::new().unwrap();
     let mut writer = begin(&dir).await;
@@ -303,12 +274,11 @@ async fn values_that_are_missing_or_wrong_are_none() {
     };
     assert_eq!(ask(0, 0, 1500).await, None);
     let wrong = vec![ChainingValue([1; 32]); 2];
-    catalog.put_outline(Ordinal(0), 1, 0, &wrong).await.unwrap();
+    catalog.write_values(1500, &wrong).await.unwrap();
     assert_eq!(ask(1, 0, 2).await, None);
-    catalog.put_outline(Ordinal(0), 1, 0, &top).await.unwrap();
+    catalog.write_values(1500, &top).await.unwrap();
     assert_eq!(ask(1, 0, 2).await, Some(top));
-    catalog.put_outline(Ordinal(0), 0, 1024, &described.outline[1024..]).await.unwrap();
+    catalog.write_values(1024, &described.outline[1024..]).await.unwrap();
     assert_eq!(ask(0, 1024, 476).await.as_deref(), Some(&described.outline[1024..]));
     assert_eq!(ask(0, 1023, 2).await, None, "the first group is not there");
-    assert!(catalog.put_outline(Ordinal(0), 0, 1499, &wrong).await.is_err());
 }

@@ -9,7 +9,7 @@ use peerstream_types::{ChainingValue, Digest, Entry, EntryKey, ManifestHeader, O
 use super::outline::Groups;
 use super::page::{self, INDEX_RECORD_LEN, Mark, PAGE_ENTRIES, StoredPage};
 use super::{Catalog, End, Part, State, head};
-use crate::disk::{DiskErrorKind, OpenMode};
+use crate::disk::OpenMode;
 use crate::limits::CATALOG_ENTRIES_MAX;
 use crate::listing::Frame;
 use crate::{Disk, DiskError, ManifestHasher, OffloadGone, SourceError};
@@ -22,7 +22,7 @@ pub(in crate::directory) enum CatalogError {
     Order(EntryKey),
     #[error("more than {CATALOG_ENTRIES_MAX} entries")]
     TooMany,
-    /// What was pushed before may be lost: give the catalog up, or resume it.
+    /// What was pushed before may be lost: give the catalog up.
     #[error(transparent)]
     Disk(#[from] DiskError),
 }
@@ -59,29 +59,6 @@ impl CatalogWriter {
         Ok(Self::new(disk, dir, frame))
     }
 
-    /// Goes on with a catalog that was not sealed, or whose seal does not count any more: the pages
-    /// that check out are in it again, others are not. How far it got says
-    /// [`Catalog::entries`].
-    ///
-    /// # Errors
-    ///
-    /// What the disk says.
-    pub(in crate::directory) async fn resume(
-        disk: Arc<dyn Disk>,
-        dir: impl Into<PathBuf>,
-        frame: Frame,
-    ) -> Result<Self, DiskError> {
-        let dir = dir.into();
-        disk.create_dir_all(&dir).await?;
-        disk.remove_file(&dir.join("head")).await?;
-        let mut writer = Self::new(disk, dir, frame);
-        writer.offset = writer.catalog.file(Part::Pages).await?.len().await?;
-        let index = writer.catalog.file(Part::Index).await?;
-        let pages = writer.recover(index.len().await? / INDEX_RECORD_LEN as u64).await?;
-        index.set_len(pages * INDEX_RECORD_LEN as u64).await?;
-        Ok(writer)
-    }
-
     fn new(disk: Arc<dyn Disk>, dir: PathBuf, frame: Frame) -> Self {
         let Frame { chunk_size, position, state } = frame;
         let hasher = ManifestHasher::new();
@@ -89,29 +66,6 @@ impl CatalogWriter {
         let tail = Some(Arc::new(StoredPage::empty(0, Mark::default(), 0)));
         let catalog = Catalog::new(disk, dir, OpenMode::Create, State { header, tail, end: End::Growing });
         Self { catalog: Arc::new(catalog), hasher, last: None, offset: 0, values: 0, groups: None }
-    }
-
-    /// Takes in the pages on disk that follow each other. Says how many there are.
-    async fn recover(&mut self, pages: u64) -> Result<u64, DiskError> {
-        let size = self.catalog.header().chunk_size;
-        for number in 0..pages {
-            let expected = self.tail();
-            let page = match self.catalog.load(number, size).await {
-                Ok(page) => page,
-                Err(error) if error.kind == DiskErrorKind::Corrupt => return Ok(number),
-                Err(error) => return Err(error),
-            };
-            if (page.first, page.before, page.values) != (expected.first, expected.before, expected.values) {
-                return Ok(number);
-            }
-            let full = page.entries.len() == PAGE_ENTRIES;
-            page.entries.into_iter().for_each(|entry| self.announce(entry));
-            if !full {
-                return Ok(number + 1);
-            }
-            self.turn();
-        }
-        Ok(pages)
     }
 
     /// What is written, to be read.
@@ -184,13 +138,8 @@ impl CatalogWriter {
         Ok(Some(digest))
     }
 
-    /// Writes the page that is being filled as it is, so that it is found again by
-    /// [`CatalogWriter::resume`]. Durable after [`Catalog::sync`].
-    ///
-    /// # Errors
-    ///
-    /// What the disk says.
-    pub(in crate::directory) async fn flush(&mut self) -> Result<(), DiskError> {
+    /// Writes the page that is being filled as it is.
+    async fn flush(&mut self) -> Result<(), DiskError> {
         let page = self.tail();
         if page.entries.is_empty() {
             return Ok(());
@@ -205,8 +154,8 @@ impl CatalogWriter {
         self.catalog.file(Part::Index).await?.write_at(at, Bytes::copy_from_slice(&record)).await
     }
 
-    /// Seals it, after which nothing is pushed, with the frame, which may say more than the one it was begun with, except of the chunk
-    /// size. Not durable before [`Catalog::sync`].
+    /// Seals it, after which nothing is pushed. The frame may say more than the one it was begun with,
+    /// except of the chunk size. Not durable before [`Catalog::sync`].
     ///
     /// # Errors
     ///
