@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use peerstream_types::{NodeId, WallClock};
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use rustls::SupportedCipherSuite;
 use rustls::client::Resumption;
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, ring};
 use rustls::server::NoServerSessionStorage;
 use rustls::sign::SingleCertAndKey;
 use rustls::time_provider::TimeProvider;
@@ -20,18 +21,40 @@ use crate::verify::{DialledVerifier, DiallerVerifier, Trust};
 pub const ALPN: &str = "peerstream/1";
 
 /// The cryptography: TLS 1.3 suites only, AES-128 first because it is the fastest where AES is in
-/// hardware (AES-256 costs 6 % more, ChaCha20 60 %).
+/// hardware (AES-256 costs 6 % more, ChaCha20 60 %). The suites are those of the library that is
+/// faster on this processor, all else is of AWS-LC.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
     let build = || {
-        use aws_lc_rs::cipher_suite::{
-            TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256,
-        };
-        let cipher_suites =
-            vec![TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256];
+        let cipher_suites = if has_narrow_vaes() { suites_of_ring() } else { suites_of_aws_lc() };
         Arc::new(CryptoProvider { cipher_suites, ..aws_lc_rs::default_provider() })
     };
     Arc::clone(PROVIDER.get_or_init(build))
+}
+
+fn suites_of_aws_lc() -> Vec<SupportedCipherSuite> {
+    use aws_lc_rs::cipher_suite::{
+        TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256,
+    };
+    vec![TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256]
+}
+
+fn suites_of_ring() -> Vec<SupportedCipherSuite> {
+    use ring::cipher_suite::{
+        TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256,
+    };
+    vec![TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256]
+}
+
+/// Whether the processor does AES on vectors of 256 bits and not of 512: ring has code for it and
+/// seals twice as fast there (5.3 against 2.7 GiB/s for 8,900 bytes). AWS-LC has code for 512 bits and
+/// is up to twice as fast as ring with it.
+fn has_narrow_vaes() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    let narrow = is_x86_feature_detected!("vaes") && !is_x86_feature_detected!("avx512f");
+    #[cfg(not(target_arch = "x86_64"))]
+    let narrow = false;
+    narrow
 }
 
 /// A moment of a [`WallClock`] as certificates count time.

@@ -31,7 +31,7 @@ fn dataset_name() -> Result<DatasetName> {
 
 /// The transport as the node sets it up, at another MTU where asked.
 pub(crate) fn transport(options: &Options, name: &str, listen: SocketAddr) -> Result<QuicTransport> {
-    let mut config = QuicConfig::default();
+    let mut config = QuicConfig { own_thread: false, ..QuicConfig::default() };
     if let Some(mtu) = options.optional("mtu")? {
         config.mtu_max = mtu;
     }

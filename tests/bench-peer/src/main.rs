@@ -29,7 +29,12 @@ mod workload;
 
 use std::process::ExitCode;
 
+use mimalloc::MiMalloc;
 use options::Options;
+
+/// The allocator of the node.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Result<T> = std::result::Result<T, Error>;
@@ -64,7 +69,7 @@ fn run(args: &[String]) -> Result<()> {
 /// The runtime of the node.
 fn on_runtime(work: impl Future<Output = Result<()>>) -> Result<()> {
     usage::raise_open_files();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(work);
     runtime.shutdown_background();
     ended

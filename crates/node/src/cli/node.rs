@@ -15,7 +15,11 @@ pub(super) fn run(args: &NodeArgs) -> Result<Ended> {
     let config = config::load(&args.config, &args.overrides)?;
     logging::start(&config)?;
     descriptors::raise();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let mut runtime = match config.limits.quic.own_thread {
+        true => tokio::runtime::Builder::new_multi_thread(),
+        false => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = runtime.enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(format!("cannot start: {error}")))?;
     let ended = runtime.block_on(serve(config, args));
     // Whatever still blocks after the drain has had its time.

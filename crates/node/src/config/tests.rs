@@ -95,7 +95,8 @@ fn the_effective_config_reads_back() {
 fn limits_reach_the_engine_and_the_transport() {
     let defaults = Limits::default();
     assert_eq!(defaults.engine(), peerstream_engine::EngineConfig::default());
-    assert_eq!(defaults.transport(), peerstream_quic::QuicConfig::default());
+    let one_thread = peerstream_quic::QuicConfig { own_thread: false, ..Default::default() };
+    assert_eq!(defaults.transport(), one_thread);
     let text = format!("{REQUIRED}\n[limits]\nwindow = \"1MiB\"\n[limits.quic]\nidle_timeout = \"2s\"");
     let limits = parse(&text).unwrap().limits;
     assert_eq!(limits.engine().recovery.window.0, 1 << 20);
