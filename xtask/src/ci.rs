@@ -96,6 +96,16 @@ const STEPS: &[Step] = &[
         work: command(&["cargo", "xtask", "demo", "--release"]),
     },
     Step {
+        name: "instructions",
+        proves: "no hot loop takes more instructions than it did",
+        full: true,
+        work: Work::IfAvailable {
+            probe: &["valgrind", "--version"],
+            file: None,
+            run: Invocation { env: &[], line: &["cargo", "xtask", "instructions"] },
+        },
+    },
+    Step {
         name: "deny",
         proves: "licences, sources and advisories of all dependencies are in order",
         full: true,

@@ -8,7 +8,6 @@
 //! bench-peer raw-recv --from ADDR --cert-dir DIR [--mtu N] [--to FILE]
 //! bench-peer make A|B|C|D --dir DIR [--short] [--mib N] [--sparse]
 //! bench-peer compare LEFT RIGHT                         fails unless they hold the same files
-//! bench-peer hold-memory --low MIB                      see `feeder`
 //! ```
 //!
 //! Whatever answers prints one line of JSON. `serve` and `raw-send` print one when they are ready,
@@ -17,7 +16,6 @@
 
 mod compare;
 mod engine;
-mod feeder;
 mod fetch;
 mod identity;
 mod options;
@@ -61,7 +59,6 @@ fn run(args: &[String]) -> Result<()> {
         "raw-recv" => on_runtime(raw::receive(&options)),
         "make" => workload::run(&options),
         "compare" => compare::run(&options),
-        "hold-memory" => feeder::run(&options),
         unknown => Err(format!("unknown command {unknown:?}").into()),
     }
 }

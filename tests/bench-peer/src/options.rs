@@ -10,7 +10,7 @@ use crate::Result;
 const FLAGS: &[&str] = &["sync", "short", "sparse"];
 /// Options with a value.
 const NAMED: &[&str] =
-    &["bytes", "cert-dir", "dir", "from", "listen", "low", "mib", "mtu", "shards", "streams", "to"];
+    &["bytes", "cert-dir", "dir", "from", "listen", "mib", "mtu", "shards", "streams", "to"];
 
 /// What stands behind a command.
 #[derive(Debug, Default, PartialEq, Eq)]

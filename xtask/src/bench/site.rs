@@ -126,7 +126,7 @@ fn remove_on_signal(dir: PathBuf) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The process that keeps free memory scarce and warm; its module in the peer program says why.
+/// The process that keeps free memory scarce and warm; its source says why.
 #[derive(Debug)]
 struct Feeder {
     child: Child,
@@ -135,10 +135,11 @@ struct Feeder {
 }
 
 impl Feeder {
+    /// `peer` is the peer program, beside which the feeder is built.
     fn start(peer: &Path) -> anyhow::Result<Self> {
-        let mut command = Command::new(peer);
-        command.args(["hold-memory", "--low", FREE_MIB]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().context("bench-peer")?;
+        let mut command = Command::new(peer.with_file_name("hold-memory"));
+        command.arg(FREE_MIB).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().context("hold-memory")?;
         let asks = child.stdin.take().context("the feeder has no input")?;
         let answers = BufReader::new(child.stdout.take().context("the feeder has no output")?);
         Ok(Self { child, asks, answers })

@@ -1,20 +1,20 @@
-//! `hold-memory`: keeps free memory scarce and warm while something else is measured.
+//! `hold-memory MIB`: keeps free memory scarce and warm while something else is measured.
 //!
 //! A virtual machine may hand its free pages back to the host. Every page that a program then takes
 //! from the free list costs a fault in the host, several times what writing it costs, and at random.
 //! This process holds nearly all free memory, touched, and gives it back in steps while a measured
 //! program takes it: what the program gets has been backed a moment ago.
 //!
-//! It fills up at every line that it reads, answers with a line, and ends with its input.
+//! It fills up until `MIB` are free at every line that it reads, answers with a line, and ends with its
+//! input. A program of its own, because it needs the system's allocator: others keep what is freed.
+#![expect(clippy::print_stdout, reason = "it answers the bench")]
 
 use std::io::BufRead;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use serde_json::json;
-
-use crate::options::Options;
-use crate::{Result, say};
+type Error = Box<dyn std::error::Error + Send + Sync>;
+type Result<T> = std::result::Result<T, Error>;
 
 /// What is taken and given at a time. More than the allocator keeps for itself, so that it is the
 /// system's again once it is dropped.
@@ -26,8 +26,8 @@ const LOOK: Duration = Duration::from_millis(2);
 /// A page.
 const PAGE: usize = 4096;
 
-pub(crate) fn run(options: &Options) -> Result<()> {
-    let low: u64 = options.needed("low")?;
+fn main() -> Result<()> {
+    let low: u64 = std::env::args().nth(1).ok_or("how many MiB are to be left free?")?.parse()?;
     std::fs::write("/proc/self/oom_score_adj", "1000")?;
     let asked = lines();
     let mut held: Vec<Vec<u8>> = Vec::new();
@@ -35,7 +35,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         match asked.recv_timeout(LOOK) {
             Ok(()) => {
                 fill(&mut held, low)?;
-                say(&json!({ "held_mib": held.len() as u64 * STEP_MIB }));
+                println!("{} MiB held", held.len() as u64 * STEP_MIB);
             }
             Err(RecvTimeoutError::Timeout) => feed(&mut held, low)?,
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
