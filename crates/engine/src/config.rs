@@ -33,7 +33,8 @@ use peerstream_types::ByteCount;
 /// | a dial | 10 s | the transport's handshake timeout |
 /// | a dial and its greeting; a stream and its header | `connect_timeout` | 50 s |
 /// | an offer | `recovery.open_timeout` | 600 s |
-/// | a source that owes an answer, the first or the next, and brings nothing | `recovery.no_progress_timeout` | 60 s |
+/// | a source that owes content, the first or the next, and brings nothing | `recovery.no_progress_timeout` | 60 s |
+/// | a source that owes nothing but a page, and may be hashing | `recovery.page_timeout` | 600 s |
 /// | a receiver that takes nothing of what it asked for | `serve_timeout` | 120 s |
 /// | a peer that says nothing at all | twice `session.keep_alive` | 600 s |
 #[derive(Debug, Clone, PartialEq, Eq)]

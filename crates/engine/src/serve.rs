@@ -94,6 +94,7 @@ pub(crate) fn code_of(error: &SourceError) -> Code {
 impl Serve {
     /// Answers one request, with a data stream or with the reason why there is none.
     pub(crate) async fn run(self, asked: Asked) {
+        self.ready(&asked).await;
         let slots = self.shared.serve_slots.clone();
         let Ok(_slot) = slots.acquire_owned().await else { return };
         let request = self.request;
@@ -105,6 +106,18 @@ impl Serve {
             }
         };
         self.session.tell(command).await;
+    }
+
+    /// Waits until the first entry of an asked page is hashed: that takes as long as it takes, and no
+    /// place from those that have something to send.
+    async fn ready(&self, asked: &Asked) {
+        if let Asked::List { token, .. } = asked
+            && let Some((snapshot, shard)) = self.leases.get(self.offer)
+            && self.permit(&shard, Verb::List).is_ok()
+        {
+            // What is wrong is found again by whoever answers.
+            let _ = snapshot.page(token, 1).await;
+        }
     }
 
     async fn answer(&self, asked: Asked) -> Result<(), ServeError> {

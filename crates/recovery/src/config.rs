@@ -58,9 +58,12 @@ pub struct Config {
     /// next group, is always allowed if nothing else is under way. More lets more entries of many
     /// chunks be under way at once. Default 262,144 (8 MiB): four of the largest tops there are.
     pub outline_values: u64,
-    /// A source that has something to answer and has brought no chunk, page or outline for this long
-    /// has stalled and is replaced (row F-50). A slow source that moves is not stalled. Default 60 s.
+    /// A source that owes content and has brought no chunk, page or outline for this long has stalled
+    /// and is replaced (row F-50). A slow source that moves is not stalled. Default 60 s.
     pub no_progress_timeout: Duration,
+    /// The same for a source that owes nothing but a page: it may be hashing a large entry that goes on
+    /// it. Default 10 minutes, in which a slow disk reads 60 GiB.
+    pub page_timeout: Duration,
     /// How long a peer may take from dial to offer. Default 50 s.
     pub open_timeout: Duration,
     /// How long the whole job may take up to the publish; `None` is no limit. Default none: a large
@@ -89,6 +92,7 @@ impl Default for Config {
             entries_ahead: 4096,
             outline_values: 262_144,
             no_progress_timeout: Duration::from_secs(60),
+            page_timeout: Duration::from_secs(600),
             open_timeout: Duration::from_secs(50),
             overall_limit: None,
             attempts_per_source: 2,
@@ -108,6 +112,7 @@ impl Config {
             ("fetch_spans", self.fetch_spans == 0),
             ("entries_ahead", self.entries_ahead == 0),
             ("no_progress_timeout", self.no_progress_timeout.is_zero()),
+            ("page_timeout", self.page_timeout.is_zero()),
             ("open_timeout", self.open_timeout.is_zero()),
             ("overall_limit", self.overall_limit.is_some_and(|limit| limit.is_zero())),
             ("attempts_per_source", self.attempts_per_source == 0),

@@ -5,9 +5,8 @@ mod answers;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use peerstream_types::{
     ByteCount, ChunkIndex, ChunkRange, Entry, EntryCounts, FetchId, ManifestHeader, NodeId, Ordinal,
@@ -58,6 +57,8 @@ pub(crate) struct Pass {
     moved_at: Timestamp,
     /// The asked page has come, and the store is at work on it.
     page_in_hand: bool,
+    /// Fetches of which something has come that the store is at work on.
+    in_hand: BTreeSet<FetchId>,
     shortfall: Shortfall,
     /// What the last source that was worked through could not give.
     earlier: Option<Shortfall>,
@@ -87,6 +88,7 @@ impl Pass {
             pause: Pause::default(),
             moved_at: now,
             page_in_hand: false,
+            in_hand: BTreeSet::new(),
             shortfall: Shortfall::default(),
             earlier,
             done: EntryCounts::default(),
@@ -221,11 +223,27 @@ impl Pass {
         self.moved(now);
     }
 
-    /// When the source counts as stalled if nothing comes until then.
-    pub(crate) fn stalls_at(&self, timeout: Duration) -> Option<Timestamp> {
+    /// Content has come. What the store does with it takes its own time, not the source's.
+    pub(crate) fn content_arrived(&mut self, now: Timestamp, fetch: FetchId) {
+        if self.flights.contains(fetch) {
+            self.in_hand.insert(fetch);
+            self.moved(now);
+        }
+    }
+
+    /// When the source counts as stalled if nothing comes until then. A source that owes nothing but a
+    /// page may be hashing what goes on it, and gets the time for that.
+    pub(crate) fn stalls_at(&self, config: &Config) -> Option<Timestamp> {
+        if !self.in_hand.is_empty() {
+            return None;
+        }
+        let owes_content = self.wanted.awaits_outlines() || !self.flights.is_empty();
         let owes_page = self.listing.is_asked() && !self.page_in_hand;
-        let owes = owes_page || self.wanted.awaits_outlines() || !self.flights.is_empty();
-        owes.then(|| self.moved_at + timeout)
+        match (owes_content, owes_page) {
+            (true, _) => Some(self.moved_at + config.no_progress_timeout),
+            (false, true) => Some(self.moved_at + config.page_timeout),
+            (false, false) => None,
+        }
     }
 
     /// When the source may be asked again.

@@ -101,7 +101,7 @@ impl Recovery {
             State::Choosing { wait, .. } => wait.as_ref().map(|(_, until)| *until),
             State::Opening { since, .. } => Some(*since + self.config.open_timeout),
             State::Streaming { pass, .. } => {
-                let stalls_at = pass.stalls_at(self.config.no_progress_timeout);
+                let stalls_at = pass.stalls_at(&self.config);
                 stalls_at.into_iter().chain(pass.paused_until()).min()
             }
             State::Sealing { .. } => None,

@@ -85,13 +85,15 @@ impl ControlStream {
             let was_full = !self.has_room();
             let read = poll_fn(|cx| {
                 self.poll_outbox(cx);
-                if let Some(error) = &self.broken {
-                    return Poll::Ready(Err(error.clone()));
-                }
-                if was_full && self.has_room() {
+                if was_full && self.has_room() && self.broken.is_none() {
                     return Poll::Ready(Ok(Polled::Room));
                 }
-                self.recv.poll_read(cx, READ_MAX).map_ok(Polled::Read).map_err(IoError::from)
+                let read = self.recv.poll_read(cx, READ_MAX).map_ok(Polled::Read).map_err(IoError::from);
+                // A peer that takes nothing more may have said why before.
+                match (&self.broken, read) {
+                    (Some(error), Poll::Pending) => Poll::Ready(Err(error.clone())),
+                    (_, read) => read,
+                }
             });
             match read.await {
                 Ok(Polled::Read(Some(bytes))) => self.decoder.push(&bytes),

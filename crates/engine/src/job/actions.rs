@@ -110,7 +110,8 @@ impl Running {
 
     fn list(&mut self, source: SourceId, token: PageToken) {
         let Some(link) = self.sources.get_mut(&source) else { return };
-        let Some(listing) = link.listing.take() else { return };
+        // What is checked of a page that fails does not count.
+        let listing = link.listing.clone();
         let (session, offer) = (link.session.clone(), link.offer.clone());
         let (staging, events) = (self.staging.clone(), self.events.clone());
         let task = tokio::spawn(async move {
@@ -201,8 +202,10 @@ impl Running {
         warn!(%peer, %reason, "a source was closed");
         let (shard, text) = (self.job.shard.clone(), reason.to_string());
         self.job.record.emit(PlanEvent::SourceLost { shard, peer, reason: text });
-        if let Some(hold) = link.hold.take() {
-            let given_up = matches!(reason, CloseReason::JobEnded(_));
+        let given_up = matches!(reason, CloseReason::JobEnded(_));
+        // What was released for nothing but the end of the job waits for its outcome.
+        let retired = if given_up { None } else { self.retiring.take() };
+        if let Some(hold) = link.hold.take().or(retired) {
             hold.release(if given_up { ReleaseReason::GivenUp } else { ReleaseReason::Elsewhere }).await;
         }
     }

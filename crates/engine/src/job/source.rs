@@ -27,8 +27,8 @@ impl Drop for Owned {
 pub(super) struct SourceLink {
     pub(super) session: SessionHandle,
     pub(super) offer: Arc<OfferV1>,
-    /// Where the listing stands; away while a page is under way.
-    pub(super) listing: Option<Listing>,
+    /// Where the listing stands, as far as pages were taken in.
+    pub(super) listing: Listing,
     pub(super) outlines: Outlines,
     pub(super) fetches: BTreeMap<FetchId, Owned>,
     /// Pages and outlines under way, and the watch on the session's end.
@@ -40,7 +40,7 @@ pub(super) struct SourceLink {
 impl SourceLink {
     pub(super) fn new(opened: Opened) -> Self {
         let Opened { session, offer, hold } = opened;
-        let listing = Some(Listing::new(&offer));
+        let listing = Listing::new(&offer);
         Self {
             session,
             offer: Arc::new(offer),

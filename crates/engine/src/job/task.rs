@@ -175,7 +175,7 @@ impl Running {
             JobEvent::Page(source, Ok(taken)) => {
                 let taken = *taken;
                 if let Some(link) = self.sources.get_mut(&source) {
-                    link.listing = Some(taken.listing);
+                    link.listing = taken.listing;
                 }
                 self.recovery.handle_page(now, source, taken.page)
             }
@@ -234,6 +234,7 @@ impl Running {
     fn fetch_event(&mut self, fetch: FetchId, event: FetchEvent) {
         let now = self.job.shared.clock.now();
         let result = match event {
+            FetchEvent::Arrived => self.recovery.handle_content_arrived(now, fetch),
             FetchEvent::Stored(spans, bytes) => {
                 self.checkpoints.stored(now, bytes);
                 spans.into_iter().try_for_each(|span| self.recovery.handle_stored(now, fetch, span))

@@ -58,6 +58,8 @@ pub(crate) struct Fetch {
 pub(crate) enum FetchEvent {
     /// Verified and stored: this many bytes.
     Stored(Vec<Span>, u64),
+    /// Verified, and on its way to the store.
+    Arrived,
     /// Did not fit its digest.
     Bad { ordinal: Ordinal, chunk: ChunkIndex, why: String },
     /// The source cannot give it.
@@ -191,6 +193,7 @@ impl Fetch {
         // Without an answer the node is going down, and the job with it.
         let Some(Checked { good, bad }) = self.verify(batch).await else { return };
         if !good.is_empty() {
+            self.tell(FetchEvent::Arrived).await;
             self.store(good).await;
         }
         for bad in bad {

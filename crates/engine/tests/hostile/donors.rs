@@ -9,8 +9,8 @@ use peerstream_engine::types::{
 };
 use peerstream_engine::{BadChunk, EngineConfig, PlanEvent, PlanResult, ShardOutcome};
 use peerstream_wire::inventory::InventoryPageV1;
-use peerstream_wire::message::{AbortV1, OfferV1};
-use peerstream_wire::{Code, Extensions, InventoryPage, Message, RecordHeader, RecordStatus, Text};
+use peerstream_wire::message::{AbortV1, FetchFailedV1, OfferV1};
+use peerstream_wire::{Bounded, Code, Extensions, InventoryPage, Message, RecordHeader, RecordStatus, Text};
 
 use crate::raw::{CHUNK, Donor, Reply, World, fill, framed, records, settle, shard, store, within};
 
@@ -547,6 +547,45 @@ async fn a_failed_record_shows_its_reason() {
         .await;
         assert!(bad[0].why.contains("gone") && !bad[0].why.contains(char::is_control), "{bad:?}");
         assert_eq!(stored, TOTAL - 100);
+    })
+    .await;
+}
+
+/// F-12, F-50: a page that fails is asked for again at once, and one that the source is too busy for after a
+/// moment; the listing goes on where it was.
+#[tokio::test(start_paused = true)]
+async fn a_page_that_fails_is_asked_for_again() {
+    within(async {
+        for code in [Code::Internal, Code::Busy] {
+            let world = World::new();
+            let content = content();
+            let mut lists = 0;
+            let donor = Donor::start(&world, &content, move |message, honest| match message {
+                Message::InventoryRequest(ask) => {
+                    lists += 1;
+                    let (spans, reason) = (Bounded::new(), Text::cut("for a moment"));
+                    let request = ask.request;
+                    match lists {
+                        1 => vec![Reply::Say(Message::FetchFailed(FetchFailedV1 {
+                            request,
+                            spans,
+                            code,
+                            reason,
+                        }))],
+                        _ => honest,
+                    }
+                }
+                _ => honest,
+            })
+            .await;
+            let started = tokio::time::Instant::now();
+            let outcome = world.bring_up().await;
+            assert!(outcome.is_completed(), "{code}: {outcome:?}");
+            assert!(started.elapsed() < Duration::from_secs(30), "{code}: nothing has stalled");
+            let inits = donor.heard().iter().filter(|heard| matches!(heard, Message::Init(_))).count();
+            assert_eq!(inits, 1, "{code}: one session does it all");
+            published(&world, &content).await;
+        }
     })
     .await;
 }

@@ -17,8 +17,10 @@ pub struct Limits {
     pub fetch: Size,
     /// A source that brings nothing for this long is replaced.
     pub no_progress_timeout: Wait,
-    /// How long a source may take to offer a shard; it may have to hash all of it first.
+    /// How long a source may take to offer a shard; it may have to freeze all of it first.
     pub open_timeout: Wait,
+    /// How long a source may take to list the next entries; it may have to hash a large one first.
+    pub page_timeout: Wait,
     /// How long reaching a peer may take.
     pub connect_timeout: Wait,
     /// How often one chunk is asked of one source before another one is asked.
@@ -95,6 +97,7 @@ impl Limits {
         config.recovery.fetch_bytes = self.fetch.0;
         config.recovery.no_progress_timeout = self.no_progress_timeout.0;
         config.recovery.open_timeout = self.open_timeout.0;
+        config.recovery.page_timeout = self.page_timeout.0;
         config.recovery.attempts_per_source = self.attempts_per_source;
         config.recovery.opens_per_peer = self.opens_per_peer;
         config.connect_timeout = self.connect_timeout.0;
@@ -140,6 +143,7 @@ impl Limits {
             ("fetch", self.fetch.0.0 == 0),
             ("no_progress_timeout", self.no_progress_timeout.0.is_zero()),
             ("open_timeout", self.open_timeout.0.is_zero()),
+            ("page_timeout", self.page_timeout.0.is_zero()),
             ("connect_timeout", self.connect_timeout.0.is_zero()),
             ("attempts_per_source", self.attempts_per_source == 0),
             ("opens_per_peer", self.opens_per_peer == 0),
@@ -167,6 +171,7 @@ impl Default for Limits {
             fetch: Size(recovery.fetch_bytes),
             no_progress_timeout: Wait(recovery.no_progress_timeout),
             open_timeout: Wait(recovery.open_timeout),
+            page_timeout: Wait(recovery.page_timeout),
             connect_timeout: Wait(engine.connect_timeout),
             attempts_per_source: recovery.attempts_per_source,
             opens_per_peer: recovery.opens_per_peer,

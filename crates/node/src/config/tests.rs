@@ -78,7 +78,7 @@ fn the_example_has_every_field() {
     let known = names(&Value::try_from(parse(EXAMPLE).unwrap()).unwrap());
     assert_eq!(written, known);
     let sections: [(&str, usize); 4] =
-        [(".limits.quic.", 12), (".limits.", 19 + 12), (".dataset.snapshot.", 10), (".dataset.", 4 + 10)];
+        [(".limits.quic.", 12), (".limits.", 20 + 12), (".dataset.snapshot.", 10), (".dataset.", 4 + 10)];
     for (section, fields) in sections {
         let found = known.iter().filter(|name| name.starts_with(section)).count();
         assert_eq!(found, fields, "fields of {section} in the example");

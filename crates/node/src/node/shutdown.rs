@@ -1,6 +1,7 @@
 //! Signals: when to stop, and when to load the configuration afresh.
 
 use std::io;
+use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -11,13 +12,17 @@ use super::Node;
 /// # Errors
 ///
 /// If signals cannot be listened to.
-pub async fn wait_for_signal(node: &Node) -> io::Result<&'static str> {
+pub async fn wait_for_signal(node: &Arc<Node>) -> io::Result<&'static str> {
     let (mut terminate, mut interrupt, mut hangup) = listen()?;
     loop {
         tokio::select! {
             _ = terminate.recv() => return Ok("SIGTERM"),
             _ = interrupt.recv() => return Ok("SIGINT"),
-            _ = hangup.recv() => reload(node),
+            // Files are read, and nothing that blocks may run beside packets.
+            _ = hangup.recv() => drop(tokio::task::spawn_blocking({
+                let node = node.clone();
+                move || reload(&node)
+            })),
         }
     }
 }

@@ -97,6 +97,7 @@ impl Pass {
 
     /// A part of a fetch is verified and stored.
     pub(crate) fn stored(&mut self, context: &mut Context<'_>, fetch: FetchId, span: Span) {
+        self.in_hand.remove(&fetch);
         let taken = self.flights.take(fetch, span);
         let answered = match span {
             Span::Entries { .. } => taken.iter().map(|(item, _)| item.ordinal).collect::<BTreeSet<_>>().len(),
@@ -183,6 +184,7 @@ impl Pass {
 
     /// Nothing more comes of a fetch: what it did not answer is missing (row F-35).
     pub(crate) fn fetch_ended(&mut self, context: &mut Context<'_>, fetch: FetchId) {
+        self.in_hand.remove(&fetch);
         for (item, _) in self.flights.take_all(fetch) {
             self.missed(context, item, Miss::Short, "the answer ended without it");
         }

@@ -160,6 +160,22 @@ impl Recovery {
         Ok(())
     }
 
+    /// Content of a fetch has come and was verified, and the store is at work on it: from here until it
+    /// is [stored](Self::handle_stored) or the fetch ends, the source is not taken for stalled. Optional.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse`] for a fetch that was never asked.
+    pub fn handle_content_arrived(&mut self, now: Timestamp, fetch: FetchId) -> Result<(), Misuse> {
+        if self.is_flying(now, fetch)? {
+            self.give(|pass, context| {
+                pass.content_arrived(context.now, fetch);
+                Ok(())
+            });
+        }
+        Ok(())
+    }
+
     /// A part of a fetch is verified and stored.
     ///
     /// # Errors
@@ -334,7 +350,7 @@ impl Recovery {
             }
             State::Streaming { pass, .. } => {
                 pass.resume(self.now);
-                let stalls_at = pass.stalls_at(self.config.no_progress_timeout);
+                let stalls_at = pass.stalls_at(&self.config);
                 if stalls_at.is_some_and(|at| at <= self.now) {
                     self.stats.sources_stalled += 1;
                     self.close(CloseReason::Stalled);
