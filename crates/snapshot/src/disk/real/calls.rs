@@ -3,7 +3,7 @@
 use std::collections::BinaryHeap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IoSliceMut};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rustix::fs::OFlags;
+use rustix::io::ReadWriteFlags;
 
 use super::super::{DirEntry, DiskError, FileId, FileKind, Metadata, OpenMode, ReadFile, WriteFile};
 use super::buffers::Buffers;
@@ -110,6 +111,13 @@ pub(super) fn read_small(file: &ReadFile, buffers: &Arc<Buffers>) -> Result<Byte
 pub(super) fn write_small(file: &WriteFile) -> Result<(), DiskError> {
     let write = |path: &Path| File::create_new(path)?.write_all_at(&file.content, 0);
     write(&file.path).map_err(|error| DiskError::new("write", &file.path, &error))
+}
+
+/// Fills `buffer` from a file as far as that takes no wait for a device. An error where the system or the
+/// file system cannot tell.
+pub(super) fn read_cached(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut parts = [IoSliceMut::new(buffer)];
+    Ok(rustix::io::preadv2(file, &mut parts, offset, ReadWriteFlags::NOWAIT)?)
 }
 
 /// Fills a buffer, or as much of it as the file has, and says how much that is.

@@ -20,6 +20,26 @@ async fn reads_are_positioned_and_short_only_at_the_end() {
     assert_eq!(file.len().await.unwrap(), 3);
 }
 
+/// D11: what is in the page cache is read without another thread; what is not there goes to the pool.
+#[tokio::test]
+async fn cached_content_is_read_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (disk, path) = (RealDisk::new(), dir.path().join("f"));
+    fs::write(&path, [7; 100_000]).unwrap();
+    let file = disk.open(&path, OpenMode::Read).await.unwrap();
+    let known = File::open(&path).unwrap();
+    if read_cached(&known, 0, &mut [0; 8]).is_err() {
+        println!("this file system cannot tell what is cached");
+        return;
+    }
+    let slots = disk.slots.available_permits();
+    let taken = disk.slots.acquire_many(u32::try_from(slots).unwrap()).await.unwrap();
+    assert_eq!(file.read_at(1, 99_999).await.unwrap(), [7; 99_999][..]);
+    let beyond = file.read_at(1, 100_000);
+    drop(taken);
+    assert_eq!(beyond.await.unwrap().len(), 99_999, "the end of the file is for the pool");
+}
+
 /// F-60: what is planted in the place of a file is not opened.
 #[tokio::test]
 async fn links_directories_and_pipes_do_not_open() {
