@@ -66,9 +66,13 @@ pub(crate) fn run(root: &Path, options: &[String]) -> anyhow::Result<()> {
 /// Runs every contestant once per round, in the same order.
 fn measure(site: &mut Site, workload: Workload, options: &Options) -> anyhow::Result<Series> {
     let made = site.make(workload, options.short)?;
-    let (field, absent) = Contestant::field(options, workload);
+    let (mut field, absent) = Contestant::field(options, workload);
     let mut series = Series::new(workload, &made, absent);
     for round in 1..=options.rounds {
+        // Another one begins each round: who runs after whom has its price, and everybody pays it.
+        if round > 1 && !field.is_empty() {
+            field.rotate_left(1);
+        }
         for contestant in &field {
             match round::run(site, &made, contestant, options.sync, round == 1) {
                 Ok(run) => {

@@ -41,7 +41,7 @@ pub(super) fn rsync(site: &Site, made: &Made, out: &Path) -> anyhow::Result<(Ser
     Ok((server, client))
 }
 
-/// nginx with `sendfile`, and curl with a few transfers at a time.
+/// nginx, and curl with a few transfers at a time.
 pub(super) fn nginx(site: &Site, made: &Made, out: &Path) -> anyhow::Result<(Server, Command)> {
     let (config, port) = (site.path("nginx.conf"), free_port()?);
     make_certificate(site)?;
