@@ -34,8 +34,8 @@ pub(super) struct Shard {
     live: Mutex<Weak<Live>>,
     /// `None` while it is not known: before the first look, and while a publish is under way.
     shown: tokio::sync::Mutex<Option<Shown>>,
-    /// The generations that snapshots may still read.
-    trees: Mutex<BTreeMap<Generation, Weak<Tree>>>,
+    /// The generations that snapshots may still read. One has several trees if some are stale.
+    trees: Mutex<BTreeMap<Generation, Vec<Weak<Tree>>>>,
 }
 
 /// Held by every writer as long as it lives.
@@ -178,27 +178,51 @@ impl Shard {
 
     /// The tree of the visible generation, shared by all who read it.
     pub(super) async fn tree(&self) -> Result<Option<Arc<Tree>>, DiskError> {
-        let Some((generation, _)) = self.visible().await? else { return Ok(None) };
-        if let Some(tree) = self.tree_in_use(generation) {
-            return Ok(Some(tree));
+        loop {
+            let Some((generation, _)) = self.visible().await? else { return Ok(None) };
+            let tree = self.tree_of(generation).await;
+            // A sweep that did not see the tree in use has taken at most what no pointer needs: then
+            // another generation is visible by now.
+            let pointer = self.shown_now().await?.map(|(pointer, _)| pointer);
+            if pointer.is_some_and(|pointer| pointer.needs(generation)) {
+                return tree.map(Some);
+            }
+        }
+    }
+
+    async fn tree_of(&self, generation: Generation) -> Result<Arc<Tree>, DiskError> {
+        if let Some(tree) = lock(&self.trees).get(&generation).and_then(|trees| usable(trees)) {
+            return Ok(tree);
         }
         let data = self.dir.generation(generation).data();
         let catalog = Arc::new(self.catalog(generation).await?);
+        let mut trees = lock(&self.trees);
+        let trees = trees.entry(generation).or_default();
+        // Somebody else may have opened it meanwhile.
+        if let Some(tree) = usable(trees) {
+            return Ok(tree);
+        }
         let tree = Arc::new(Tree::of_catalog(self.seams.clone(), data, catalog));
-        lock(&self.trees).insert(generation, Arc::downgrade(&tree));
-        Ok(Some(tree))
-    }
-
-    fn tree_in_use(&self, generation: Generation) -> Option<Arc<Tree>> {
-        lock(&self.trees).get(&generation)?.upgrade().filter(|tree| !tree.is_stale())
+        trees.retain(is_held);
+        trees.push(Arc::downgrade(&tree));
+        Ok(tree)
     }
 
     /// The generations that open snapshots read.
     pub(super) fn in_use(&self) -> BTreeSet<Generation> {
         let mut trees = lock(&self.trees);
-        trees.retain(|_, tree| tree.strong_count() > 0);
+        trees.retain(|_, trees| trees.iter().any(is_held));
         trees.keys().copied().collect()
     }
+}
+
+fn is_held(tree: &Weak<Tree>) -> bool {
+    tree.strong_count() > 0
+}
+
+/// The one that is for those who open it now.
+fn usable(trees: &[Weak<Tree>]) -> Option<Arc<Tree>> {
+    trees.iter().filter_map(Weak::upgrade).find(|tree| !tree.is_stale())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -293,6 +293,10 @@ mod tests;
 mod resume_tests;
 
 #[cfg(test)]
+#[path = "store/lease_tests.rs"]
+mod lease_tests;
+
+#[cfg(test)]
 #[path = "store/publish_tests.rs"]
 mod publish_tests;
 
