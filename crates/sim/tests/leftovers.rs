@@ -48,6 +48,24 @@ fn an_abort_does_not_wait_for_a_dial() {
     }
 }
 
+/// Row F-13: plans that wait for the same dial share how it ends, and do not dial one after another.
+#[test]
+fn a_dial_that_fails_fails_for_all_who_wait() {
+    let took = |plans: u32| {
+        Sim::new(Network::Quic, 66).run(async move |world| {
+            let (donor, replica) = (donor(&world, "donor"), world.replica("replica"));
+            world.cut(&donor, &replica);
+            let plans: Vec<_> = (0..plans).map(|index| replica.bring_up(&[shard(index)])).collect();
+            for plan in plans {
+                assert!(!plan.await.is_completed());
+            }
+            world.now().since_origin()
+        })
+    };
+    let (alone, together) = (took(1), took(10));
+    assert!(together < alone * 2, "{alone:?} for one plan, {together:?} for ten");
+}
+
 /// Row A25: shards whose turn had not come end as aborted without a dial.
 #[test]
 fn shards_that_wait_are_called_off_too() {

@@ -1,6 +1,7 @@
 //! Reaching a peer: the connection that is there, or a new one.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use peerstream_transport::{Connection, Lane, Target};
 use peerstream_types::NodeId;
@@ -9,20 +10,38 @@ use super::table::Origin;
 use super::{Link, ReachError, greeting, incoming};
 use crate::shared::Shared;
 
+/// The dials of one lane to one peer: one at a time, and those who wait for it share how it ends.
+#[derive(Debug, Default)]
+pub(super) struct Dialling {
+    /// Dials that have ended.
+    ended: AtomicU64,
+    /// Held while one runs; how the last one failed.
+    failed: tokio::sync::Mutex<Option<ReachError>>,
+}
+
 /// The connection to a peer for a lane: the open one, or a dialled one. One dial at a time per peer
-/// and lane; the others wait for its result.
+/// and lane; the others wait for its result, good or bad.
 pub(crate) async fn reach(shared: &Arc<Shared>, node: &NodeId, lane: Lane) -> Result<Link, ReachError> {
     if let Some(link) = shared.peers.get(node, lane) {
         return Ok(link);
     }
-    let lock = shared.peers.dial_lock(node, lane);
-    let _one_at_a_time = lock.lock().await;
+    let dialling = shared.peers.dialling(node, lane);
+    let before = dialling.ended.load(Ordering::Relaxed);
+    let mut failed = dialling.failed.lock().await;
     if let Some(link) = shared.peers.get(node, lane) {
         return Ok(link);
     }
+    if dialling.ended.load(Ordering::Relaxed) != before
+        && let Some(error) = &*failed
+    {
+        return Err(error.clone());
+    }
     let addr = shared.parts.placement.addr_of(node).or_else(|| shared.addr_heard_of(node));
     let addr = addr.ok_or_else(|| ReachError::NoAddress(node.clone()))?;
-    connect(shared, &Target { addr, node: Some(node.clone()) }, lane).await
+    let dialled = connect(shared, &Target { addr, node: Some(node.clone()) }, lane).await;
+    *failed = dialled.as_ref().err().cloned();
+    dialling.ended.fetch_add(1, Ordering::Relaxed);
+    dialled
 }
 
 /// Dials, greets, and keeps the connection.

@@ -8,6 +8,7 @@ use peerstream_transport::Lane;
 use peerstream_types::{Incarnation, NodeId};
 
 use super::Link;
+use super::dial::Dialling;
 
 /// What is known of a peer that this node has a connection with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +42,7 @@ pub(crate) struct PeerTable {
 struct Peer {
     incarnation: Incarnation,
     links: BTreeMap<(LaneKey, Origin), Link>,
-    dialling: BTreeMap<LaneKey, Arc<tokio::sync::Mutex<()>>>,
+    dialling: BTreeMap<LaneKey, Arc<Dialling>>,
 }
 
 type LaneKey = Lane;
@@ -93,8 +94,8 @@ impl PeerTable {
         order.into_iter().find_map(|origin| peer.links.get(&(lane, origin)).cloned())
     }
 
-    /// The lock that lets only one dial of a lane run at a time.
-    pub(crate) fn dial_lock(&self, node: &NodeId, lane: Lane) -> Arc<tokio::sync::Mutex<()>> {
+    /// What lets only one dial of a lane run at a time.
+    pub(super) fn dialling(&self, node: &NodeId, lane: Lane) -> Arc<Dialling> {
         let mut peers = self.lock();
         let peer = peers.entry(node.clone()).or_insert_with(|| Peer::new(Incarnation(0)));
         peer.dialling.entry(lane).or_default().clone()
@@ -104,7 +105,7 @@ impl PeerTable {
     pub(crate) fn sweep(&self) {
         self.lock().retain(|_, peer| {
             peer.links.retain(|_, link| link.is_open());
-            !peer.links.is_empty() || peer.dialling.values().any(|lock| Arc::strong_count(lock) > 1)
+            !peer.links.is_empty() || peer.dialling.values().any(|dials| Arc::strong_count(dials) > 1)
         });
     }
 
