@@ -55,7 +55,12 @@ pub(crate) async fn execute(
             }
         }
     }
-    open_first(&sessions, &mut requests, &mut transfers).await;
+    // What is opened for a transfer may take minutes to freeze.
+    tokio::select! {
+        biased;
+        Ok(_) = called_off.wait_for(Option::is_some) => {}
+        () = open_first(&sessions, &mut requests, &mut transfers) => {}
+    }
     let mut work = JoinSet::new();
     let room = Arc::new(Semaphore::new(shared.config.shards_in_parallel.max(1)));
     for request in requests {

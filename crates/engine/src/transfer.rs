@@ -71,7 +71,10 @@ impl Transfer {
         for attempt in 1..=attempts {
             let pending = match self.first.take() {
                 Some(first) => first,
-                None => self.offer_alone().await,
+                None => match self.unless_aborted(self.offer_alone()).await {
+                    Ok(pending) => pending,
+                    Err(reason) => return ShardOutcome::Aborted { reason },
+                },
             };
             let pending = match pending {
                 Ok(pending) => pending,
@@ -96,6 +99,16 @@ impl Transfer {
             tokio::time::sleep(back_off).await;
         }
         failed(format!("the session with {} was lost {attempts} times", self.to))
+    }
+
+    /// Does some work unless the plan is aborted before it is done; the reason then.
+    async fn unless_aborted<T>(&self, work: impl Future<Output = T>) -> Result<T, String> {
+        let mut abort = self.sessions.abort.clone();
+        tokio::select! {
+            biased;
+            Ok(reason) = abort.wait_for(Option::is_some) => Err(reason.clone().unwrap_or_default()),
+            done = work => Ok(done),
+        }
     }
 
     async fn offer_alone(&self) -> Result<Pending, String> {

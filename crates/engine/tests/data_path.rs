@@ -8,5 +8,7 @@ mod checkpoints;
 mod pair;
 #[path = "data_path/pins.rs"]
 mod pins;
+#[path = "data_path/pushes.rs"]
+mod pushes;
 #[path = "data_path/source_faults.rs"]
 mod source_faults;

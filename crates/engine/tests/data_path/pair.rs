@@ -15,7 +15,7 @@ use peerstream_engine::{Dataset, Datasets, Engine, EngineConfig, Parts, PlanHand
 
 /// Longest that a test may take: what hangs fails at once in virtual time.
 const DEADLINE: Duration = Duration::from_secs(24 * 3600);
-const DONOR: ([u8; 4], u16) = ([10, 0, 0, 1], 1);
+pub(crate) const DONOR: ([u8; 4], u16) = ([10, 0, 0, 1], 1);
 pub(crate) const REPLICA: ([u8; 4], u16) = ([10, 0, 0, 2], 1);
 
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl Pair {
     }
 }
 
-fn engine(
+pub(crate) fn engine(
     network: &MemoryNetwork,
     name: &str,
     addr: ([u8; 4], u16),
