@@ -62,7 +62,7 @@ pub(super) async fn admit(
         lines.push(look(area, attempt, &mut joined, entry).await?);
     }
     check_packed(area, &mut lines).await?;
-    let mut lines = check_large(area, lines).await?;
+    let mut lines = check_large(area, attempt, lines).await?;
     let (taken, reserved) = reserve(attempt, &lines).await?;
     let done = keep(area, attempt, &mut admitting.log, &joined, &page, &mut lines).await;
     if let Err(error) = done {
@@ -144,15 +144,17 @@ async fn good_ones(area: &Area, batch: Vec<(usize, Said)>) -> Result<Vec<(usize,
 }
 
 /// Larger contents, found by their digests. Equal ones are looked at once.
-async fn check_large(area: &Area, lines: Vec<Line>) -> Result<Vec<Line>, SinkError> {
+async fn check_large(area: &Area, attempt: &Attempt, lines: Vec<Line>) -> Result<Vec<Line>, SinkError> {
     let mut first: BTreeMap<ContentId, (Arc<Entry>, Standing)> = BTreeMap::new();
     for line in lines.iter().filter(|line| line.id.len > 0 && !is_packed(&line.id)) {
         let said = line.said.map_or(Standing::Unsure, |(_, standing)| standing);
         let known = first.entry(line.id).or_insert_with(|| (line.entry.clone(), said));
         known.1 = said.max(known.1);
     }
-    let looks: Vec<BoxFuture<'_, _>> =
-        first.into_iter().map(|(id, (entry, said))| Box::pin(large(area, entry, id, said)) as _).collect();
+    let looks: Vec<BoxFuture<'_, _>> = first
+        .into_iter()
+        .map(|(id, (entry, said))| Box::pin(large(area, attempt, entry, id, said)) as _)
+        .collect();
     let found: BTreeMap<ContentId, Large> =
         stream::iter(looks).buffer_unordered(HASH_JOBS).try_collect().await?;
     let with = |mut line: Line| {
@@ -174,6 +176,7 @@ enum Large {
 
 async fn large(
     area: &Area,
+    attempt: &Attempt,
     entry: Arc<Entry>,
     id: ContentId,
     said: Standing,
@@ -183,10 +186,10 @@ async fn large(
         return Ok((id, Large::Partial(content)));
     }
     // The name says more than the journal, which may have had claims after the last chunk came.
-    if contents.has_file(id).await? {
+    if let Some(len) = contents.named_len(id).await? {
         contents.forget(id);
-        let known = said > Standing::Unsure || contents.is_whole(id);
-        let there = known || recheck_whole(area, &entry, id).await?;
+        let known = len == id.len && (said > Standing::Unsure || contents.is_whole(id));
+        let there = known || recheck_whole(area, attempt, &entry, id).await?;
         let found =
             if there { Large::Whole(said.max(Standing::Written)) } else { Large::Partial(contents.fill(id)) };
         return Ok((id, found));
@@ -198,7 +201,7 @@ async fn large(
         // It had its name, and a power loss has taken it away again.
         content.claim(all_chunks(id));
     }
-    recheck(area, &entry, id, &content).await?;
+    recheck(area, attempt, &entry, id, &content).await?;
     Ok((id, Large::Partial(content)))
 }
 

@@ -231,7 +231,7 @@ impl Replayed {
                 chunks.extend(run.iter());
                 self.last = self.last.max(moment.attempt);
             }
-            Record::Finished(id) => {
+            Record::Settled(id) => {
                 self.claims.remove(&id);
             }
             Record::Checkpoint(Moment { attempt, checkpoint }) => {

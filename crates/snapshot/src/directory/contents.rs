@@ -149,6 +149,15 @@ impl Contents {
         Ok(())
     }
 
+    /// What was claimed of a content counts no more, not even after a power loss. It comes before
+    /// whatever is done to the file: chunks that come again make a file of the right length, with
+    /// holes where the old claims would be believed.
+    pub(super) async fn disclaim(&self, id: ContentId) -> Result<(), DiskError> {
+        self.files.forget(&id);
+        self.journal.append(&[Record::Settled(id)]).await?;
+        self.journal.sync().await
+    }
+
     /// Gives a content that has all chunks its final name.
     pub(super) async fn finish(&self, id: ContentId, content: &Partial) -> Result<(), DiskError> {
         let mut finished = content.finished.lock().await;
@@ -157,13 +166,13 @@ impl Contents {
         }
         let renamed = self.seams.disk.rename(&self.dir.partial(&id), &self.dir.content(&id)).await;
         // An earlier call that failed may have come as far as this.
-        if renamed.is_err() && !self.has_file(id).await? {
+        if renamed.is_err() && self.named_len(id).await? != Some(id.len) {
             return renamed;
         }
         *finished = true;
         self.note_whole(id);
         lock(&self.partial).remove(&id);
-        self.journal.append(&[Record::Finished(id)]).await
+        self.journal.append(&[Record::Settled(id)]).await
     }
 
     /// A content got its final name without being filled.
@@ -172,11 +181,11 @@ impl Contents {
         let Some(content) = self.partial(id) else { return Ok(()) };
         let mut finished = content.finished.lock().await;
         *finished = true;
-        content.confirm(all_chunks(id).iter().flat_map(|run| run.iter()));
+        content.fill(id);
         lock(&self.partial).remove(&id);
         self.files.forget(&id);
         self.seams.disk.remove_file(&self.dir.partial(&id)).await?;
-        self.journal.append(&[Record::Finished(id)]).await
+        self.journal.append(&[Record::Settled(id)]).await
     }
 
     /// Makes the bytes of a content durable.
@@ -199,10 +208,11 @@ impl Contents {
         Ok(())
     }
 
-    /// Whether a complete file of that length has the name of the content.
-    pub(super) async fn has_file(&self, id: ContentId) -> Result<bool, DiskError> {
+    /// How long the file is that has the final name of the content, if there is one. A power loss
+    /// may have kept the name and not the length.
+    pub(super) async fn named_len(&self, id: ContentId) -> Result<Option<u64>, DiskError> {
         let found = self.seams.disk.metadata(&self.dir.content(&id)).await?;
-        Ok(found.is_some_and(|found| found.kind == FileKind::File && found.len == id.len))
+        Ok(found.filter(|found| found.kind == FileKind::File).map(|found| found.len))
     }
 
     /// The file of a content that may have chunks, if there is one.
@@ -279,12 +289,17 @@ impl Partial {
         *lock(&self.chunks) = Chunks::default();
     }
 
-    /// The claims were checked, and these chunks are really there.
-    pub(super) fn confirm(&self, good: impl IntoIterator<Item = peerstream_types::ChunkIndex>) {
+    /// The claims were checked: what is not held by now is not there.
+    pub(super) fn checked(&self) {
         let mut chunks = lock(&self.chunks);
         chunks.claimed = ChunkSet::default();
         chunks.unseen = false;
-        chunks.held.extend(good);
+    }
+
+    /// All of it is there.
+    fn fill(&self, id: ContentId) {
+        lock(&self.chunks).held.extend(all_chunks(id).iter().flat_map(|run| run.iter()));
+        self.checked();
     }
 }
 

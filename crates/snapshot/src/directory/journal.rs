@@ -26,7 +26,7 @@ const RECORD_LEN: usize = BODY_LEN + 8;
 const READ_RECORDS: usize = 1 << 14;
 
 const CLAIM: u8 = 1;
-const FINISHED: u8 = 2;
+const SETTLED: u8 = 2;
 const CHECKPOINT: u8 = 3;
 const DOUBT: u8 = 4;
 
@@ -42,8 +42,9 @@ pub(super) struct Moment {
 pub(super) enum Record {
     /// Chunks of a content were stored.
     Claim(Moment, ContentId, ChunkRange),
-    /// A content is complete and has its final name: its claims have had their use.
-    Finished(ContentId),
+    /// What was claimed of a content so far counts no more: it has its final name, or its file was
+    /// lost, or is replaced.
+    Settled(ContentId),
     /// What was stored up to this moment, in the same attempt, is durable.
     Checkpoint(Moment),
     /// What was stored in this attempt and those before it may have been changed since: no
@@ -127,7 +128,7 @@ fn encode(record: &Record) -> [u8; RECORD_LEN] {
     const NONE: ChunkRange = ChunkRange { first: ChunkIndex(0), count: 0 };
     let (kind, moment, content, range) = match *record {
         Record::Claim(moment, content, range) => (CLAIM, moment, Some(content), range),
-        Record::Finished(content) => (FINISHED, NEVER, Some(content), NONE),
+        Record::Settled(content) => (SETTLED, NEVER, Some(content), NONE),
         Record::Checkpoint(moment) => (CHECKPOINT, moment, None, NONE),
         Record::Doubt(attempt) => (DOUBT, Moment { attempt, checkpoint: 0 }, None, NONE),
     };
@@ -172,7 +173,7 @@ fn decode(record: &[u8]) -> Option<Record> {
                 first.0.checked_add(range.count.into()).is_some_and(|end| end <= content.chunks())
             })
             .map(|content| Record::Claim(moment, content, range)),
-        FINISHED => decode_content(content).map(Record::Finished),
+        SETTLED => decode_content(content).map(Record::Settled),
         CHECKPOINT => Some(Record::Checkpoint(moment)),
         DOUBT => Some(Record::Doubt(moment.attempt)),
         _ => None,

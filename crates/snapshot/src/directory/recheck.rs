@@ -8,6 +8,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use peerstream_types::{ChainingValue, ChunkIndex, ChunkRange, Entry, GroupIndex};
 
 use super::area::{Area, Written};
+use super::attempt::Attempt;
 use super::contents::{Contents, Partial, VALUE_LEN, tops_of};
 use super::packs::Extent;
 use crate::chunk_set::ChunkSet;
@@ -22,28 +23,47 @@ use crate::{BoxFuture, DiskFile, OffloadGone, SinkError, VerifiedChunk, Verified
 /// cannot be read back, or are not what they should be, are simply not held: they are fetched again.
 pub(super) async fn recheck(
     area: &Area,
+    attempt: &Attempt,
     entry: &Arc<Entry>,
     id: ContentId,
-    content: &Partial,
-) -> Result<(), OffloadGone> {
+    content: &Arc<Partial>,
+) -> Result<(), SinkError> {
     let _one_at_a_time = content.recheck.lock().await;
     if content.is_checked() {
         return Ok(());
     }
     let claims = content.claims();
-    let Some(file) = area.contents.partial_file(id).await else {
+    let mut file = area.contents.partial_file(id).await;
+    if let Some(found) = &file
+        && !found.len().await.is_ok_and(|len| len >= end_of(id, &content.held_ranges()))
+    {
+        file = None;
+    }
+    let Some(file) = file else {
+        area.contents.disclaim(id).await?;
         content.lose();
         return Ok(());
     };
-    if !file.len().await.is_ok_and(|len| len >= end_of(id, &content.held_ranges())) {
-        content.lose();
-        return Ok(());
-    }
     let good = good_chunks(&area.contents, &*file, entry, id, &claims).await?;
+    confirm(area, attempt, id, content, &good).await
+}
+
+/// Makes chunks count that were found on disk: here, and for the next process, which would otherwise
+/// know only of those that are stored from now on.
+async fn confirm(
+    area: &Area,
+    attempt: &Attempt,
+    id: ContentId,
+    content: &Arc<Partial>,
+    good: &ChunkSet,
+) -> Result<(), SinkError> {
     if good.len() > 0 {
         area.note_write(Written::Content(id));
+        let found: Vec<_> = good.ranges().into_iter().map(|run| (id, content.clone(), run)).collect();
+        area.contents.claim(attempt.now(), &found).await?;
+        area.note_write(Written::Content(id));
     }
-    content.confirm(good.ranges().iter().flat_map(|run| run.iter()));
+    content.checked();
     Ok(())
 }
 
@@ -54,7 +74,12 @@ fn end_of(id: ContentId, runs: &[ChunkRange]) -> u64 {
 
 /// Whether a file that is complete by its name holds the content. If not, what is right of it is kept
 /// as a content with missing chunks. The file itself may be shared, so it is not written to.
-pub(super) async fn recheck_whole(area: &Area, entry: &Arc<Entry>, id: ContentId) -> Result<bool, SinkError> {
+pub(super) async fn recheck_whole(
+    area: &Area,
+    attempt: &Attempt,
+    entry: &Arc<Entry>,
+    id: ContentId,
+) -> Result<bool, SinkError> {
     let (contents, disk) = (&area.contents, &*area.seams.disk);
     let path = area.dir.content(&id);
     let good = good_in(contents, &path, entry, id).await?;
@@ -63,14 +88,14 @@ pub(super) async fn recheck_whole(area: &Area, entry: &Arc<Entry>, id: ContentId
         contents.note_whole(id);
         return Ok(true);
     }
+    contents.disclaim(id).await?;
     disk.remove_file(&area.dir.partial(&id)).await?;
     if good.len() > 0 {
         disk.clone_file(&path, &area.dir.partial(&id)).await?;
-        area.note_write(Written::Content(id));
     }
     disk.remove_file(&path).await?;
     contents.forget(id);
-    contents.fill(id).confirm(good.ranges().iter().flat_map(|run| run.iter()));
+    confirm(area, attempt, id, &contents.fill(id), &good).await?;
     Ok(false)
 }
 

@@ -22,7 +22,7 @@ async fn read(path: &Path) -> (Journal, Vec<Record>) {
 /// Pins the format: a staging of today has to be readable tomorrow.
 #[test]
 fn the_format_is_pinned() {
-    let all = [claim(4), Record::Finished(content()), Record::Checkpoint(MOMENT), Record::Doubt(3)];
+    let all = [claim(4), Record::Settled(content()), Record::Checkpoint(MOMENT), Record::Doubt(3)];
     let file = all.iter().fold(MAGIC.to_vec(), |file, record| [&file[..], &encode(record)].concat());
     assert_eq!(file.len(), 16 + all.len() * RECORD_LEN);
     assert_eq!(

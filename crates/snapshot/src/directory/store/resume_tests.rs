@@ -9,6 +9,7 @@ use peerstream_types::{Entry, EntryKey};
 
 use super::tests::{Offer, begin, content, fill, fill_some, offer, receive, shard};
 use super::*;
+use crate::disk::OpenMode;
 use crate::disk::crash::{CrashDisk, Survival};
 use crate::offload::Job;
 use crate::{Held, RealDisk};
@@ -187,4 +188,96 @@ async fn an_entry_of_many_groups_is_found_again() {
     staging.seal(&offer.header).await.unwrap();
     staging.publish().await.unwrap();
     assert_eq!(keys(&offer, &begin(&store, &offer).await.1), ["long"], "the generation has its outline");
+}
+
+/// How many chunks are held.
+fn count(held: &[Held]) -> u64 {
+    held.iter().flat_map(|held| &held.chunks).map(|run| u64::from(run.count)).sum()
+}
+
+/// Receives the rest and publishes; the file is what was offered.
+async fn finish_right(disk: &CrashDisk, store: &DirectoryStore, offer: &Offer, file: (&str, Bytes)) {
+    let (staging, _) = begin(store, offer).await;
+    fill(offer, &*staging).await;
+    staging.seal(&offer.header).await.unwrap();
+    staging.publish().await.unwrap();
+    let path = store.current_path(&shard()).await.unwrap().unwrap().join(file.0);
+    assert!(
+        crate::disk::read_whole(disk, &path).await.unwrap() == Some(file.1),
+        "it is not what was offered"
+    );
+}
+
+/// The names in a directory of the staging.
+async fn staged(disk: &CrashDisk, dir: &str) -> Vec<PathBuf> {
+    let dir = Path::new("/s/facts@1/0/staging/1").join(dir);
+    disk.list(&dir, None, 10).await.unwrap().into_iter().map(|entry| dir.join(entry.name)).collect()
+}
+
+/// F-37, D1: what a checkpoint said of a file that is gone is not said of the file that comes instead.
+#[tokio::test]
+async fn claims_do_not_outlive_their_file() {
+    let (disk, offer) = (CrashDisk::new(), offer(&[("long", content(5000))]).await);
+    let chunks = offer.chunks().await;
+    let (store, _) = open_on(&disk).await;
+    let (staging, _) = begin(&store, &offer).await;
+    staging.store(chunks[..4].to_vec()).await.unwrap();
+    staging.checkpoint().await.unwrap();
+    let disk = disk.kill();
+    for lost in staged(&disk, "partial").await {
+        disk.remove_file(&lost).await.unwrap();
+    }
+    let (store, _) = open_on(&disk).await;
+    let (staging, held) = begin(&store, &offer).await;
+    assert_eq!(held, []);
+    staging.store(vec![chunks[4].clone()]).await.unwrap();
+    let disk = disk.kill();
+    let (store, _) = open_on(&disk).await;
+    assert_eq!(count(&begin(&store, &offer).await.1), 1, "the one that came since");
+    finish_right(&disk, &store, &offer, ("long", content(5000))).await;
+}
+
+/// F-37, D1: the power goes when the last chunk has come, and the process while it comes again:
+/// whatever the disk has kept of names and lengths, what is published is right.
+#[tokio::test]
+async fn a_name_that_the_power_took_is_not_believed() {
+    let offer = offer(&[("long", content(5000))]).await;
+    let chunks = offer.chunks().await;
+    for seed in 0..200 {
+        let disk = CrashDisk::new();
+        let (store, _) = open_on(&disk).await;
+        let (staging, _) = begin(&store, &offer).await;
+        staging.store(chunks[..4].to_vec()).await.unwrap();
+        staging.checkpoint().await.unwrap();
+        staging.store(vec![chunks[4].clone()]).await.unwrap();
+        let disk = disk.crash(Survival::Mixture(seed));
+        let (store, _) = open_on(&disk).await;
+        let (staging, _) = begin(&store, &offer).await;
+        staging.store(vec![chunks[4].clone()]).await.unwrap();
+        let disk = disk.kill();
+        let (store, _) = open_on(&disk).await;
+        finish_right(&disk, &store, &offer, ("long", content(5000))).await;
+    }
+}
+
+/// D1: a file with its final name and without its length is what its chunks are, and what was found of
+/// it is known to the next process too.
+#[tokio::test]
+async fn a_content_that_was_cut_is_kept_as_far_as_it_goes() {
+    let (disk, offer) = (CrashDisk::new(), offer(&[("long", content(5000))]).await);
+    let chunks = offer.chunks().await;
+    let (store, _) = open_on(&disk).await;
+    fill(&offer, &*begin(&store, &offer).await.0).await;
+    let disk = disk.kill();
+    let cut = staged(&disk, "content").await.remove(0);
+    disk.open(&cut, OpenMode::Write).await.unwrap().set_len(2500).await.unwrap();
+    let (store, _) = open_on(&disk).await;
+    let (staging, held) = begin(&store, &offer).await;
+    assert_eq!(count(&held), 2);
+    assert_eq!(staged(&disk, "content").await, [] as [PathBuf; 0]);
+    staging.store(vec![chunks[4].clone()]).await.unwrap();
+    let disk = disk.kill();
+    let (store, _) = open_on(&disk).await;
+    assert_eq!(count(&begin(&store, &offer).await.1), 3);
+    finish_right(&disk, &store, &offer, ("long", content(5000))).await;
 }
