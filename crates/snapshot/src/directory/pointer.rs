@@ -22,8 +22,11 @@ pub(super) struct Pointer {
 }
 
 impl Pointer {
-    /// After the publish of a generation.
+    /// After the publish of a generation. Nothing changes if it is visible already.
     pub(super) fn publish(old: Option<Self>, generation: Generation) -> Self {
+        if let Some(old) = old.filter(|old| old.visible == generation) {
+            return old;
+        }
         let last = old.map_or(generation, |old| generation.max(old.last));
         Self { visible: generation, before: old.map(|old| old.visible), last }
     }
@@ -34,8 +37,8 @@ impl Pointer {
     }
 
     /// The number of the next generation.
-    pub(super) fn next(old: Option<Self>) -> Generation {
-        Generation(old.map_or(0, |old| old.last.0) + 1)
+    pub(super) fn next(self) -> Generation {
+        Generation(self.last.0 + 1)
     }
 
     /// Whether it has use for a generation.
@@ -110,12 +113,13 @@ mod tests {
 
     #[test]
     fn no_number_is_used_twice() {
-        let first = Pointer::publish(None, Pointer::next(None));
-        let second = Pointer::publish(Some(first), Pointer::next(Some(first)));
+        let first = Pointer::publish(None, Generation(1));
+        let second = Pointer::publish(Some(first), first.next());
         let back = second.roll_back().unwrap();
         assert_eq!((back.visible, back.before), (Generation(1), None));
         assert_eq!(back.roll_back(), None);
-        let third = Pointer::publish(Some(back), Pointer::next(Some(back)));
+        let third = Pointer::publish(Some(back), back.next());
         assert_eq!((third.visible, third.before), (Generation(3), Some(Generation(1))));
+        assert_eq!(Pointer::publish(Some(third), Generation(3)), third, "said again");
     }
 }

@@ -14,8 +14,9 @@ use super::local::Local;
 use super::options::StoreOptions;
 use super::pointer::{self, Pointer};
 use super::room::Ledger;
-use super::sweep::sweep;
+use super::sweep::{next_unused, sweep};
 use super::tree::Tree;
+use crate::disk::DiskErrorKind;
 use crate::writer::{Ticket, Writers};
 use crate::{DiskError, Fence, Generation, SinkError};
 
@@ -32,8 +33,9 @@ pub(super) struct Shard {
     /// it, so that none of these meets a half-done addition.
     pub(super) staging: RwLock<Option<Arc<Area>>>,
     live: Mutex<Weak<Live>>,
-    /// `None` while it is not known: before the first look, and while a publish is under way.
-    shown: tokio::sync::Mutex<Option<Shown>>,
+    /// `None` while it is not known: before the first look, and while a publish is under way. Inside,
+    /// `None` before the first publish.
+    shown: tokio::sync::Mutex<Option<Option<Shown>>>,
     /// The generations that snapshots may still read. One has several trees if some are stale.
     trees: Mutex<BTreeMap<Generation, Vec<Weak<Tree>>>>,
 }
@@ -42,8 +44,14 @@ pub(super) struct Shard {
 #[derive(Debug)]
 pub(super) struct Live;
 
-/// What readers see: nothing before the first publish.
-type Shown = Option<(Pointer, ManifestHeader)>;
+/// What readers see.
+#[derive(Debug)]
+struct Shown {
+    pointer: Pointer,
+    /// Of the visible generation, once somebody asked for it. Where it is damaged, all that goes on
+    /// without it does.
+    header: Option<ManifestHeader>,
+}
 
 impl Shard {
     pub(super) fn new(
@@ -92,27 +100,51 @@ impl Shard {
         lock(&self.live).strong_count() > 0
     }
 
-    /// The visible generation.
+    /// The visible generation with its manifest.
+    pub(super) async fn current(&self) -> Result<Option<(Generation, ManifestHeader)>, DiskError> {
+        let mut known = self.shown.lock().await;
+        let Some(shown) = self.look(&mut known).await? else { return Ok(None) };
+        let generation = shown.pointer.visible;
+        let header = match &shown.header {
+            Some(header) => header.clone(),
+            None => shown.header.insert(self.catalog(generation).await?.header()).clone(),
+        };
+        Ok(Some((generation, header)))
+    }
+
+    /// The same, where one with a damaged manifest is as good as none.
     pub(super) async fn visible(&self) -> Result<Option<(Generation, ManifestHeader)>, DiskError> {
-        let shown = self.shown_now().await?;
-        Ok(shown.map(|(pointer, header)| (pointer.visible, header)))
+        let damaged = |error: &DiskError| match error.kind {
+            DiskErrorKind::Corrupt | DiskErrorKind::NotFound => true,
+            DiskErrorKind::Full | DiskErrorKind::Other => false,
+        };
+        // A damaged pointer is another matter.
+        self.pointer().await?;
+        self.current().await.or_else(|error| if damaged(&error) { Ok(None) } else { Err(error) })
     }
 
     /// The number of the generation that comes next.
     pub(super) async fn next(&self) -> Result<Generation, DiskError> {
-        Ok(Pointer::next(self.shown_now().await?.map(|(pointer, _)| pointer)))
+        match self.pointer().await? {
+            Some(pointer) => Ok(pointer.next()),
+            None => next_unused(&*self.seams.disk, &self.dir).await,
+        }
     }
 
-    async fn shown_now(&self) -> Result<Shown, DiskError> {
+    pub(super) async fn pointer(&self) -> Result<Option<Pointer>, DiskError> {
         let mut known = self.shown.lock().await;
-        if let Some(shown) = &*known {
-            return Ok(shown.clone());
+        Ok(self.look(&mut known).await?.map(|shown| shown.pointer))
+    }
+
+    async fn look<'a>(
+        &self,
+        known: &'a mut Option<Option<Shown>>,
+    ) -> Result<Option<&'a mut Shown>, DiskError> {
+        if known.is_none() {
+            let pointer = pointer::read(&*self.seams.disk, &self.dir.current()).await?;
+            *known = Some(pointer.map(|pointer| Shown { pointer, header: None }));
         }
-        let shown = match pointer::read(&*self.seams.disk, &self.dir.current()).await? {
-            None => None,
-            Some(pointer) => Some((pointer, self.catalog(pointer.visible).await?.header())),
-        };
-        Ok(known.insert(shown).clone())
+        Ok(known.as_mut().and_then(Option::as_mut))
     }
 
     async fn catalog(&self, generation: Generation) -> Result<Catalog, DiskError> {
@@ -121,7 +153,7 @@ impl Shard {
 
     /// The visible generation as a place to take content from. What cannot be read is not there.
     pub(super) async fn local(&self) -> Option<Local> {
-        let (generation, _) = self.visible().await.ok()??;
+        let generation = self.pointer().await.ok()??.visible;
         let catalog = Arc::new(self.catalog(generation).await.ok()?);
         let data = self.dir.generation(generation).data();
         Some(Local::new(catalog, data, self.options.immutable))
@@ -148,7 +180,7 @@ impl Shard {
 
     /// Makes a new generation visible, in one step on disk.
     pub(super) async fn show(&self, generation: Generation, header: ManifestHeader) -> Result<(), DiskError> {
-        let old = self.shown_now().await?.map(|(pointer, _)| pointer);
+        let old = self.pointer().await?;
         self.point(Pointer::publish(old, generation), header).await
     }
 
@@ -157,7 +189,7 @@ impl Shard {
         let mut known = self.shown.lock().await;
         *known = None;
         pointer::swap(&*self.seams.disk, &self.dir.current(), pointer).await?;
-        *known = Some(Some((pointer, header)));
+        *known = Some(Some(Shown { pointer, header: Some(header) }));
         Ok(())
     }
 
@@ -165,8 +197,7 @@ impl Shard {
     pub(super) async fn roll_back(&self) -> Result<Generation, SinkError> {
         let _alone = self.staging.write().await;
         let none = || SinkError::NoPrevious(self.id.clone());
-        let (pointer, _) = self.shown_now().await?.ok_or_else(none)?;
-        let back = pointer.roll_back().ok_or_else(none)?;
+        let back = self.pointer().await?.ok_or_else(none)?.roll_back().ok_or_else(none)?;
         let header = self.catalog(back.visible).await?.header();
         self.prepare(back.visible, &header).await?;
         self.point(back, header.clone()).await?;
@@ -179,12 +210,11 @@ impl Shard {
     /// The tree of the visible generation, shared by all who read it.
     pub(super) async fn tree(&self) -> Result<Option<Arc<Tree>>, DiskError> {
         loop {
-            let Some((generation, _)) = self.visible().await? else { return Ok(None) };
+            let Some(Pointer { visible: generation, .. }) = self.pointer().await? else { return Ok(None) };
             let tree = self.tree_of(generation).await;
             // A sweep that did not see the tree in use has taken at most what no pointer needs: then
             // another generation is visible by now.
-            let pointer = self.shown_now().await?.map(|(pointer, _)| pointer);
-            if pointer.is_some_and(|pointer| pointer.needs(generation)) {
+            if self.pointer().await?.is_some_and(|pointer| pointer.needs(generation)) {
                 return tree.map(Some);
             }
         }

@@ -8,15 +8,14 @@ use peerstream_types::{ManifestHeader, Selector, ShardId};
 
 use super::Seams;
 use super::budget::{Cleaned, Idle, excess};
-use super::layout::{Numbered, ShardDir};
+use super::layout::ShardDir;
 use super::options::StoreOptions;
 use super::room::Ledger;
 use super::scratch::Scratch;
 use super::shard::Shard;
 use super::staging::DirectoryStaging;
-use super::sweep::{list, sweep};
+use super::sweep::{list, numbers, sweep};
 use super::tree::TreeSnapshot;
-use crate::disk::DirEntry;
 use crate::{
     BoxFuture, Disk, DiskError, Fence, Generation, Offload, Sink, SinkError, Snapshot, Source, SourceError,
     Staging,
@@ -100,8 +99,8 @@ impl DirectoryStore {
     /// [`SinkError::Disk`] if it cannot be told what is visible.
     pub async fn current_path(&self, shard: &ShardId) -> Result<Option<PathBuf>, SinkError> {
         let Some(shard) = self.existing(shard).await? else { return Ok(None) };
-        let visible = shard.visible().await?;
-        Ok(visible.map(|(generation, _)| shard.dir.generation(generation).data()))
+        let pointer = shard.pointer().await?;
+        Ok(pointer.map(|pointer| shard.dir.generation(pointer.visible).data()))
     }
 
     /// Makes the generation before the visible one visible again, in one step; the newer one is removed
@@ -129,7 +128,7 @@ impl DirectoryStore {
         let (disk, mut busy, mut idle) = (&*self.seams.disk, 0, Vec::new());
         for id in shards_below(disk, &self.root).await? {
             let (shard, dir) = (self.shard(&id), ShardDir::new(&self.root, &id));
-            for target in targets(disk, &dir).await? {
+            for target in numbers(disk, &dir.stagings()).await? {
                 let found = Idle::look(disk, id.clone(), dir.staging(target)).await?;
                 if shard.is_live() { busy += found.bytes } else { idle.push(found) }
             }
@@ -222,16 +221,6 @@ async fn make_root(disk: &dyn Disk, root: &Path) -> Result<(), DiskError> {
     Ok(())
 }
 
-/// The generations that something is staged for.
-async fn targets(disk: &dyn Disk, dir: &ShardDir) -> Result<Vec<Generation>, DiskError> {
-    let names = list(disk, &dir.stagings()).await?;
-    let whole = |entry: &DirEntry| match Numbered::parse(&entry.name) {
-        Some(Numbered::Whole(generation)) => Some(generation),
-        Some(Numbered::HalfMade) | None => None,
-    };
-    Ok(names.iter().filter_map(whole).collect())
-}
-
 /// The shards that have a directory. Other names are not ours, and left alone.
 async fn shards_below(disk: &dyn Disk, root: &Path) -> Result<Vec<ShardId>, DiskError> {
     let mut shards = Vec::new();
@@ -277,7 +266,7 @@ impl Sink for DirectoryStore {
     ) -> BoxFuture<'a, Result<Option<(Generation, ManifestHeader)>, SinkError>> {
         Box::pin(async move {
             match self.existing(shard).await? {
-                Some(shard) => Ok(shard.visible().await?),
+                Some(shard) => Ok(shard.current().await?),
                 None => Ok(None),
             }
         })

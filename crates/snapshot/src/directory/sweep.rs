@@ -1,11 +1,12 @@
 //! What a crash or a publish left behind is removed.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::path::Path;
 
 use super::layout::{Numbered, ShardDir};
 use super::pointer;
-use crate::disk::DirEntry;
+use crate::disk::{DirEntry, DiskErrorKind};
 use crate::limits::NAMES_MAX;
 use crate::{Disk, DiskError, Generation};
 
@@ -41,10 +42,40 @@ pub(super) async fn sweep(
     Ok(())
 }
 
-/// The names in a directory that may not exist.
+/// The number of the next generation where no pointer says it: above all that are there, for one of
+/// them may have been visible. One that is staged still was on its way to its first publish, and is
+/// made again.
+pub(super) async fn next_unused(disk: &dyn Disk, dir: &ShardDir) -> Result<Generation, DiskError> {
+    let mut whole = numbers(disk, &dir.generations()).await?;
+    for staged in numbers(disk, &dir.stagings()).await? {
+        whole.remove(&staged);
+    }
+    Ok(Generation(whole.last().map_or(0, |last| last.0) + 1))
+}
+
+/// The generations that have a directory below `path`.
+pub(super) async fn numbers(disk: &dyn Disk, path: &Path) -> Result<BTreeSet<Generation>, DiskError> {
+    let names = list(disk, path).await?;
+    let whole = |entry: &DirEntry| match Numbered::parse(&entry.name) {
+        Some(Numbered::Whole(generation)) => Some(generation),
+        Some(Numbered::HalfMade) | None => None,
+    };
+    Ok(names.iter().filter_map(whole).collect())
+}
+
+/// The names in a directory that may not exist, or may be removed at this moment.
 pub(super) async fn list(disk: &dyn Disk, path: &Path) -> Result<Vec<DirEntry>, DiskError> {
-    match disk.metadata(path).await? {
-        None => Ok(Vec::new()),
-        Some(_) => disk.list(path, None, NAMES_MAX).await,
+    list_after(disk, path, None).await
+}
+
+/// The next names in such a directory; none at its end.
+pub(super) async fn list_after(
+    disk: &dyn Disk,
+    path: &Path,
+    after: Option<&OsStr>,
+) -> Result<Vec<DirEntry>, DiskError> {
+    match disk.list(path, after, NAMES_MAX).await {
+        Err(error) if error.kind == DiskErrorKind::NotFound => Ok(Vec::new()),
+        listed => listed,
     }
 }

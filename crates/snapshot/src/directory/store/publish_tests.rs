@@ -169,3 +169,58 @@ async fn a_seal_that_fails_is_repeated() {
     let snapshot = Source::open(&store, &shard(), &Selector::All).await.unwrap();
     assert_eq!(snapshot.header(), offer.header);
 }
+
+/// F-55: a damaged manifest of the visible generation costs its readers, not the next transfer.
+#[tokio::test]
+async fn a_damaged_manifest_is_replaced_by_the_next_transfer() {
+    let disk = CrashDisk::new();
+    let store = open(&disk, StoreOptions::default()).await;
+    for len in [10, 20] {
+        receive(&store, &[("a", content(len))]).await;
+    }
+    drop(store);
+    let head = Path::new("/s/facts@1/0/generations/2/catalog/head");
+    disk.open(head, OpenMode::Write).await.unwrap().write_at(0, "?".into()).await.unwrap();
+
+    let store = open(&disk.fork(), StoreOptions::default()).await;
+    let corrupt = |error: SinkError| matches!(error, SinkError::Disk(e) if e.kind == DiskErrorKind::Corrupt);
+    assert!(corrupt(store.current(&shard()).await.unwrap_err()));
+    assert!(Source::open(&store, &shard(), &Selector::All).await.is_err());
+    assert_eq!(receive(&store, &[("a", content(30))]).await, Generation(3));
+    assert_eq!(visible(&store).await, Some(3));
+
+    let store = open(&disk, StoreOptions::default()).await;
+    assert_eq!(store.roll_back(&shard()).await, Ok(Generation(1)));
+    assert_eq!(visible(&store).await, Some(1));
+}
+
+/// F-55: generations whose pointer was lost stay until another one is visible.
+#[tokio::test]
+async fn generations_without_a_pointer_are_not_overwritten() {
+    let disk = CrashDisk::new();
+    let store = open(&disk, StoreOptions::default()).await;
+    for len in [10, 20] {
+        receive(&store, &[("a", content(len))]).await;
+    }
+    drop(store);
+    disk.remove_file(Path::new("/s/facts@1/0/CURRENT")).await.unwrap();
+
+    let (store, host) = open_hooked(&disk).await;
+    assert_eq!(visible(&store).await, None);
+    let offer = offer(&[("a", content(30))]).await;
+    let (staging, _) = begin(&store, &offer).await;
+    fill(&offer, &*staging).await;
+    staging.seal(&offer.header).await.unwrap();
+    *host.refuse.lock().unwrap() = 1;
+    staging.publish().await.unwrap_err();
+    let names = async || {
+        let names = list(&disk, Path::new("/s/facts@1/0/generations")).await.unwrap();
+        names.into_iter().map(|entry| entry.name.into_string().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(names().await, ["1", "2", "3"]);
+    let (staging, held) = begin(&store, &offer).await;
+    assert_eq!(held.len(), 1, "what was on its way is made again under the same number");
+    staging.seal(&offer.header).await.unwrap();
+    assert_eq!(names().await, ["1", "2", "3.tmp"]);
+    assert_eq!(staging.publish().await, Ok(Generation(3)));
+}
