@@ -1,14 +1,14 @@
 //! Staged content that nobody works on any more is not kept for ever.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use peerstream_types::ShardId;
 
 use super::layout::StagingDir;
 use super::options::Budget;
+use super::sweep::list_after;
 use crate::disk::FileKind;
-use crate::limits::NAMES_MAX;
 use crate::{Disk, DiskError};
 
 /// A staging that was removed because it was too old, or because there was too much.
@@ -50,6 +50,12 @@ impl Idle {
         }
         Ok(Self { shard, dir, bytes, used_ms: u64::try_from(used_ns / 1_000_000).unwrap_or(0) })
     }
+
+    /// Whether nobody worked on it since it was found.
+    pub(super) async fn is_still_idle(&self, disk: &dyn Disk) -> Result<bool, DiskError> {
+        let now = Self::look(disk, self.shard.clone(), self.dir.clone()).await?;
+        Ok((now.bytes, now.used_ms) == (self.bytes, self.used_ms))
+    }
 }
 
 /// Which stagings have to go, and why: the oldest first. `busy` bytes are in stagings that stay.
@@ -72,25 +78,24 @@ pub(super) fn excess(budget: Budget, now_ms: u64, busy: u64, mut idle: Vec<Idle>
     gone
 }
 
-/// Bytes of all files below a directory, which may not exist.
+/// Bytes of all files below a directory. It may not exist, and what is below it may be removed
+/// meanwhile: what is gone has no bytes.
 pub(super) async fn size_of(disk: &dyn Disk, path: &Path) -> Result<u64, DiskError> {
-    let mut dirs: Vec<PathBuf> = Vec::from_iter(disk.metadata(path).await?.map(|_| path.to_owned()));
+    let mut dirs = vec![path.to_owned()];
     let mut sum: u64 = 0;
     while let Some(dir) = dirs.pop() {
         let mut after: Option<OsString> = None;
         loop {
-            let names = disk.list(&dir, after.as_deref(), NAMES_MAX).await?;
-            let full = names.len() == NAMES_MAX;
-            after = names.last().map(|entry| entry.name.clone());
+            // Names that vanish while they are listed make an answer short, so a short one is no end.
+            let names = list_after(disk, &dir, after.as_deref()).await?;
+            let Some(last) = names.last() else { break };
+            after = Some(last.name.clone());
             for entry in names {
                 match entry.metadata.kind {
                     FileKind::File => sum = sum.saturating_add(entry.metadata.len),
                     FileKind::Dir => dirs.push(dir.join(entry.name)),
                     FileKind::Other => {}
                 }
-            }
-            if !full {
-                break;
             }
         }
     }

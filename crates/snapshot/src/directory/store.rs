@@ -134,15 +134,15 @@ impl DirectoryStore {
             }
         }
         let mut cleaned = Vec::new();
-        for (Idle { shard: id, dir, bytes, .. }, why) in excess(self.options.budget, now_unix_ms, busy, idle)
-        {
-            let shard = self.shard(&id);
-            let mut staged = shard.staging.write().await;
+        for (found, why) in excess(self.options.budget, now_unix_ms, busy, idle) {
+            let shard = self.shard(&found.shard);
             // Nobody becomes a writer meanwhile: that takes the same lock.
-            if !shard.is_live() {
+            let mut staged = shard.staging.write().await;
+            // There may have been one since.
+            if !shard.is_live() && found.is_still_idle(disk).await? {
                 *staged = None;
-                disk.remove_dir_all(dir.path()).await?;
-                cleaned.push(Cleaned { shard: id, bytes, why });
+                disk.remove_dir_all(found.dir.path()).await?;
+                cleaned.push(Cleaned { shard: found.shard, bytes: found.bytes, why });
             }
         }
         Ok(cleaned)
@@ -284,6 +284,10 @@ mod resume_tests;
 #[cfg(test)]
 #[path = "store/lease_tests.rs"]
 mod lease_tests;
+
+#[cfg(test)]
+#[path = "store/clean_tests.rs"]
+mod clean_tests;
 
 #[cfg(test)]
 #[path = "store/publish_tests.rs"]
