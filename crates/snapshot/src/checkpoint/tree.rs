@@ -28,9 +28,9 @@ pub struct TreeRules {
 /// Freezes directories of plain files: immutable files are hard linked, all others cloned where the
 /// file system shares blocks, and copied elsewhere.
 ///
-/// The checkpoint holds the files that are not immutable as they were together at one moment: a file
-/// that changes before all are copied makes the freeze begin anew, and the third time fail. Changes are
-/// told by length, time and identity, so two changes within one tick of the file system's clock (a few
+/// The checkpoint holds all files as they were together at one moment: a file that is not immutable and
+/// changes, or a name that comes or goes, before all are copied makes the freeze begin anew, and the
+/// third time fail. Changes are told by length, time and identity, so two changes within one tick of the file system's clock (a few
 /// milliseconds) look like one. What a store keeps writing to has to be frozen by the store itself: then
 /// implement [`Checkpointer`]. Directories without files are left out.
 ///
@@ -56,8 +56,8 @@ impl<E: Into<CheckpointError>> From<E> for Failed {
     }
 }
 
-/// A file that was copied, as it was before.
-struct Copied {
+/// A file that was copied, or a directory that was listed, as it was before.
+struct Seen {
     path: PathBuf,
     before: Metadata,
 }
@@ -103,19 +103,22 @@ impl TreeCheckpointer {
             return Err(Failed::Refused(CheckpointError::NotNow(what)));
         }
         self.disk.create_dir_all(dir).await?;
-        let mut copied = Vec::new();
-        let (mut dirs, mut seen) = (vec![PathBuf::new()], 1);
+        let (mut copied, mut listed) = (Vec::new(), Vec::new());
+        let mut dirs = vec![PathBuf::new()];
         while let Some(below) = dirs.pop() {
-            let found = self.freeze_dir(live, dir, &below, &mut copied).await?;
-            seen += found.len();
-            if seen > DIRS_MAX {
+            // Other files may be listed after one was made that refers to one that was not there yet.
+            let path = live.join(&below);
+            let before = self.disk.metadata(&path).await?;
+            let before = before.ok_or_else(|| Failed::Changed(path.display().to_string()))?;
+            listed.push(Seen { path, before });
+            dirs.extend(self.freeze_dir(live, dir, &below, &mut copied).await?);
+            if listed.len() + dirs.len() > DIRS_MAX {
                 let what = format!("{} has more than {DIRS_MAX} directories", live.display());
                 return Err(Failed::Refused(CheckpointError::BadContent(what)));
             }
-            dirs.extend(found);
         }
-        for one in copied {
-            self.check_unchanged(&one).await?;
+        for one in copied.iter().chain(&listed) {
+            self.check_unchanged(one).await?;
         }
         Ok(())
     }
@@ -126,7 +129,7 @@ impl TreeCheckpointer {
         live: &Path,
         dir: &Path,
         below: &Path,
-        copied: &mut Vec<Copied>,
+        copied: &mut Vec<Seen>,
     ) -> Result<Vec<PathBuf>, Failed> {
         let (from, to) = (live.join(below), dir.join(below));
         let mut dirs = Vec::new();
@@ -156,7 +159,7 @@ impl TreeCheckpointer {
         }
     }
 
-    async fn freeze_file(&self, from: &Path, to: &Path, file: DirEntry) -> Result<Option<Copied>, Failed> {
+    async fn freeze_file(&self, from: &Path, to: &Path, file: DirEntry) -> Result<Option<Seen>, Failed> {
         let (from, to) = (from.join(&file.name), to.join(&file.name));
         let name = file.name.to_string_lossy();
         if self.rules.ignored.iter().any(|pattern| pattern.matches(&name)) {
@@ -173,15 +176,15 @@ impl TreeCheckpointer {
             return Ok(None);
         }
         self.disk.clone_file(&from, &to).await.or_else(vanished(&from))?;
-        Ok(Some(Copied { path: from, before: file.metadata }))
+        Ok(Some(Seen { path: from, before: file.metadata }))
     }
 
-    async fn check_unchanged(&self, copied: &Copied) -> Result<(), Failed> {
-        let now = self.disk.metadata(&copied.path).await?;
-        if now == Some(copied.before) {
+    async fn check_unchanged(&self, seen: &Seen) -> Result<(), Failed> {
+        let now = self.disk.metadata(&seen.path).await?;
+        if now == Some(seen.before) {
             return Ok(());
         }
-        Err(Failed::Changed(copied.path.display().to_string()))
+        Err(Failed::Changed(seen.path.display().to_string()))
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ShardId, PathBuf>> {

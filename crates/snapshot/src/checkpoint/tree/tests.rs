@@ -115,6 +115,33 @@ async fn a_file_that_changes_while_it_is_copied_is_copied_anew() {
     }
 }
 
+/// F-39, F-40: a file that is made after its directory was listed is in the checkpoint, for a file that
+/// is listed later may refer to it.
+#[tokio::test]
+async fn a_file_that_comes_while_others_are_copied_is_not_missed() {
+    let world = World::new();
+    // Longer ago than one tick of the file system's clock.
+    for dir in ["", "sub"] {
+        let dir = std::fs::File::open(world.live.join(dir)).unwrap();
+        dir.set_modified(std::time::UNIX_EPOCH).unwrap();
+    }
+    let meddle: fn(usize, &Path) = |copy, at| {
+        first(copy, || {
+            let live = at.ancestors().find(|dir| dir.ends_with("live")).unwrap();
+            std::fs::write(live.join("sub/0.sst"), "new").unwrap();
+            std::fs::write(live.join("0.sst"), "new").unwrap();
+        });
+    };
+    let copies = Arc::new(AtomicUsize::new(0));
+    world
+        .freeze(Meddling { disk: RealDisk::new(), links: true, copies: copies.clone(), meddle })
+        .await
+        .unwrap();
+    for name in ["0.sst", "sub/0.sst"] {
+        assert_eq!(std::fs::read_to_string(world.frozen.join(name)).unwrap(), "new", "{name}");
+    }
+}
+
 fn first(copy: usize, meddle: impl FnOnce()) {
     if copy == 0 {
         meddle();
