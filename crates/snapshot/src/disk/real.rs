@@ -200,7 +200,8 @@ struct RealFile {
     path: PathBuf,
     file: Arc<File>,
     /// File systems let one writer of a file in at a time, and others spin meanwhile: up to a tenth of a
-    /// receiver's CPU. Those who wait here cost nothing.
+    /// receiver's CPU. Those who wait here cost nothing. It only saves time: a write that is abandoned goes
+    /// on without it, beside whoever comes next.
     writes: Mutex<()>,
 }
 
