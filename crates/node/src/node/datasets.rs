@@ -23,8 +23,14 @@ pub(super) struct Seams {
     pub(super) pace: Pace,
 }
 
+/// The datasets, and the store of those that are received.
+pub(super) struct Stores {
+    pub(super) held: Vec<Arc<Held>>,
+    pub(super) received: Arc<DirectoryStore>,
+}
+
 /// Opens the stores. What a crash left half made is removed on the way.
-pub(super) async fn open(config: &Config, dir: &DataDir, seams: &Seams) -> Result<Vec<Arc<Held>>> {
+pub(super) async fn open(config: &Config, dir: &DataDir, seams: &Seams) -> Result<Stores> {
     let received = received(&dir.store(), seams).await?;
     let served = DirectorySource::with_seams(
         dir.served(),
@@ -53,7 +59,8 @@ pub(super) async fn open(config: &Config, dir: &DataDir, seams: &Seams) -> Resul
         let version = Version { shards, served, snapshot, checkpoints, source, sink };
         held.entry(dataset.name.clone()).or_default().insert(dataset.version, version);
     }
-    Ok(held.into_iter().map(|(name, versions)| Arc::new(Held { name, versions })).collect())
+    let held = held.into_iter().map(|(name, versions)| Arc::new(Held { name, versions })).collect();
+    Ok(Stores { held, received })
 }
 
 /// Hands the datasets to the engine.

@@ -14,7 +14,7 @@ use peerstream_transport::{SharedAccess, Transport};
 use super::Node;
 use super::cleaning;
 use super::data_dir::DataDir;
-use super::datasets::{self, Seams};
+use super::datasets::{self, Seams, Stores};
 use super::pace::Pace;
 use super::placement::{self, Replaceable};
 use super::reload::Reload;
@@ -37,7 +37,7 @@ impl Node {
         let traffic = Arc::new(PassThrough::default());
         let pace = Pace(traffic.clone());
         let seams = Seams { disk: RealDisk::new(), pool: BlockingPool::new(), pace };
-        let held = datasets::open(&config, &data_dir, &seams).await?;
+        let Stores { held, received } = datasets::open(&config, &data_dir, &seams).await?;
         let quic = config.limits.transport();
         let transport = QuicTransport::bind(config.listen, &quic, &credentials, Arc::new(SystemClock))
             .map_err(|error| {
@@ -73,7 +73,7 @@ impl Node {
             incarnation,
             transport,
             traffic,
-            _cleaning: cleaning::start(held.clone()),
+            _cleaning: cleaning::start(held.clone(), received),
             held,
             reload,
             started: tokio::time::Instant::now(),
