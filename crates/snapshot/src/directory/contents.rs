@@ -17,7 +17,7 @@ use super::open_files::OpenFiles;
 use super::recheck::all_chunks;
 use crate::chunk_set::ChunkSet;
 use crate::content::ContentId;
-use crate::disk::{FileKind, OpenMode};
+use crate::disk::{DiskErrorKind, FileKind, OpenMode};
 use crate::limits::{HASH_JOBS, KNOWN_WHOLE_MAX};
 use crate::{DiskError, DiskFile, VerifiedChunk, VerifiedOutline};
 
@@ -191,19 +191,14 @@ impl Contents {
     /// Makes the bytes of a content durable.
     pub(super) async fn sync(&self, id: ContentId) -> Result<(), DiskError> {
         let disk = &*self.seams.disk;
-        // It may get its final name while this looks for it.
-        let mut file = self.files.get(&id);
-        for path in [self.dir.content(&id), self.dir.partial(&id), self.dir.content(&id)] {
-            if file.is_none() && disk.metadata(&path).await?.is_some() {
-                file = disk.open(&path, OpenMode::Write).await.ok();
+        // Both names: one that was left over may stand beside the one that is filled. It may get its
+        // final name while this looks for it, so that one is looked for last.
+        for path in [self.dir.partial(&id), self.dir.content(&id), self.dir.outline(&id)] {
+            match disk.open(&path, OpenMode::Write).await {
+                Ok(file) => file.sync().await?,
+                Err(error) if error.kind == DiskErrorKind::NotFound => {}
+                Err(error) => return Err(error),
             }
-        }
-        if let Some(file) = file {
-            file.sync().await?;
-        }
-        let outline = self.dir.outline(&id);
-        if id.chunks() > 1 && disk.metadata(&outline).await?.is_some() {
-            disk.open(&outline, OpenMode::Write).await?.sync().await?;
         }
         Ok(())
     }

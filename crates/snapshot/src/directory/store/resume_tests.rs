@@ -9,8 +9,8 @@ use peerstream_types::{Entry, EntryKey};
 
 use super::tests::{Offer, begin, content, fill, fill_some, offer, receive, shard};
 use super::*;
-use crate::disk::OpenMode;
-use crate::disk::crash::{CrashDisk, Survival};
+use crate::disk::crash::{CrashDisk, Fault, OperationKind, Survival};
+use crate::disk::{DiskErrorKind, OpenMode};
 use crate::offload::Job;
 use crate::{Held, RealDisk};
 
@@ -280,4 +280,25 @@ async fn a_content_that_was_cut_is_kept_as_far_as_it_goes() {
     let (store, _) = open_on(&disk).await;
     assert_eq!(count(&begin(&store, &offer).await.1), 3);
     finish_right(&disk, &store, &offer, ("long", content(5000))).await;
+}
+
+/// F-37, D1: a checkpoint that could not look at a file has not made it durable.
+#[tokio::test]
+async fn a_checkpoint_that_cannot_open_a_file_fails() {
+    let (disk, offer) = (CrashDisk::new(), offer(&[("long", content(5000))]).await);
+    let (store, _) = open_on(&disk).await;
+    fill(&offer, &*begin(&store, &offer).await.0).await;
+    let disk = disk.kill();
+    let (store, _) = open_on(&disk).await;
+    let (staging, held) = begin(&store, &offer).await;
+    assert_eq!(count(&held), 5);
+    let open = |kind| kind == OperationKind::Open;
+    let fault = Fault { of: open, path: "/content/".into(), ..Fault::next(DiskErrorKind::Other) };
+    disk.fail(fault);
+    staging.checkpoint().await.unwrap_err();
+    disk.heal();
+    staging.checkpoint().await.unwrap();
+    let disk = disk.crash(Survival::Nothing);
+    let (store, _) = open_on(&disk).await;
+    assert_eq!(count(&begin(&store, &offer).await.1), 5);
 }
