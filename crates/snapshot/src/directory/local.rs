@@ -2,6 +2,7 @@
 //! and length, whose files are really what its manifest says.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -78,8 +79,11 @@ impl Local {
             .buffer_unordered(BUILD_JOBS)
             .try_concat()
             .await?;
+        let mut whole = BTreeSet::new();
         for candidate in large {
-            if self.take_large(area, &candidate).await? {
+            // Equal content is taken once, whatever its keys.
+            if whole.contains(&candidate.id) || self.take_large(area, &candidate).await? {
+                whole.insert(candidate.id);
                 taken.push((candidate.entry.ordinal, candidate.id, Place::File));
             }
         }

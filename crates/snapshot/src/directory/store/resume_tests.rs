@@ -302,3 +302,16 @@ async fn a_checkpoint_that_cannot_open_a_file_fails() {
     let (store, _) = open_on(&disk).await;
     assert_eq!(count(&begin(&store, &offer).await.1), 5);
 }
+
+/// Equal files of the visible generation are read and hashed once.
+#[tokio::test]
+async fn equal_files_are_taken_once() {
+    let disk = CrashDisk::new();
+    let (store, _) = open_on(&disk).await;
+    let equal: Vec<_> = ["a", "b", "c"].map(|key| (key, content(5000))).into();
+    receive(&store, &equal).await;
+    let (store, hashed) = open_on(&disk.kill()).await;
+    let offer = offer(&equal).await;
+    assert_eq!(count(&begin(&store, &offer).await.1), 3 * 5);
+    assert_eq!(hashed.0.load(Ordering::Relaxed), 5);
+}
