@@ -7,7 +7,7 @@ use peerstream_types::{ChunkSize, Digest, ShardId};
 use crate::Generation;
 use crate::content::ContentId;
 
-/// What ends the name of a generation that is not whole yet.
+/// What ends the name of a generation that is not whole yet, and of a staging that is not any more.
 const HALF_MADE: &str = ".tmp";
 
 /// The directory of one shard: `<root>/<dataset>@<version>/<index>`.
@@ -109,6 +109,13 @@ pub(super) struct StagingDir(PathBuf);
 impl StagingDir {
     pub(super) fn path(&self) -> &Path {
         &self.0
+    }
+
+    /// Its name while it is removed: nobody opens it again.
+    pub(super) fn half_removed(&self) -> PathBuf {
+        let mut name = self.0.clone().into_os_string();
+        name.push(HALF_MADE);
+        name.into()
     }
 
     pub(super) fn contents(&self) -> PathBuf {

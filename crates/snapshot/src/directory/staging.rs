@@ -11,13 +11,15 @@ use super::attempt::Attempt;
 use super::budget::size_of;
 use super::join::prune;
 use super::keep::keep;
+use super::layout::{Numbered, StagingDir};
 use super::room::Reservation;
 use super::seal::build;
 use super::shard::{Live, Shard};
-use super::sweep::sweep;
+use super::sweep::{list, sweep};
+use crate::disk::DiskErrorKind;
 use crate::incoming::not_begun;
 use crate::writer::Ticket;
-use crate::{BoxFuture, Fence, Generation, Held, SinkError, Staging, VerifiedChunk};
+use crate::{BoxFuture, Disk, DiskError, Fence, Generation, Held, SinkError, Staging, VerifiedChunk};
 
 /// The content belongs to the shard and outlives the writer; the manifest is the writer's.
 #[derive(Debug)]
@@ -108,7 +110,16 @@ impl DirectoryStaging {
         if area.target != self.shard.next().await? {
             return Err(SinkError::BadManifest("it was published already".into()));
         }
-        build(&self.shard.dir, area, &attempt, header, self.shard.options.immutable).await?;
+        let built = build(&self.shard.dir, area, &attempt, header, self.shard.options.immutable).await;
+        if let Err(SinkError::Disk(DiskError {
+            kind: DiskErrorKind::Corrupt | DiskErrorKind::NotFound,
+            ..
+        })) = &built
+        {
+            // The records vouch for what is not there: the next attempt has to look for itself.
+            area.doubt().await?;
+        }
+        built?;
         attempt.set_sealed(header.clone());
         Ok(())
     }
@@ -125,11 +136,12 @@ impl DirectoryStaging {
                 disk.rename(half.path(), whole.path()).await?;
             }
             disk.sync_dir(&shard.dir.generations()).await?;
-            if let Err(refused) = shard.prepare(target, &header).await {
-                // The host may have changed files that the staging shares with the generation.
+            if shard.options.hook.is_some() {
+                // The host may change files that the staging shares with the generation, and refuse
+                // it then, or not come to an end.
                 area.doubt().await?;
-                return Err(refused);
             }
+            shard.prepare(target, &header).await?;
             shard.show(target, header.clone()).await?;
         }
         *staged = None;
@@ -145,9 +157,28 @@ impl DirectoryStaging {
         self.set_attempt(None);
         *staged = None;
         let (disk, dir) = (&*self.shard.seams.disk, &self.shard.dir);
-        disk.remove_dir_all(&dir.stagings()).await?;
+        for entry in list(disk, &dir.stagings()).await? {
+            if let Some(Numbered::Whole(target)) = Numbered::parse(&entry.name) {
+                remove_staging(disk, &dir.staging(target)).await?;
+            }
+        }
         Ok(sweep(disk, dir, &self.shard.in_use()).await?)
     }
+}
+
+/// Removes a staging, in one step for whoever opens it next: of one that is half gone, the records
+/// would vouch for content that is not there any more.
+pub(super) async fn remove_staging(disk: &dyn Disk, dir: &StagingDir) -> Result<(), DiskError> {
+    let gone = dir.half_removed();
+    disk.remove_dir_all(&gone).await?;
+    if disk.metadata(dir.path()).await?.is_none() {
+        return Ok(());
+    }
+    disk.rename(dir.path(), &gone).await?;
+    if let Some(stagings) = gone.parent() {
+        disk.sync_dir(stagings).await?;
+    }
+    disk.remove_dir_all(&gone).await
 }
 
 /// Reserves what the header announces, less what is staged already. Says how much that is.

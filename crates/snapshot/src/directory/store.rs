@@ -13,7 +13,7 @@ use super::options::StoreOptions;
 use super::room::Ledger;
 use super::scratch::Scratch;
 use super::shard::Shard;
-use super::staging::DirectoryStaging;
+use super::staging::{DirectoryStaging, remove_staging};
 use super::sweep::{list, numbers, sweep};
 use super::tree::TreeSnapshot;
 use crate::{
@@ -141,7 +141,7 @@ impl DirectoryStore {
             // There may have been one since.
             if !shard.is_live() && found.is_still_idle(disk).await? {
                 *staged = None;
-                disk.remove_dir_all(found.dir.path()).await?;
+                remove_staging(disk, &found.dir).await?;
                 cleaned.push(Cleaned { shard: found.shard, bytes: found.bytes, why });
             }
         }

@@ -11,7 +11,7 @@ use crate::limits::NAMES_MAX;
 use crate::{Disk, DiskError, Generation};
 
 /// Removes half-made generations, generations that are neither visible nor what is gone back to, and
-/// stagings of generations whose numbers were used by now. Generations in `keep` stay. Nothing is
+/// stagings of generations whose numbers were used by now, or that are half removed. Generations in `keep` stay. Nothing is
 /// finished that was half done, and nothing whole is removed if it cannot be told what is visible.
 pub(super) async fn sweep(
     disk: &dyn Disk,
@@ -33,9 +33,12 @@ pub(super) async fn sweep(
         }
     }
     for entry in list(disk, &dir.stagings()).await? {
-        if let Some(Numbered::Whole(target)) = Numbered::parse(&entry.name)
-            && pointer.is_some_and(|pointer| target <= pointer.last)
-        {
+        let remove = match Numbered::parse(&entry.name) {
+            Some(Numbered::HalfMade) => true,
+            Some(Numbered::Whole(target)) => pointer.is_some_and(|pointer| target <= pointer.last),
+            None => false,
+        };
+        if remove {
             disk.remove_dir_all(&dir.stagings().join(&entry.name)).await?;
         }
     }

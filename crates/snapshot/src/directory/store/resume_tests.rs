@@ -5,10 +5,11 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use peerstream_types::{Entry, EntryKey};
+use peerstream_types::{Entry, EntryKey, ManifestHeader};
 
 use super::tests::{Offer, begin, content, fill, fill_some, offer, receive, shard};
 use super::*;
+use crate::directory::{HookError, PublishHook};
 use crate::disk::crash::{CrashDisk, Fault, OperationKind, Survival};
 use crate::disk::{DiskErrorKind, OpenMode};
 use crate::offload::Job;
@@ -282,6 +283,58 @@ async fn a_content_that_was_cut_is_kept_as_far_as_it_goes() {
     finish_right(&disk, &store, &offer, ("long", content(5000))).await;
 }
 
+/// F-55, D8, C19: a staging that was being discarded when the power went vouches for nothing, whatever
+/// the disk has kept of it.
+#[tokio::test]
+async fn a_staging_that_is_half_removed_is_not_believed() {
+    let small = |seed: usize, len: usize| (0..len).map(|i| ((i * 7 + seed * 31) % 239) as u8).collect();
+    let files: [(&str, Bytes); 3] = [("d", small(1, 700)), ("f", small(2, 900)), ("g", small(3, 800))];
+    let more: [(&str, Bytes); 3] = [("a", small(4, 700)), ("b", small(5, 900)), ("c", small(6, 800))];
+    let (first, second) = (offer(&files).await, offer(&[more, files.clone()].concat()).await);
+    let whole = CrashDisk::new();
+    let (store, _) = open_on(&whole).await;
+    let (staging, _) = begin(&store, &first).await;
+    fill(&first, &*staging).await;
+    staging.checkpoint().await.unwrap();
+    drop((staging, store));
+    for seed in 0..200 {
+        let disk = whole.fork();
+        let (store, _) = open_on(&disk).await;
+        if seed % 2 == 0 {
+            store.clean(1 << 50).await.unwrap();
+        } else {
+            let staging = store.stage(&shard(), &Selector::All, Fence(1)).await.unwrap();
+            staging.discard().await.unwrap();
+        }
+        let disk = disk.crash(Survival::Mixture(seed));
+        let (store, _) = open_on(&disk).await;
+        assert_eq!(store.faults(), []);
+        finish_right(&disk, &store, &second, ("g", files[2].1.clone())).await;
+        let left = disk.list(Path::new("/s/facts@1/0/staging"), None, 10).await.unwrap();
+        assert_eq!(left, [], "what was half removed goes");
+    }
+}
+
+/// F-55, C19: content that was lost after its checkpoint fails one seal, and comes again.
+#[tokio::test]
+async fn a_seal_that_misses_content_has_it_looked_for() {
+    let (disk, offer) = (CrashDisk::new(), offer(&files()).await);
+    let (store, _) = open_on(&disk).await;
+    let (staging, _) = begin(&store, &offer).await;
+    fill(&offer, &*staging).await;
+    staging.checkpoint().await.unwrap();
+    let disk = disk.kill();
+    for lost in [staged(&disk, "packs").await, staged(&disk, "content").await].concat() {
+        disk.open(&lost, OpenMode::Write).await.unwrap().set_len(600).await.unwrap();
+    }
+    let (store, _) = open_on(&disk).await;
+    let (staging, _) = begin(&store, &offer).await;
+    fill(&offer, &*staging).await;
+    let failed = staging.seal(&offer.header).await;
+    assert!(matches!(failed, Err(SinkError::Disk(error)) if error.kind == DiskErrorKind::Corrupt));
+    finish_right(&disk, &store, &offer, ("f", content(900))).await;
+}
+
 /// F-37, D1: a checkpoint that could not look at a file has not made it durable.
 #[tokio::test]
 async fn a_checkpoint_that_cannot_open_a_file_fails() {
@@ -314,4 +367,54 @@ async fn equal_files_are_taken_once() {
     let offer = offer(&equal).await;
     assert_eq!(count(&begin(&store, &offer).await.1), 3 * 5);
     assert_eq!(hashed.0.load(Ordering::Relaxed), 5);
+}
+
+/// A host that changes a file and does not come to an end.
+#[derive(Debug)]
+struct Dying {
+    disk: CrashDisk,
+    changed: tokio::sync::Notify,
+}
+
+impl PublishHook for Dying {
+    fn prepare<'a>(
+        &'a self,
+        _: &'a ShardId,
+        path: &'a Path,
+        _: &'a ManifestHeader,
+    ) -> BoxFuture<'a, Result<(), HookError>> {
+        Box::pin(async move {
+            let file = self.disk.open(&path.join("a"), OpenMode::Write).await.unwrap();
+            file.write_at(0, "?".into()).await.unwrap();
+            self.changed.notify_one();
+            std::future::pending().await
+        })
+    }
+
+    fn shown<'a>(&'a self, _: &'a ShardId, _: &'a Path, _: &'a ManifestHeader) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// C12, F-55: what a host has changed before it died is not taken for what was staged.
+#[tokio::test]
+async fn what_a_dying_host_has_changed_is_found() {
+    for power in [false, true] {
+        let disk = CrashDisk::new();
+        let host = Arc::new(Dying { disk: disk.clone(), changed: tokio::sync::Notify::new() });
+        let options = StoreOptions { hook: Some(host.clone()), ..StoreOptions::default() };
+        let offload = Arc::new(Counting::default());
+        let store = DirectoryStore::open_with("/s", Arc::new(disk.clone()), offload, options).await.unwrap();
+        let offer = offer(&[("a", content(3000))]).await;
+        let (staging, _) = begin(&store, &offer).await;
+        fill(&offer, &*staging).await;
+        staging.seal(&offer.header).await.unwrap();
+        tokio::select! {
+            published = staging.publish() => panic!("{published:?}"),
+            () = host.changed.notified() => {}
+        }
+        let disk = if power { disk.crash(Survival::Everything) } else { disk.kill() };
+        let (store, _) = open_on(&disk).await;
+        assert_eq!(begin(&store, &offer).await.1[0].chunks[0].first.0, 1, "the first chunk is gone");
+    }
 }
