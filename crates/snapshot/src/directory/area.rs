@@ -128,6 +128,21 @@ impl Area {
         self.contents.journal.sync().await
     }
 
+    /// Whether what was stored in an attempt is in doubt.
+    pub(super) fn is_doubtful(&self, attempt: u32) -> bool {
+        attempt <= lock(&self.trust).doubt
+    }
+
+    /// Passes on what became of a sync. One that failed may have dropped what it was to write, and the
+    /// next one knows nothing of it: only hashing tells what is there.
+    pub(super) async fn synced(&self, result: Result<(), DiskError>) -> Result<(), DiskError> {
+        if result.is_err() {
+            // Where it cannot be written down now, it comes before the next record.
+            self.doubt().await.ok();
+        }
+        result
+    }
+
     /// Something was written to a file.
     pub(super) fn note_write(&self, file: Written) {
         let mut unsynced = lock(&self.unsynced);
@@ -153,13 +168,14 @@ impl Area {
             let files: Vec<_> = unsynced.files.iter().map(|(file, write)| (*file, *write)).collect();
             (unsynced.writes, all || unsynced.beyond > unsynced.synced, files)
         };
-        if many {
-            self.seams.disk.sync_fs(self.dir.path()).await?;
-        } else {
-            self.sync_each(attempt, files.iter().map(|(file, _)| *file).collect()).await?;
-        }
+        let synced = match many {
+            true => self.seams.disk.sync_fs(self.dir.path()).await,
+            false => self.sync_each(attempt, files.iter().map(|(file, _)| *file).collect()).await,
+        };
+        self.synced(synced).await?;
         self.contents.journal.append(&[Record::Checkpoint(moment)]).await?;
-        self.contents.journal.sync().await?;
+        let synced = self.contents.journal.sync().await;
+        self.synced(synced).await?;
         lock(&self.trust).covered.insert(moment.attempt, moment.checkpoint);
         let mut unsynced = lock(&self.unsynced);
         unsynced.synced = writes;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -13,7 +14,7 @@ use super::attempt::Attempt;
 use super::catalog::{CatalogError, CatalogWriter};
 use super::layout::{GenerationDir, ShardDir};
 use super::packs::Extent;
-use super::recheck::{Outlines, hash_group};
+use super::recheck::{Outlines, Said, good_in, hash_group, recheck_packed};
 use super::slots::Place;
 use crate::content::ContentId;
 use crate::disk::{OpenMode, WriteFile};
@@ -31,6 +32,10 @@ pub(super) async fn build(
     immutable: bool,
 ) -> Result<(), SinkError> {
     let disk = &*area.seams.disk;
+    let doubtful = area.is_doubtful(attempt.number);
+    if doubtful {
+        check(area, attempt).await?;
+    }
     let half = shard.half_made(area.target);
     disk.remove_dir_all(half.path()).await?;
     disk.remove_dir_all(shard.generation(area.target).path()).await?;
@@ -43,6 +48,7 @@ pub(super) async fn build(
         attempt,
         data: half.data(),
         immutable,
+        doubtful,
         catalog,
         used: Used::new(),
         dir: half.data(),
@@ -58,11 +64,53 @@ pub(super) async fn build(
     catalog.close_files();
     if !made.many {
         catalog.sync().await?;
-        sync_each(shard, area, &half, &made).await?;
+        area.synced(sync_each(shard, area, &half, &made).await).await?;
         catalog.close_files();
     }
     // What is staged is durable too: a power loss before the publish costs no more than this seal.
     Ok(area.checkpoint(attempt, made.many).await?)
+}
+
+/// Hashes what is staged of a manifest.
+async fn check(area: &Area, attempt: &Attempt) -> Result<(), SinkError> {
+    let (mut entries, mut slots) = attempt.read().await;
+    let mut packed: Vec<Said> = Vec::new();
+    while let Some(entry) = entries.next().await? {
+        let (id, entry) = (attempt.content_of(&entry), Arc::new(entry));
+        let slot = if id.len == 0 { None } else { slots.get(entry.ordinal, &id).await? };
+        // Of what is not there at all, the building speaks.
+        let Some(slot) = slot else { continue };
+        match extent_of(slot.place, &id) {
+            Some(extent) => packed.push((entry, id, extent)),
+            None => check_whole(area, &entry, id).await?,
+        }
+        if packed.len() >= BUILD_FILES {
+            check_packed(area, &std::mem::take(&mut packed)).await?;
+        }
+    }
+    check_packed(area, &packed).await
+}
+
+async fn check_whole(area: &Area, entry: &Arc<Entry>, id: ContentId) -> Result<(), SinkError> {
+    let (contents, path) = (&area.contents, area.dir.content(&id));
+    if !contents.is_whole(id) {
+        if good_in(contents, &path, entry, id).await?.len() < id.chunks() {
+            return Err(DiskError::corrupt(&path, "it is not what was staged").into());
+        }
+        contents.note_whole(id);
+    }
+    Ok(())
+}
+
+async fn check_packed(area: &Area, said: &[Said]) -> Result<(), SinkError> {
+    let good = recheck_packed(area, said).await?;
+    match good.iter().zip(said).find(|(good, _)| !**good) {
+        Some((_, (entry, ..))) => {
+            let why = format!("{} is not what was staged", entry.key);
+            Err(DiskError::corrupt(&area.dir.packs(), why).into())
+        }
+        None => Ok(()),
+    }
 }
 
 async fn sync_each(
@@ -91,6 +139,8 @@ struct Build<'a> {
     attempt: &'a Attempt,
     data: PathBuf,
     immutable: bool,
+    /// A sync of what is staged may have failed: only a copy can be made durable for certain.
+    doubtful: bool,
     catalog: CatalogWriter,
     used: Used,
     /// The directory that the last file went to. Keys come in byte order, so those of one directory
@@ -117,7 +167,7 @@ impl Build<'_> {
             let job = match slot.map(|slot| slot.place) {
                 None if id.len > 0 => return Err(self.lost(&entry).into()),
                 Some(Place::File) => {
-                    let link = self.immutable || self.used.first(&id);
+                    let link = !self.doubtful && (self.immutable || self.used.first(&id));
                     Some(Job::Large { path, id, link })
                 }
                 packed => {

@@ -369,6 +369,36 @@ async fn equal_files_are_taken_once() {
     assert_eq!(hashed.0.load(Ordering::Relaxed), 5);
 }
 
+/// F-37, D1: a sync that failed may have dropped what it was to write. What the next checkpoint says of
+/// it is not believed, neither by the next process nor by a seal.
+#[tokio::test]
+async fn what_a_failed_sync_may_have_dropped_is_hashed_again() {
+    for sealed in [false, true] {
+        let (disk, offer) = (CrashDisk::new(), offer(&files()).await);
+        let (mut store, _) = open_on(&disk).await;
+        let (mut staging, _) = begin(&store, &offer).await;
+        fill(&offer, &*staging).await;
+        let sync = |kind| kind == OperationKind::Sync;
+        disk.fail(Fault { of: sync, path: "/packs/".into(), ..Fault::next(DiskErrorKind::Other) });
+        staging.checkpoint().await.unwrap_err();
+        disk.heal();
+        staging.checkpoint().await.unwrap();
+        let disk = if sealed { disk } else { disk.crash(Survival::Nothing) };
+        disk.flip(&staged(&disk, "packs").await[0], 8 * 5).unwrap();
+        if sealed {
+            staging.seal(&offer.header).await.unwrap_err();
+        } else {
+            drop((staging, store));
+            (store, _) = open_on(&disk).await;
+        }
+        let held;
+        (staging, held) = begin(&store, &offer).await;
+        assert_eq!(keys(&offer, &held), ["d/long", "f"]);
+        drop(staging);
+        finish_right(&disk, &store, &offer, ("d/short", content(700))).await;
+    }
+}
+
 /// A host that changes a file and does not come to an end.
 #[derive(Debug)]
 struct Dying {
