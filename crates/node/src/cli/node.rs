@@ -13,7 +13,7 @@ use crate::node::{Node, wait_for_impatience, wait_for_signal};
 
 pub(super) fn run(args: &NodeArgs) -> Result<Ended> {
     let config = config::load(&args.config, &args.overrides)?;
-    logging::start(&config)?;
+    let _log = logging::start(&config)?;
     descriptors::raise();
     let mut runtime = match config.limits.quic.own_thread {
         true => tokio::runtime::Builder::new_multi_thread(),

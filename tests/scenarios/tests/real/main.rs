@@ -15,3 +15,4 @@ mod reload;
 mod rocksdb;
 mod stop;
 mod support;
+mod unread_log;
