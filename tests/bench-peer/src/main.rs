@@ -27,12 +27,7 @@ mod workload;
 
 use std::process::ExitCode;
 
-use mimalloc::MiMalloc;
 use options::Options;
-
-/// The allocator of the node.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Result<T> = std::result::Result<T, Error>;
