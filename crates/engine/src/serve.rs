@@ -10,7 +10,7 @@ mod stream;
 use std::sync::Arc;
 
 use peerstream_shape::Class;
-use peerstream_snapshot::{Snapshot, SourceError};
+use peerstream_snapshot::SourceError;
 use peerstream_transport::PeerIdentity;
 use peerstream_transport::access::Verb;
 use peerstream_types::{ChunkRange, FetchId, OfferId, Ordinal, PageToken, ShardId, Span};
@@ -108,11 +108,12 @@ impl Serve {
         self.session.tell(command).await;
     }
 
-    /// Waits until the first entry of an asked page is hashed: that takes as long as it takes, and no
-    /// place from those that have something to send.
+    /// Waits until the first entry of an asked page is hashed, unless all are: that takes as long as it
+    /// takes, and no place from those that have something to send.
     async fn ready(&self, asked: &Asked) {
         if let Asked::List { token, .. } = asked
             && let Some((snapshot, shard)) = self.leases.get(self.offer)
+            && !snapshot.header().is_sealed()
             && self.permit(&shard, Verb::List).is_ok()
         {
             // What is wrong is found again by whoever answers.
@@ -133,7 +134,7 @@ impl Serve {
             }
             Asked::Fetch { spans } => {
                 self.permit(&shard, Verb::Fetch)?;
-                self.fetch(&*snapshot, &spans).await
+                records::serve(self, &*snapshot, &spans).await
             }
         }
     }
@@ -141,9 +142,5 @@ impl Serve {
     /// Rules are asked for every request, so that a change takes effect on the next one.
     fn permit(&self, shard: &ShardId, verb: Verb) -> Result<(), ServeError> {
         Ok(self.shared.parts.access.permits(&self.peer, &shard.dataset, verb)?)
-    }
-
-    async fn fetch(&self, snapshot: &dyn Snapshot, spans: &[Span]) -> Result<(), ServeError> {
-        records::serve(self, snapshot, spans).await
     }
 }
