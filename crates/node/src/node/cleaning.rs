@@ -6,13 +6,15 @@ use std::time::Duration;
 use peerstream_snapshot::DirectoryStore;
 use peerstream_types::WallClock;
 use tokio::task::JoinHandle;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use super::held::Held;
 use crate::clock::SystemClock;
 
-/// How often: space comes back within this time, and a look costs nothing.
-const INTERVAL: Duration = Duration::from_secs(60);
+/// How often checkpoints are looked at: their space comes back within this time, and a look costs nothing.
+const CHECKPOINTS_INTERVAL: Duration = Duration::from_secs(60);
+/// How often stagings are: a look asks for every file of theirs, and they may stay for days.
+const STAGINGS_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// The cleaning of a node; ends with it.
 #[derive(Debug)]
@@ -27,21 +29,31 @@ impl Drop for Cleaning {
 /// Cleans until the answer is dropped.
 pub(super) fn start(held: Vec<Arc<Held>>, received: Arc<DirectoryStore>) -> Cleaning {
     Cleaning(tokio::spawn(async move {
-        let mut ticks = tokio::time::interval(INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut checkpoints, mut stagings) = (ticks(CHECKPOINTS_INTERVAL), ticks(STAGINGS_INTERVAL));
         loop {
-            ticks.tick().await;
-            clean(&held, &received, SystemClock.unix_ms()).await;
+            tokio::select! {
+                _ = checkpoints.tick() => clean_checkpoints(&held, SystemClock.unix_ms()).await,
+                _ = stagings.tick() => clean_stagings(&received, SystemClock.unix_ms()).await,
+            }
         }
     }))
 }
 
-async fn clean(held: &[Arc<Held>], received: &DirectoryStore, now_ms: u64) {
+fn ticks(every: Duration) -> Interval {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+async fn clean_checkpoints(held: &[Arc<Held>], now_ms: u64) {
     for (dataset, checkpoints) in held.iter().flat_map(|held| held.checkpoints()) {
         if let Err(error) = checkpoints.clean(now_ms).await {
             tracing::warn!(dataset, %error, "checkpoints that nobody uses could not be removed; tried again in a minute");
         }
     }
+}
+
+async fn clean_stagings(received: &DirectoryStore, now_ms: u64) {
     match received.clean(now_ms).await {
         Ok(removed) => {
             for gone in removed {
@@ -50,7 +62,7 @@ async fn clean(held: &[Arc<Held>], received: &DirectoryStore, now_ms: u64) {
             }
         }
         Err(error) => {
-            tracing::warn!(%error, "what is left of old transfers could not be removed; tried again in a minute");
+            tracing::warn!(%error, "what is left of old transfers could not be removed; tried again in an hour");
         }
     }
 }
@@ -79,9 +91,9 @@ mod tests {
         drop(staging);
         let staged = root.path().join("metrics@1/0/staging/1");
         let now_ms = SystemClock.unix_ms();
-        clean(&[], &store, now_ms + 6 * DAY_MS).await;
+        clean_stagings(&store, now_ms + 6 * DAY_MS).await;
         assert!(staged.exists());
-        clean(&[], &store, now_ms + 8 * DAY_MS).await;
+        clean_stagings(&store, now_ms + 8 * DAY_MS).await;
         assert!(!staged.exists());
     }
 }
