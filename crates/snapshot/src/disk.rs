@@ -58,19 +58,7 @@ pub trait Disk: Send + Sync + fmt::Debug {
 
     /// Reads many small files in one go, each from its beginning up to its limit. The answers are in
     /// order; one file's failure is its own.
-    fn read_files(&self, files: Vec<ReadFile>) -> BoxFuture<'_, Vec<Result<Bytes, DiskError>>>;
-
-    /// What is at many paths, in one go, as [`Disk::metadata`] answers it. The answers are in order; one
-    /// path's failure is its own.
-    fn metadata_of(&self, paths: Vec<PathBuf>) -> BoxFuture<'_, Vec<Result<Option<Metadata>, DiskError>>> {
-        Box::pin(async move {
-            let mut found = Vec::with_capacity(paths.len());
-            for path in &paths {
-                found.push(self.metadata(path).await);
-            }
-            found
-        })
-    }
+    fn read_files(&self, files: Vec<ReadFile>) -> BoxFuture<'_, Vec<Result<SmallFile, DiskError>>>;
 
     /// Writes many small files in one go. None of them may exist. The first failure ends it, with
     /// those before it written and a part of that one maybe.
@@ -172,6 +160,15 @@ pub struct ReadFile {
     pub path: PathBuf,
     /// Most bytes to read of it.
     pub limit: usize,
+}
+
+/// What was read of a small file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SmallFile {
+    /// Its content from the beginning, up to the limit.
+    pub bytes: Bytes,
+    /// What the file was right after that: if it was the same before, this is what it held.
+    pub metadata: Metadata,
 }
 
 /// A small file to write.

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bytes::Bytes;
-use peerstream_snapshot::disk::{DirEntry, FileId, FileKind, Metadata, OpenMode, ReadFile, Space, WriteFile};
+use peerstream_snapshot::disk::{
+    DirEntry, FileId, FileKind, Metadata, OpenMode, ReadFile, SmallFile, Space, WriteFile,
+};
 use peerstream_snapshot::{
     BlockingPool, BoxFuture, DirectorySource, Disk, DiskError, DiskFile, RealDisk, Source,
 };
@@ -102,11 +103,11 @@ impl Disk for Many {
         self.disk.list(path, after, limit)
     }
 
-    fn read_files(&self, files: Vec<ReadFile>) -> BoxFuture<'_, Vec<Result<Bytes, DiskError>>> {
+    fn read_files(&self, files: Vec<ReadFile>) -> BoxFuture<'_, Vec<Result<SmallFile, DiskError>>> {
         let content = |file: &ReadFile| {
             assert!(is_made_up(&file.path));
             let name = file.path.file_name().unwrap().to_str().unwrap();
-            Ok(Bytes::from(format!("content {name}")))
+            Ok(SmallFile { bytes: format!("content {name}").into(), metadata: metadata_of(&file.path) })
         };
         let contents = files.iter().map(content).collect();
         self.look();

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use peerstream_engine::snapshot::disk::{DirEntry, Metadata, OpenMode, ReadFile, Space, WriteFile};
+use peerstream_engine::snapshot::disk::{
+    DirEntry, Metadata, OpenMode, ReadFile, SmallFile, Space, WriteFile,
+};
 use peerstream_engine::snapshot::{BoxFuture, Disk, DiskError, DiskFile};
 
 /// Another disk, with every sync left out.
@@ -55,7 +57,7 @@ impl<D: Disk + ?Sized + 'static> Disk for Unsynced<D> {
         self.0.clone_file(from, to)
     }
 
-    fn read_files(&self, files: Vec<ReadFile>) -> BoxFuture<'_, Vec<Result<Bytes, DiskError>>> {
+    fn read_files(&self, files: Vec<ReadFile>) -> BoxFuture<'_, Vec<Result<SmallFile, DiskError>>> {
         self.0.read_files(files)
     }
 

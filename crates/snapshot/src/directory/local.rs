@@ -171,7 +171,8 @@ async fn take_small(area: &Area, batch: Vec<Candidate>) -> Result<Vec<Taken>, Si
     let limit = |len: u64| usize::try_from(len).unwrap_or(usize::MAX).saturating_add(1);
     let files = batch.iter().map(|c| ReadFile { path: c.path.clone(), limit: limit(c.id.len) }).collect();
     let read = area.seams.disk.read_files(files).await;
-    let pairs: Vec<_> = batch.into_iter().zip(read).filter_map(|(c, bytes)| Some((c, bytes.ok()?))).collect();
+    let pairs: Vec<_> =
+        batch.into_iter().zip(read).filter_map(|(c, file)| Some((c, file.ok()?.bytes))).collect();
     let check = move || {
         let good = |(c, bytes): (Candidate, Bytes)| {
             is_good(&c.entry, c.id, bytes.clone()).then_some((c.entry.ordinal, c.id, bytes))

@@ -15,25 +15,28 @@ use bytes::Bytes;
 use tokio::sync::{Mutex, Semaphore};
 
 use super::{
-    DirEntry, Disk, DiskError, DiskErrorKind, DiskFile, Metadata, OpenMode, ReadFile, Space, WriteFile,
+    DirEntry, Disk, DiskError, DiskErrorKind, DiskFile, Metadata, OpenMode, ReadFile, SmallFile, Space,
+    WriteFile,
 };
 use crate::BoxFuture;
 use buffers::Buffers;
 use calls::{
-    clone_or_copy, entry_at, missing_is_fine, names_after, open_regular, read_cached, read_small, read_up_to,
-    stat, write_small,
+    clone_or_copy, entry_at, is_in_memory, missing_is_fine, names_after, open_regular, read_cached,
+    read_small, read_small_cached, read_up_to, stat, write_small,
 };
 
 /// Longest read that is tried without the pool, in bytes: two batches of a sender, or a tenth of a
 /// millisecond.
 const CACHED_LEN_MAX: usize = 512 << 10;
 
+/// Most small files that are tried without the pool: opening one takes some microseconds.
+const CACHED_FILES_MAX: usize = 16;
+
 /// The file systems of this machine. Paths are taken as they are.
 ///
-/// Every operation runs on tokio's blocking pool, but for reads of what is in the page cache, so it must
-/// be called within a tokio runtime. A
-/// bounded number of them is under way at once; the rest wait in order. A symbolic link at the end
-/// of a path is never followed, and only regular files open.
+/// Every operation runs on tokio's blocking pool, but for reads of what is in memory already, so it must
+/// be called within a tokio runtime. A bounded number of them is under way at once; the rest wait in
+/// order. A symbolic link at the end of a path is never followed, and only regular files open.
 #[derive(Debug, Clone)]
 pub struct RealDisk {
     slots: Arc<Semaphore>,
@@ -78,6 +81,22 @@ impl RealDisk {
             job.await.unwrap_or_else(|_| Err(gone(operation, &path)))
         })
     }
+
+    /// The first of some small files, as long as they are in memory. Of many, and of long ones, none:
+    /// one trip to the pool is nothing to them.
+    fn cached_files(&self, files: &[ReadFile]) -> Vec<Result<SmallFile, DiskError>> {
+        let mut read = Vec::with_capacity(files.len());
+        if files.len() > CACHED_FILES_MAX {
+            return read;
+        }
+        let mut room = CACHED_LEN_MAX;
+        for file in files {
+            let Some(found) = read_small_cached(file, room, &self.buffers) else { return read };
+            room -= found.bytes.len();
+            read.push(Ok(found));
+        }
+        read
+    }
 }
 
 impl Default for RealDisk {
@@ -101,22 +120,14 @@ impl Disk for RealDisk {
         let (disk, path) = (self.clone(), path.to_owned());
         Box::pin(async move {
             let file = Arc::new(opened.await?);
-            Ok(Arc::new(RealFile { disk, path, file, writes: Mutex::default() }) as Arc<dyn DiskFile>)
+            let in_memory = is_in_memory(&file);
+            Ok(Arc::new(RealFile { disk, path, file, in_memory, writes: Mutex::default() })
+                as Arc<dyn DiskFile>)
         })
     }
 
     fn metadata<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Option<Metadata>, DiskError>> {
         self.run("stat", path, stat)
-    }
-
-    fn metadata_of(&self, paths: Vec<PathBuf>) -> BoxFuture<'_, Vec<Result<Option<Metadata>, DiskError>>> {
-        let asked = paths.clone();
-        let of = paths.first().cloned().unwrap_or_default();
-        let one = |path: &PathBuf| stat(path).map_err(|error| DiskError::new("stat", path, &error));
-        let job = self.run("stat", &of, move |_| Ok(asked.iter().map(one).collect::<Vec<_>>()));
-        Box::pin(async move {
-            job.await.unwrap_or_else(|error| paths.iter().map(|_| Err(error.clone())).collect())
-        })
     }
 
     fn list<'a>(
@@ -151,15 +162,17 @@ impl Disk for RealDisk {
         self.run("copy", from, move |from| clone_or_copy(from, &to))
     }
 
-    fn read_files(&self, files: Vec<ReadFile>) -> BoxFuture<'_, Vec<Result<Bytes, DiskError>>> {
-        let paths: Vec<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
-        let of = paths.first().cloned().unwrap_or_default();
-        let buffers = self.buffers.clone();
-        let read =
-            move |_: &Path| Ok(files.iter().map(|file| read_small(file, &buffers)).collect::<Vec<_>>());
-        let job = self.run("read", &of, read);
+    fn read_files(&self, mut files: Vec<ReadFile>) -> BoxFuture<'_, Vec<Result<SmallFile, DiskError>>> {
         Box::pin(async move {
-            job.await.unwrap_or_else(|error| paths.iter().map(|_| Err(error.clone())).collect())
+            let mut read = self.cached_files(&files);
+            files.drain(..read.len());
+            let Some(first) = files.first().map(|file| file.path.clone()) else { return read };
+            let (count, buffers) = (files.len(), self.buffers.clone());
+            let work =
+                move |_: &Path| Ok(files.iter().map(|file| read_small(file, &buffers)).collect::<Vec<_>>());
+            let rest = self.run("read", &first, work).await;
+            read.extend(rest.unwrap_or_else(|error| vec![Err(error); count]));
+            read
         })
     }
 
@@ -199,6 +212,7 @@ struct RealFile {
     disk: RealDisk,
     path: PathBuf,
     file: Arc<File>,
+    in_memory: bool,
     /// File systems let one writer of a file in at a time, and others spin meanwhile: up to a tenth of a
     /// receiver's CPU. Those who wait here cost nothing. It only saves time: a write that is abandoned goes
     /// on without it, beside whoever comes next.
@@ -206,13 +220,14 @@ struct RealFile {
 }
 
 impl RealFile {
-    /// What is to be read, if all of it is in the page cache. That costs a copy and no other thread.
+    /// What is to be read, if all of it is in memory. That costs a copy and no other thread.
     fn cached(&self, offset: u64, len: usize) -> Option<Bytes> {
         if len > CACHED_LEN_MAX {
             return None;
         }
-        let read = self.disk.buffers.fill(len, |buffer| read_cached(&self.file, offset, buffer));
-        read.ok().filter(|bytes| bytes.len() == len)
+        let read =
+            self.disk.buffers.fill(len, |buffer| read_cached(&self.file, self.in_memory, offset, buffer));
+        read.ok().filter(|bytes| bytes.len() == len || self.in_memory)
     }
 
     fn run<T, F>(&self, operation: &'static str, work: F) -> BoxFuture<'_, Result<T, DiskError>>

@@ -3,11 +3,9 @@
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bytes::Bytes;
-
 use super::*;
 use crate::RealDisk;
-use crate::disk::{OpenMode, ReadFile, Space, WriteFile};
+use crate::disk::{OpenMode, ReadFile, SmallFile, Space, WriteFile};
 use crate::{BoxFuture, DiskFile};
 
 fn patterns(names: &[&str]) -> Vec<FilePattern> {
@@ -221,7 +219,7 @@ impl Disk for Meddling {
         self.disk.rename(from, to)
     }
 
-    fn read_files(&self, files: Vec<ReadFile>) -> BoxFuture<'_, Vec<Result<Bytes, DiskError>>> {
+    fn read_files(&self, files: Vec<ReadFile>) -> BoxFuture<'_, Vec<Result<SmallFile, DiskError>>> {
         self.disk.read_files(files)
     }
 

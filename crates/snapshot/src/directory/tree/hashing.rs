@@ -10,7 +10,7 @@ use super::super::hash_cache::HashCache;
 use super::super::reading::{ReadError, read_exact};
 use super::super::walk::Found;
 use crate::content::digest_of_whole;
-use crate::disk::{Metadata, OpenMode, ReadFile};
+use crate::disk::{Metadata, OpenMode, ReadFile, SmallFile};
 use crate::limits::{HASH_BATCH, HASH_BATCH_LEN, HASH_JOB_LEN, OUTLINE_RUN};
 use crate::offload::run_for;
 use crate::verify::chaining_value;
@@ -117,7 +117,6 @@ impl Hashing {
         let wanted: Vec<ReadFile> = wanted.collect();
         let mut fresh = Vec::new();
         if !wanted.is_empty() {
-            let paths = wanted.iter().map(|file| file.path.clone()).collect();
             self.pace(unknown().map(|(_, file)| file.found.metadata.len).sum()).await;
             let contents = self.seams.disk.read_files(wanted).await;
             let contents = unknown().zip(contents).map(|((place, file), content)| {
@@ -126,10 +125,6 @@ impl Hashing {
             let contents: Vec<Bytes> = contents.collect::<Result<_, _>>()?;
             let hash = move || contents.iter().map(|content| digest_of_whole(content)).collect::<Vec<_>>();
             fresh = run_for(&*self.seams.offload, hash).await.map_err(|gone| fail(0, gone.into()))?;
-            let after = self.seams.disk.metadata_of(paths).await;
-            for ((place, file), after) in unknown().zip(after) {
-                unchanged(&file.found, after).map_err(|error| fail(place, error))?;
-            }
         }
         let mut fresh = fresh.into_iter();
         let digest = |file: Looked| {
@@ -215,14 +210,16 @@ pub(super) fn parts(size: ChunkSize, file: Looked) -> impl Iterator<Item = Part>
 }
 
 /// The content of a small file, if it is as long as it was.
-fn whole(found: &Found, content: Result<Bytes, DiskError>) -> Result<Bytes, ReadError> {
-    let (content, len) = (content?, found.metadata.len);
+fn whole(found: &Found, read: Result<SmallFile, DiskError>) -> Result<Bytes, ReadError> {
+    let SmallFile { bytes: content, metadata } = read?;
+    let len = found.metadata.len;
     if content.len() as u64 > len {
         return Err(ReadError::Changed(format!("more than {len} bytes")));
     }
     if (content.len() as u64) < len {
         return Err(ReadError::Changed(format!("{} bytes instead of {len}", content.len())));
     }
+    unchanged(found, Ok(Some(metadata)))?;
     Ok(content)
 }
 

@@ -9,7 +9,7 @@ use super::super::scratch::Scratch;
 use super::part::Selected;
 use super::{Tree, View, check};
 use crate::directory::reading::ReadError;
-use crate::disk::ReadFile;
+use crate::disk::{ReadFile, SmallFile};
 use crate::{BoxFuture, Content, DiskError, Page, Snapshot, SourceError};
 
 /// A snapshot; holds the tree while it lives.
@@ -70,30 +70,23 @@ impl TreeSnapshot {
         Ok(values.ok_or_else(|| DiskError::corrupt(catalog.dir(), "an outline does not fit its digest"))?)
     }
 
-    /// Reads small entries at once. The files are looked at after they were read: what is unchanged
-    /// then, was so before.
+    /// Reads small entries at once. What is unchanged after it was read, was so before.
     async fn read_small(&self, entries: Vec<Entry>) -> Result<Vec<Content>, SourceError> {
         let Some(first) = entries.first().map(|entry| entry.ordinal.0) else { return Ok(Vec::new()) };
         let stamps = self.view().stamps(first, entries.len()).await?;
-        let paths: Vec<_> = entries.iter().map(|entry| self.tree.path(entry)).collect();
-        let wanted = entries.iter().zip(&paths).map(|(entry, path)| ReadFile {
-            path: path.clone(),
+        let wanted = entries.iter().map(|entry| ReadFile {
+            path: self.tree.path(entry),
             limit: usize::try_from(entry.len).map_or(usize::MAX, |len| len + 1),
         });
-        let disk = &self.tree.seams.disk;
-        let read = disk.read_files(wanted.collect()).await;
-        let found = disk.metadata_of(paths).await;
+        let read = self.tree.seams.disk.read_files(wanted.collect()).await;
         let mut contents = Vec::with_capacity(entries.len());
-        for (place, (entry, (bytes, found))) in
-            entries.into_iter().zip(read.into_iter().zip(found)).enumerate()
-        {
-            let checked = async {
-                let bytes = bytes?;
-                check(&entry, found?, stamps.get(place))?;
+        for (place, (entry, read)) in entries.into_iter().zip(read).enumerate() {
+            let checked = read.map_err(ReadError::from).and_then(|SmallFile { bytes, metadata }| {
+                check(&entry, Some(metadata), stamps.get(place))?;
                 let fits = bytes.len() as u64 == entry.len;
                 fits.then_some(bytes).ok_or_else(|| ReadError::Changed("its length changed".into()))
-            };
-            let checked = self.tree.note(&entry.key, checked.await);
+            });
+            let checked = self.tree.note(&entry.key, checked);
             let bytes = checked.map_err(|error| error.of(&entry));
             contents.push(Content { entry, bytes });
         }

@@ -3,11 +3,10 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
-use crate::disk::{OpenMode, ReadFile, Space, WriteFile};
+use crate::disk::{OpenMode, ReadFile, SmallFile, Space, WriteFile};
 use crate::{BoxFuture, DiskError, DiskFile, RealDisk};
 
 proptest! {
@@ -117,7 +116,7 @@ impl Disk for Vanishing {
         self.0.clone_file(from, to)
     }
 
-    fn read_files(&self, files: Vec<ReadFile>) -> BoxFuture<'_, Vec<Result<Bytes, DiskError>>> {
+    fn read_files(&self, files: Vec<ReadFile>) -> BoxFuture<'_, Vec<Result<SmallFile, DiskError>>> {
         self.0.read_files(files)
     }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::faults::{OperationKind, Side, power_lost};
 use super::machine::Machine;
 use super::medium::{Medium, NodeId};
-use crate::disk::{DirEntry, DiskError, Metadata, OpenMode, ReadFile, Space, WriteFile};
+use crate::disk::{DirEntry, DiskError, Metadata, OpenMode, ReadFile, SmallFile, Space, WriteFile};
 
 /// A process that calls.
 #[derive(Debug)]
@@ -121,11 +121,12 @@ impl Caller<'_> {
         self.write_at(made, path, 0, content)
     }
 
-    pub(super) fn read_files(&mut self, files: &[ReadFile]) -> Vec<Result<Bytes, DiskError>> {
+    pub(super) fn read_files(&mut self, files: &[ReadFile]) -> Vec<Result<SmallFile, DiskError>> {
         let mut read = |file: &ReadFile| {
             self.step(OperationKind::Read, &file.path, |medium| {
                 let found = medium.existing_file(&file.path)?;
-                Ok(part(medium.bytes(found)?, 0, file.limit))
+                let bytes = part(medium.bytes(found)?, 0, file.limit);
+                Ok(SmallFile { bytes, metadata: medium.metadata(found) })
             })
         };
         files.iter().map(&mut read).collect()

@@ -11,7 +11,8 @@ use super::CrashDisk;
 use super::medium::NodeId;
 use crate::BoxFuture;
 use crate::disk::{
-    DirEntry, Disk, DiskError, DiskErrorKind, DiskFile, Metadata, OpenMode, ReadFile, Space, WriteFile,
+    DirEntry, Disk, DiskError, DiskErrorKind, DiskFile, Metadata, OpenMode, ReadFile, SmallFile, Space,
+    WriteFile,
 };
 
 impl Disk for CrashDisk {
@@ -57,7 +58,7 @@ impl Disk for CrashDisk {
         Box::pin(async move { self.call(|caller| caller.clone_file(from, to)) })
     }
 
-    fn read_files(&self, files: Vec<ReadFile>) -> BoxFuture<'_, Vec<Result<Bytes, DiskError>>> {
+    fn read_files(&self, files: Vec<ReadFile>) -> BoxFuture<'_, Vec<Result<SmallFile, DiskError>>> {
         Box::pin(async move { self.call(|caller| caller.read_files(&files)) })
     }
 

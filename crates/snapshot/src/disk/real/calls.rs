@@ -9,11 +9,12 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use rustix::fs::OFlags;
 use rustix::io::ReadWriteFlags;
 
-use super::super::{DirEntry, DiskError, FileId, FileKind, Metadata, OpenMode, ReadFile, WriteFile};
+use super::super::{
+    DirEntry, DiskError, FileId, FileKind, Metadata, OpenMode, ReadFile, SmallFile, WriteFile,
+};
 use super::buffers::Buffers;
 
 /// `NONBLOCK` because opening a pipe would wait for its other end; it means nothing for files.
@@ -98,14 +99,39 @@ pub(super) fn clone_or_copy(from: &Path, to: &Path) -> io::Result<()> {
     io::copy(&mut &source, &mut copy).map(drop)
 }
 
-/// The limit may be far above the length, so the buffer is no longer than the file.
-pub(super) fn read_small(file: &ReadFile, buffers: &Arc<Buffers>) -> Result<Bytes, DiskError> {
+/// Reads a small file, and looks at it afterwards. The limit may be far above the length, so the buffer
+/// is no longer than the file.
+pub(super) fn read_small(file: &ReadFile, buffers: &Arc<Buffers>) -> Result<SmallFile, DiskError> {
     let read = |path: &Path| {
         let open = open_regular(path, OpenMode::Read)?;
         let len = usize::try_from(open.metadata()?.len()).unwrap_or(usize::MAX).min(file.limit);
-        buffers.fill(len, |buffer| read_up_to(&open, 0, buffer))
+        let bytes = buffers.fill(len, |buffer| read_up_to(&open, 0, buffer))?;
+        Ok(SmallFile { bytes, metadata: metadata_of(&open.metadata()?) })
     };
     read(&file.path).map_err(|error| DiskError::new("read", &file.path, &error))
+}
+
+/// Reads a small file if its name and all that is asked for of it, at most `room` bytes, are in memory.
+/// What fails is for [`read_small`] to tell.
+pub(super) fn read_small_cached(file: &ReadFile, room: usize, buffers: &Arc<Buffers>) -> Option<SmallFile> {
+    let open = open_cached(&file.path)?;
+    let found = open.metadata().ok().filter(fs::Metadata::is_file)?;
+    let len = usize::try_from(found.len()).ok()?.min(file.limit);
+    if len > room {
+        return None;
+    }
+    let in_memory = is_in_memory(&open);
+    let bytes = buffers.fill(len, |buffer| read_cached(&open, in_memory, 0, buffer)).ok()?;
+    // Found shorter than it was a moment ago, it is not what it was.
+    let metadata = metadata_of(&open.metadata().ok()?);
+    (bytes.len() == len).then_some(SmallFile { bytes, metadata })
+}
+
+/// Opens a file if that takes no wait for a device.
+fn open_cached(path: &Path) -> Option<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let (mode, resolve) = (rustix::fs::Mode::empty(), rustix::fs::ResolveFlags::CACHED);
+    rustix::fs::openat2(rustix::fs::CWD, path, flags, mode, resolve).ok().map(File::from)
 }
 
 pub(super) fn write_small(file: &WriteFile) -> Result<(), DiskError> {
@@ -113,9 +139,20 @@ pub(super) fn write_small(file: &WriteFile) -> Result<(), DiskError> {
     write(&file.path).map_err(|error| DiskError::new("write", &file.path, &error))
 }
 
+/// Whether a file lives in memory and nowhere else, so that no read of it waits for a device. (Pages that
+/// were swapped out are the exception; a system that swaps waits everywhere.)
+pub(super) fn is_in_memory(file: &File) -> bool {
+    // As in linux/magic.h; a file system there has no other way to tell.
+    const TMPFS: i64 = 0x0102_1994;
+    rustix::fs::fstatfs(file).is_ok_and(|found| found.f_type == TMPFS)
+}
+
 /// Fills `buffer` from a file as far as that takes no wait for a device. An error where the system or the
 /// file system cannot tell.
-pub(super) fn read_cached(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+pub(super) fn read_cached(file: &File, in_memory: bool, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    if in_memory {
+        return read_up_to(file, offset, buffer);
+    }
     let mut parts = [IoSliceMut::new(buffer)];
     Ok(rustix::io::preadv2(file, &mut parts, offset, ReadWriteFlags::NOWAIT)?)
 }

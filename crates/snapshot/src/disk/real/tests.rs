@@ -20,24 +20,86 @@ async fn reads_are_positioned_and_short_only_at_the_end() {
     assert_eq!(file.len().await.unwrap(), 3);
 }
 
-/// D11: what is in the page cache is read without another thread; what is not there goes to the pool.
+/// Directories on this machine's file systems that keep everything in memory, and elsewhere.
+fn places() -> Vec<tempfile::TempDir> {
+    let memory = tempfile::tempdir_in("/dev/shm").ok();
+    memory.into_iter().chain(tempfile::tempdir().ok()).collect()
+}
+
+/// Nothing runs on the pool as long as this is held.
+async fn pool_taken(disk: &RealDisk) -> tokio::sync::SemaphorePermit<'_> {
+    let slots = u32::try_from(disk.slots.available_permits()).unwrap();
+    disk.slots.acquire_many(slots).await.unwrap()
+}
+
+/// Whether a file system can tell what is in memory.
+fn can_tell(path: &Path) -> bool {
+    let known = File::open(path).unwrap();
+    let can_tell = is_in_memory(&known) || read_cached(&known, false, 0, &mut [0; 8]).is_ok();
+    println!("{}: {can_tell}", path.display());
+    can_tell
+}
+
+/// D11: what is in memory is read without another thread; what may not be there goes to the pool.
 #[tokio::test]
 async fn cached_content_is_read_at_once() {
-    let dir = tempfile::tempdir().unwrap();
-    let (disk, path) = (RealDisk::new(), dir.path().join("f"));
-    fs::write(&path, [7; 100_000]).unwrap();
-    let file = disk.open(&path, OpenMode::Read).await.unwrap();
-    let known = File::open(&path).unwrap();
-    if read_cached(&known, 0, &mut [0; 8]).is_err() {
-        println!("this file system cannot tell what is cached");
-        return;
+    for dir in places() {
+        let (disk, path) = (RealDisk::new(), dir.path().join("f"));
+        fs::write(&path, [7; 100_000]).unwrap();
+        let file = disk.open(&path, OpenMode::Read).await.unwrap();
+        if !can_tell(&path) {
+            continue;
+        }
+        let taken = pool_taken(&disk).await;
+        assert_eq!(file.read_at(1, 99_999).await.unwrap(), [7; 99_999][..]);
+        let end = file.read_at(1, 100_000);
+        drop(taken);
+        assert_eq!(end.await.unwrap().len(), 99_999, "one read is enough where nothing is elsewhere");
     }
-    let slots = disk.slots.available_permits();
-    let taken = disk.slots.acquire_many(u32::try_from(slots).unwrap()).await.unwrap();
-    assert_eq!(file.read_at(1, 99_999).await.unwrap(), [7; 99_999][..]);
-    let beyond = file.read_at(1, 100_000);
-    drop(taken);
-    assert_eq!(beyond.await.unwrap().len(), 99_999, "the end of the file is for the pool");
+}
+
+/// D11: so are a few small files, from the first on.
+#[tokio::test]
+async fn a_few_cached_files_are_read_at_once() {
+    for dir in places() {
+        let (disk, at) = (RealDisk::new(), |name: &str| dir.path().join(name));
+        fs::write(at("a"), "one").unwrap();
+        fs::write(at("b"), [7; 40_000]).unwrap();
+        let read = |name| ReadFile { path: at(name), limit: 50_000 };
+        let wanted = vec![read("a"), read("b")];
+        if !can_tell(&at("b")) || read_small_cached(&wanted[0], 9, &disk.buffers).is_none() {
+            continue;
+        }
+        let taken = pool_taken(&disk).await;
+        let found = disk.read_files(wanted.clone()).await;
+        assert_eq!(found[0].as_ref().unwrap().bytes, "one");
+        assert_eq!(found[1].as_ref().unwrap().bytes, [7; 40_000][..]);
+        drop(taken);
+        assert_eq!(found[1].as_ref().unwrap().metadata, disk.metadata(&at("b")).await.unwrap().unwrap());
+
+        let some = disk.read_files(vec![read("a"), read("none"), read("b")]).await;
+        assert_eq!(some.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
+        let many = vec![read("a"); CACHED_FILES_MAX + 1];
+        assert_eq!(disk.cached_files(&many), [], "many are for the pool");
+        let long = vec![read("b"); CACHED_LEN_MAX / 40_000 + 1];
+        assert_eq!(disk.cached_files(&long).len(), CACHED_LEN_MAX / 40_000);
+    }
+}
+
+/// F-60: neither is what was planted in the place of a small file opened.
+#[test]
+fn links_directories_and_pipes_are_not_read_from_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    fs::write(at("secret"), "x").unwrap();
+    symlink(at("secret"), at("link")).unwrap();
+    fs::create_dir(at("dir")).unwrap();
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, at("pipe"), rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    for name in ["link", "dir", "pipe"] {
+        let file = ReadFile { path: at(name), limit: 9 };
+        assert_eq!(read_small_cached(&file, 9, &Arc::default()), None, "{name}");
+    }
 }
 
 /// F-60: what is planted in the place of a file is not opened.
@@ -131,5 +193,5 @@ async fn a_generous_limit_costs_nothing() {
     let (disk, path) = (RealDisk::new(), dir.path().join("f"));
     fs::write(&path, "four").unwrap();
     let read = disk.read_files(vec![ReadFile { path, limit: usize::MAX }]).await;
-    assert_eq!(read[0].as_ref().unwrap(), "four");
+    assert_eq!(read[0].as_ref().unwrap().bytes, "four");
 }
