@@ -69,6 +69,7 @@ mod packs;
 mod pointer;
 mod reading;
 mod recheck;
+mod recorder;
 mod records;
 mod room;
 mod scratch;

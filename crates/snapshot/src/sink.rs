@@ -73,9 +73,12 @@ pub trait Staging: Send + Sync + fmt::Debug {
 
     /// Keeps chunks: many small entries at once, or a few large chunks. Idempotent. After an error
     /// some of them may be kept. Not cancel safe either way: the call is simply repeated.
+    ///
+    /// What is kept outlives this writer. Until the next checkpoint, the end of the process may cost
+    /// some of what came last: no more than a fast path has in flight, a few MiB.
     fn store(&self, chunks: Vec<VerifiedChunk>) -> BoxFuture<'_, Result<(), SinkError>>;
 
-    /// Makes everything stored so far survive a power loss.
+    /// Makes everything stored so far survive the end of the process and a power loss.
     fn checkpoint(&self) -> BoxFuture<'_, Result<(), SinkError>>;
 
     /// Checks that every admitted entry is complete and makes all of it durable; nothing is visible

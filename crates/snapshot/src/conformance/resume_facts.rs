@@ -57,7 +57,10 @@ pub(super) async fn chunks_outlive_a_restart(harness: &dyn Harness) {
     let seed = Seed::sample();
     let offer = Offer::of(harness, &seed).await;
     let subject = harness.empty().await;
-    store_some(&offer, &*writer(&*subject, &seed, 1).await).await;
+    let staging = writer(&*subject, &seed, 1).await;
+    store_some(&offer, &*staging).await;
+    staging.checkpoint().await.expect("nothing is wrong with the disk");
+    drop(staging);
     let subject = subject.restart().await;
 
     assert_nothing_visible(&*subject, &seed).await;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
@@ -13,6 +13,8 @@ use super::contents::{Contents, Partial};
 use super::journal::{Journal, Moment, Record};
 use super::layout::{ShardDir, StagingDir};
 use super::packs::Packs;
+use super::recorder::Recorder;
+use super::slots::Slots;
 use super::sweep::list;
 use crate::chunk_set::ChunkSet;
 use crate::content::ContentId;
@@ -30,6 +32,9 @@ pub(super) struct Area {
     pub(super) contents: Contents,
     trust: Mutex<Trust>,
     next_attempt: AtomicU32,
+    lag: u64,
+    /// The records of the last attempt, which outlive it.
+    recorder: Mutex<Option<Arc<Recorder>>>,
     unsynced: Mutex<Unsynced>,
     checkpoint: tokio::sync::Mutex<()>,
 }
@@ -77,7 +82,12 @@ pub(super) enum Written {
 
 impl Area {
     /// Opens the staging for `target` with what an earlier process left in it.
-    pub(super) async fn open(seams: &Seams, shard: &ShardDir, target: Generation) -> Result<Self, DiskError> {
+    pub(super) async fn open(
+        seams: &Seams,
+        shard: &ShardDir,
+        target: Generation,
+        lag: u64,
+    ) -> Result<Self, DiskError> {
         let (disk, dir) = (&*seams.disk, shard.staging(target));
         disk.remove_dir_all(&dir.locals()).await?;
         let dirs =
@@ -86,7 +96,7 @@ impl Area {
             disk.create_dir_all(&made).await?;
         }
         let mut replayed = Replayed::default();
-        let journal = Journal::open(disk, &dir.journal(), |record| replayed.take(record)).await?;
+        let journal = Journal::open(disk, &dir.journal(), lag, |record| replayed.take(record)).await?;
         for made in [dir.path(), &shard.stagings()].into_iter().chain(shard.ancestors()) {
             disk.sync_dir(made).await?;
         }
@@ -104,6 +114,8 @@ impl Area {
             target,
             trust: Mutex::new(trust),
             next_attempt: AtomicU32::new(own),
+            lag,
+            recorder: Mutex::default(),
             unsynced: Mutex::default(),
             checkpoint: tokio::sync::Mutex::default(),
         })
@@ -112,6 +124,22 @@ impl Area {
     /// The number of the next attempt.
     pub(super) fn next_attempt(&self) -> u32 {
         self.next_attempt.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Takes the records of a new attempt.
+    pub(super) fn recorder(&self, slots: Slots) -> Arc<Recorder> {
+        let recorder = Arc::new(Recorder::new(slots, self.lag));
+        *lock(&self.recorder) = Some(recorder.clone());
+        recorder
+    }
+
+    /// Writes what the last attempt has not written yet, for the next one to find.
+    pub(super) async fn end_attempt(&self) -> Result<(), DiskError> {
+        let recorder = lock(&self.recorder).clone();
+        match recorder {
+            Some(recorder) => recorder.flush().await,
+            None => Ok(()),
+        }
     }
 
     /// How far what was stored at a moment can be relied on.
@@ -168,6 +196,7 @@ impl Area {
             let files: Vec<_> = unsynced.files.iter().map(|(file, write)| (*file, *write)).collect();
             (unsynced.writes, all || unsynced.beyond > unsynced.synced, files)
         };
+        attempt.flush().await?;
         let synced = match many {
             true => self.seams.disk.sync_fs(self.dir.path()).await,
             false => self.sync_each(attempt, files.iter().map(|(file, _)| *file).collect()).await,

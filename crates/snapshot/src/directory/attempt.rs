@@ -13,6 +13,7 @@ use super::contents::Partial;
 use super::entry_log::{EntryLog, EntryReader};
 use super::join::Joins;
 use super::journal::Moment;
+use super::recorder::{Recorder, Said};
 use super::room::Reservation;
 use super::slots::{Place, Slot, SlotReader, Slots};
 use crate::content::ContentId;
@@ -27,7 +28,7 @@ pub(super) struct Attempt {
     pub(super) chunk_size: ChunkSize,
     /// The checkpoint that will make durable what is stored now.
     checkpoint: AtomicU32,
-    slots: Slots,
+    records: Arc<Recorder>,
     progress: Mutex<Progress>,
     /// Pages are admitted one after the other.
     pub(super) admitting: tokio::sync::Mutex<Admitting>,
@@ -77,6 +78,7 @@ impl Attempt {
         disk.create_dir_all(&dir).await?;
         let log = EntryLog::create(disk, &entries_in(&dir), header.chunk_size).await?;
         let slots = Slots::create(disk, &slots_in(&dir), number).await?;
+        let records = area.recorder(slots);
         area.note_write(Written::Attempt);
         let progress = Progress {
             admission,
@@ -90,7 +92,7 @@ impl Attempt {
             dir,
             chunk_size: header.chunk_size,
             checkpoint: AtomicU32::new(1),
-            slots,
+            records,
             progress: Mutex::new(progress),
             admitting: tokio::sync::Mutex::new(Admitting { log, joins: None }),
             reservation,
@@ -167,7 +169,7 @@ impl Attempt {
         }
     }
 
-    /// Says of entries, ascending, where their content is complete: on disk first, then here.
+    /// Says of entries where their content is complete: on disk first, then here.
     pub(super) async fn complete(
         &self,
         area: &Area,
@@ -186,18 +188,19 @@ impl Attempt {
         Ok(())
     }
 
-    /// Writes records of entries, ascending.
-    pub(super) async fn record(
-        &self,
-        area: &Area,
-        records: &[(Ordinal, ContentId, Slot)],
-    ) -> Result<(), DiskError> {
+    /// Takes records of entries.
+    pub(super) async fn record(&self, area: &Area, records: &[Said]) -> Result<(), DiskError> {
         if records.is_empty() {
             return Ok(());
         }
-        let written = self.slots.write(records).await;
+        let taken = self.records.record(records).await;
         area.note_write(Written::Attempt);
-        written
+        taken
+    }
+
+    /// Writes the records that wait.
+    pub(super) async fn flush(&self) -> Result<(), DiskError> {
+        self.records.flush().await
     }
 
     /// Gives a content that has all its chunks its name, and completes the entries that wait for it.
@@ -247,13 +250,14 @@ impl Attempt {
     }
 
     /// The entries and where they lie, from the beginning.
-    pub(super) async fn read(&self) -> (EntryReader, SlotReader) {
-        (self.admitting.lock().await.log.reader(self.chunk_size), self.slots.reader())
+    pub(super) async fn read(&self) -> Result<(EntryReader, SlotReader), DiskError> {
+        self.flush().await?;
+        Ok((self.admitting.lock().await.log.reader(self.chunk_size), self.records.reader()))
     }
 
     pub(super) async fn sync(&self) -> Result<(), DiskError> {
         self.admitting.lock().await.log.sync().await?;
-        self.slots.sync().await
+        self.records.sync().await
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {

@@ -140,9 +140,10 @@ impl Contents {
         &self,
         moment: Moment,
         written: &[(ContentId, Arc<Partial>, ChunkRange)],
+        bytes: u64,
     ) -> Result<(), DiskError> {
         let records: Vec<_> = written.iter().map(|(id, _, run)| Record::Claim(moment, *id, *run)).collect();
-        self.journal.append(&records).await?;
+        self.journal.claim(&records, bytes).await?;
         for (_, content, run) in written {
             lock(&content.chunks).held.extend(run.iter());
         }

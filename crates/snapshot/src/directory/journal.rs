@@ -1,7 +1,7 @@
 //! The journal of a staging: which chunks of larger content were stored, and what is durable.
 //!
-//! A claim is written after its chunks' bytes, so what the journal claims is, after a crash of the
-//! process, there. After a power loss it may not be, unless a checkpoint says so: whoever reads a
+//! A claim is written after its chunks' bytes, some time after, so what the journal claims is, after a
+//! crash of the process, there. After a power loss it may not be, unless a checkpoint says so: whoever reads a
 //! journal back hashes what no checkpoint covers.
 //!
 //! Sixteen bytes of magic and version, then records of [`RECORD_LEN`] bytes: kind, attempt,
@@ -9,7 +9,7 @@
 //! and a check of eight bytes. The first record that does not check out ends the journal.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use peerstream_types::{ChunkIndex, ChunkRange, ChunkSize, Digest};
@@ -56,9 +56,18 @@ pub(super) enum Record {
 #[derive(Debug)]
 pub(super) struct Journal {
     file: Arc<dyn DiskFile>,
-    /// Records that are not in the file yet, at most a few per call that is under way.
-    pending: Mutex<BytesMut>,
+    /// Bytes of content that claims outside of the file may stand for.
+    lag: u64,
+    pending: Mutex<Pending>,
     tail: tokio::sync::Mutex<u64>,
+}
+
+/// Records that are not in the file yet.
+#[derive(Debug, Default)]
+struct Pending {
+    records: BytesMut,
+    /// Bytes of content that they claim.
+    claimed: u64,
 }
 
 impl Journal {
@@ -67,6 +76,7 @@ impl Journal {
     pub(super) async fn open(
         disk: &dyn Disk,
         path: &Path,
+        lag: u64,
         each: impl FnMut(Record),
     ) -> Result<Self, DiskError> {
         let file = disk.open(path, OpenMode::Create).await?;
@@ -78,26 +88,52 @@ impl Journal {
             MAGIC.len() as u64
         };
         file.set_len(tail).await?;
-        Ok(Self { file, pending: Mutex::default(), tail: tokio::sync::Mutex::new(tail) })
+        Ok(Self { file, lag, pending: Mutex::default(), tail: tokio::sync::Mutex::new(tail) })
     }
 
     /// Adds records. Ready when they are in the file, though not synced. If it fails or is
     /// abandoned, they go in with the next ones.
     pub(super) async fn append(&self, records: &[Record]) -> Result<(), DiskError> {
-        {
-            let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-            records.iter().for_each(|record| pending.extend_from_slice(&encode(record)));
+        self.gather(records, 0);
+        self.flush().await
+    }
+
+    /// Adds claims of this many bytes, which may wait for others: they go into the file with the next
+    /// record that does not wait, or when all that wait stand for more than the lag.
+    pub(super) async fn claim(&self, claims: &[Record], bytes: u64) -> Result<(), DiskError> {
+        if self.gather(claims, bytes) < self.lag {
+            return Ok(());
         }
+        self.flush().await
+    }
+
+    fn gather(&self, records: &[Record], claimed: u64) -> u64 {
+        let mut pending = self.pending();
+        records.iter().for_each(|record| pending.records.extend_from_slice(&encode(record)));
+        pending.claimed += claimed;
+        pending.claimed
+    }
+
+    async fn flush(&self) -> Result<(), DiskError> {
         let mut tail = self.tail.lock().await;
-        let batch = self.pending.lock().unwrap_or_else(PoisonError::into_inner).clone().freeze();
+        let (batch, claimed) = {
+            let pending = self.pending();
+            (pending.records.clone().freeze(), pending.claimed)
+        };
         if batch.is_empty() {
             return Ok(());
         }
         let len = batch.len();
         self.file.write_at(*tail, batch).await?;
         *tail += len as u64;
-        drop(self.pending.lock().unwrap_or_else(PoisonError::into_inner).split_to(len));
+        let mut pending = self.pending();
+        drop(pending.records.split_to(len));
+        pending.claimed -= claimed;
         Ok(())
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes what was appended durable.

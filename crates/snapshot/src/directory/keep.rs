@@ -78,7 +78,7 @@ async fn write(area: &Area, attempt: &Attempt, large: &[Large<'_>]) -> Result<()
     }
     if !written.is_empty() {
         // The moment is taken last: everything that it stands for was written before.
-        area.contents.claim(attempt.now(), &written).await?;
+        area.contents.claim(attempt.now(), &written, bytes).await?;
         // A checkpoint may have come between the bytes and the record: the next one has to see it.
         written.iter().for_each(|(id, ..)| area.note_write(Written::Content(*id)));
         attempt.reservation.give_back(bytes);

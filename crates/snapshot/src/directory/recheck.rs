@@ -60,7 +60,8 @@ async fn confirm(
     if good.len() > 0 {
         area.note_write(Written::Content(id));
         let found: Vec<_> = good.ranges().into_iter().map(|run| (id, content.clone(), run)).collect();
-        area.contents.claim(attempt.now(), &found).await?;
+        let bytes = good.ranges().iter().map(|run| id.chunk_size.bytes_in(*run, id.len)).sum();
+        area.contents.claim(attempt.now(), &found, bytes).await?;
         area.note_write(Written::Content(id));
     }
     content.checked();

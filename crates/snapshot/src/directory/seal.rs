@@ -73,7 +73,7 @@ pub(super) async fn build(
 
 /// Hashes what is staged of a manifest.
 async fn check(area: &Area, attempt: &Attempt) -> Result<(), SinkError> {
-    let (mut entries, mut slots) = attempt.read().await;
+    let (mut entries, mut slots) = attempt.read().await?;
     let mut packed: Vec<Said> = Vec::new();
     while let Some(entry) = entries.next().await? {
         let (id, entry) = (attempt.content_of(&entry), Arc::new(entry));
@@ -157,7 +157,7 @@ enum Job {
 
 impl Build<'_> {
     async fn all(&mut self) -> Result<(), SinkError> {
-        let (mut entries, mut slots) = self.attempt.read().await;
+        let (mut entries, mut slots) = self.attempt.read().await?;
         let mut jobs = FuturesUnordered::new();
         let (mut small, mut bytes) = (Vec::new(), 0);
         while let Some(entry) = entries.next().await? {

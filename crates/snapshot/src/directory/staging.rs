@@ -66,8 +66,11 @@ impl DirectoryStaging {
         let open = staged.clone().filter(|area| area.target == next);
         let area = match open {
             Some(area) => area,
-            None => Arc::new(Area::open(&self.shard.seams, &self.shard.dir, next).await?),
+            None => {
+                Arc::new(Area::open(&self.shard.seams, &self.shard.dir, next, self.shard.options.lag).await?)
+            }
         };
+        area.end_attempt().await?;
         *staged = Some(area.clone());
         // What the manifest before has reserved is not needed beside this one.
         self.set_attempt(None);

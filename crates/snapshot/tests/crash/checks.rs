@@ -14,6 +14,8 @@ use crate::receiver::{self, Progress};
 /// A disk on which a generation waits for the next one, and how it looks in the end.
 pub(crate) struct Stage {
     disk: CrashDisk,
+    /// Bytes that may be stored before that is written down.
+    pub(crate) lag: u64,
     /// What is visible before.
     pub(crate) old: Option<(Generation, Offer)>,
     pub(crate) new: Offer,
@@ -32,20 +34,26 @@ impl Stage {
         let store = receiver::open(&disk).await;
         let staging = receiver::writer(&store).await.unwrap();
         let old = receiver::receive(&*staging, &offer, &mut Progress::default()).await.unwrap();
-        Self::of(disk.kill(), Some((old, offer))).await
+        Self::of(disk.kill(), Some((old, offer)), 0).await
+    }
+
+    /// The same, and the records of what is stored may wait.
+    pub(crate) async fn second_lagging(lag: u64) -> Self {
+        let Self { disk, old, .. } = Self::second().await;
+        Self::of(disk, old, lag).await
     }
 
     /// The disk is empty.
     pub(crate) async fn first() -> Self {
-        Self::of(CrashDisk::new(), None).await
+        Self::of(CrashDisk::new(), None, 0).await
     }
 
-    async fn of(disk: CrashDisk, old: Option<(Generation, Offer)>) -> Self {
+    async fn of(disk: CrashDisk, old: Option<(Generation, Offer)>, lag: u64) -> Self {
         let (new, after) = (Offer::second().await, BTreeMap::new());
-        let mut stage = Self { disk, old, new, after, changes: 0, operations: 0 };
+        let mut stage = Self { disk, lag, old, new, after, changes: 0, operations: 0 };
         let disk = stage.disk();
         let start = disk.counts();
-        let store = receiver::open(&disk).await;
+        let store = receiver::try_open_lagging(&disk, lag).await.unwrap();
         let staging = receiver::writer(&store).await.unwrap();
         receiver::receive(&*staging, &stage.new, &mut Progress::default()).await.unwrap();
         let end = disk.counts();

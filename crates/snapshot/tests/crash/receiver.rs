@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use peerstream_snapshot::directory::StoreOptions;
 use peerstream_snapshot::disk::crash::CrashDisk;
 use peerstream_snapshot::offload::Inline;
 use peerstream_snapshot::{
@@ -41,9 +42,15 @@ pub(crate) async fn open(disk: &CrashDisk) -> DirectoryStore {
     store
 }
 
-/// Opens the store on a disk that may fail.
+/// Opens the store on a disk that may fail. What was stored is written down at once.
 pub(crate) async fn try_open(disk: &CrashDisk) -> Result<DirectoryStore, DiskError> {
-    DirectoryStore::open("/srv/store", Arc::new(disk.clone()), Arc::new(Inline)).await
+    try_open_lagging(disk, 0).await
+}
+
+/// Opens the store on a disk that may fail, with records that may wait.
+pub(crate) async fn try_open_lagging(disk: &CrashDisk, lag: u64) -> Result<DirectoryStore, DiskError> {
+    let options = StoreOptions { lag, ..StoreOptions::default() };
+    DirectoryStore::open_with("/srv/store", Arc::new(disk.clone()), Arc::new(Inline), options).await
 }
 
 /// A writer, with nothing begun.

@@ -70,7 +70,7 @@ async fn crash_in_every_recovery(end: End, twice: End) -> usize {
 
 fn safe(progress: &Progress, first: End, then: End) -> &BTreeSet<Piece> {
     match then {
-        End::Kill => first.safe(progress),
+        End::Kill => first.safe(0, progress),
         End::Power(_) => &progress.durable,
     }
 }

@@ -14,8 +14,12 @@ fn content() -> ContentId {
 }
 
 async fn read(path: &Path) -> (Journal, Vec<Record>) {
+    read_lagging(path, 0).await
+}
+
+async fn read_lagging(path: &Path, lag: u64) -> (Journal, Vec<Record>) {
     let mut records = Vec::new();
-    let journal = Journal::open(&RealDisk::new(), path, |record| records.push(record)).await.unwrap();
+    let journal = Journal::open(&RealDisk::new(), path, lag, |record| records.push(record)).await.unwrap();
     (journal, records)
 }
 
@@ -47,6 +51,24 @@ async fn records_are_read_back() {
     a.and(b).unwrap();
     journal.sync().await.unwrap();
     assert_eq!(read(&path).await.1, [claim(0), claim(1), claim(2)]);
+}
+
+/// D11: many claims are one write. What they stand for while they wait is less than the lag.
+#[tokio::test]
+async fn claims_wait_for_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal");
+    let (journal, _) = read_lagging(&path, 10).await;
+    journal.claim(&[claim(0)], 4).await.unwrap();
+    journal.claim(&[claim(1)], 5).await.unwrap();
+    assert_eq!(read(&path).await.1, []);
+    journal.claim(&[claim(2)], 1).await.unwrap();
+    assert_eq!(read(&path).await.1, [claim(0), claim(1), claim(2)]);
+
+    journal.claim(&[claim(3)], 9).await.unwrap();
+    journal.append(&[Record::Checkpoint(MOMENT)]).await.unwrap();
+    let all = read(&path).await.1;
+    assert_eq!(all[3..], [claim(3), Record::Checkpoint(MOMENT)], "what they are covered by comes after them");
 }
 
 #[tokio::test]

@@ -29,7 +29,9 @@ impl Offload for Counting {
 
 async fn open_on(disk: &CrashDisk) -> (DirectoryStore, Arc<Counting>) {
     let counting = Arc::new(Counting::default());
-    let store = DirectoryStore::open("/s", Arc::new(disk.clone()), counting.clone()).await.unwrap();
+    let options = StoreOptions { lag: 0, ..StoreOptions::default() };
+    let store =
+        DirectoryStore::open_with("/s", Arc::new(disk.clone()), counting.clone(), options).await.unwrap();
     (store, counting)
 }
 

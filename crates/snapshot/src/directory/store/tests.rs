@@ -44,7 +44,8 @@ pub(super) async fn offer(files: &[(&str, Bytes)]) -> Offer {
 }
 
 async fn open(root: &Path) -> DirectoryStore {
-    DirectoryStore::open(root, Arc::new(RealDisk::new()), Arc::new(Inline)).await.unwrap()
+    let options = StoreOptions { lag: 0, ..StoreOptions::default() };
+    DirectoryStore::open_with(root, Arc::new(RealDisk::new()), Arc::new(Inline), options).await.unwrap()
 }
 
 pub(super) async fn begin(store: &DirectoryStore, offer: &Offer) -> (Arc<dyn Staging>, Vec<Held>) {
