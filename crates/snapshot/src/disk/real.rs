@@ -119,7 +119,8 @@ impl Disk for RealDisk {
         let opened = self.run("open", path, move |path| open_regular(path, mode));
         let (disk, path) = (self.clone(), path.to_owned());
         Box::pin(async move {
-            let file = Arc::new(opened.await?);
+            let (file, _) = opened.await?;
+            let file = Arc::new(file);
             let in_memory = is_in_memory(&file);
             Ok(Arc::new(RealFile { disk, path, file, in_memory, writes: Mutex::default() })
                 as Arc<dyn DiskFile>)

@@ -17,17 +17,19 @@ use super::super::{
 };
 use super::buffers::Buffers;
 
-/// `NONBLOCK` because opening a pipe would wait for its other end; it means nothing for files.
-pub(super) fn open_regular(path: &Path, mode: OpenMode) -> io::Result<File> {
+/// Opens a file, and says what it is. `NONBLOCK` because opening a pipe would wait for its other end; it
+/// means nothing for files.
+pub(super) fn open_regular(path: &Path, mode: OpenMode) -> io::Result<(File, fs::Metadata)> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     let write = mode != OpenMode::Read;
     let mut options = OpenOptions::new();
     options.read(true).write(write).create(mode == OpenMode::Create).custom_flags(flags);
     let file = options.open(path)?;
-    if !file.metadata()?.is_file() {
+    let found = file.metadata()?;
+    if !found.is_file() {
         return Err(io::Error::new(ErrorKind::InvalidInput, "not a regular file"));
     }
-    Ok(file)
+    Ok((file, found))
 }
 
 fn kind_of(kind: fs::FileType) -> FileKind {
@@ -91,7 +93,7 @@ pub(super) fn entry_at(path: &Path, name: OsString) -> io::Result<Option<DirEntr
 
 /// Shares the blocks if the file system can, or copies the bytes.
 pub(super) fn clone_or_copy(from: &Path, to: &Path) -> io::Result<()> {
-    let source = open_regular(from, OpenMode::Read)?;
+    let (source, _) = open_regular(from, OpenMode::Read)?;
     let mut copy = File::create_new(to)?;
     if rustix::fs::ioctl_ficlone(&copy, &source).is_ok() {
         return Ok(());
@@ -103,8 +105,8 @@ pub(super) fn clone_or_copy(from: &Path, to: &Path) -> io::Result<()> {
 /// is no longer than the file.
 pub(super) fn read_small(file: &ReadFile, buffers: &Arc<Buffers>) -> Result<SmallFile, DiskError> {
     let read = |path: &Path| {
-        let open = open_regular(path, OpenMode::Read)?;
-        let len = usize::try_from(open.metadata()?.len()).unwrap_or(usize::MAX).min(file.limit);
+        let (open, found) = open_regular(path, OpenMode::Read)?;
+        let len = usize::try_from(found.len()).unwrap_or(usize::MAX).min(file.limit);
         let bytes = buffers.fill(len, |buffer| read_up_to(&open, 0, buffer))?;
         Ok(SmallFile { bytes, metadata: metadata_of(&open.metadata()?) })
     };
