@@ -81,7 +81,8 @@ pub(crate) const OPEN_FILES_MAX: usize = 32;
 pub(crate) const NAMES_MAX: usize = 1 << 16;
 
 /// Largest entry that is staged in a pack, in bytes, if it has a single chunk: below it, making a
-/// file costs more than writing the bytes twice.
+/// file costs more than writing the bytes twice. (Entries of 200 KiB in packs saved a fifth of the CPU
+/// in memory and were a tenth slower on a disk.)
 #[cfg(feature = "tokio")]
 pub(crate) const PACKED_LEN_MAX: u64 = 64 << 10;
 
