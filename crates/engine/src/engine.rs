@@ -14,6 +14,7 @@ use crate::plan::{
     PlanError, PlanHandle, PlanRecord, PlanState, ShardProgress, StreamPlan, Task, TaskDirection,
 };
 use crate::shared::Shared;
+use crate::visited::Visited;
 
 /// One node's engine: serves its peers from the moment it is started, and executes plans.
 ///
@@ -101,6 +102,11 @@ impl Engine {
     /// How many sessions with peers are running, both roles.
     pub fn sessions(&self) -> usize {
         self.shared.sessions.all().len()
+    }
+
+    /// What the sessions and jobs that have ended came across, for simulations.
+    pub fn visited(&self) -> Visited {
+        self.shared.visited(|visited| visited.clone())
     }
 
     /// The engine's time: since it was started.

@@ -71,6 +71,7 @@
 //! | `follow`, `serve` | a peer's requests are checked and answered |
 //! | `peers` | connections are dialled, accepted, greeted and kept |
 //! | `io` | streams as kinds, frames and raw bytes |
+//! | `visited` | what sessions and jobs came across, for simulations |
 //!
 //! The contracts that [`Parts`] are made of are here under short names, so that an author of a store
 //! names one crate: [`placement`], [`shape`], [`snapshot`], [`transport`], [`types`].
@@ -97,6 +98,7 @@ mod serve;
 mod session;
 mod shared;
 mod transfer;
+mod visited;
 
 pub use {
     peerstream_placement as placement, peerstream_shape as shape, peerstream_snapshot as snapshot,
@@ -111,3 +113,4 @@ pub use plan::{
     BadChunk, PlanError, PlanEvent, PlanHandle, PlanOutcome, PlanResult, PlanState, ShardOutcome,
     ShardProgress, ShardResult, Stage, StreamPlan, Task, TaskDirection,
 };
+pub use visited::Visited;

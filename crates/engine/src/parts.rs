@@ -79,7 +79,8 @@ impl Datasets {
         self.get(name)?.sink
     }
 
-    fn get(&self, name: &DatasetName) -> Option<Dataset> {
+    /// A dataset as it is now.
+    pub fn get(&self, name: &DatasetName) -> Option<Dataset> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 }

@@ -16,6 +16,7 @@ use crate::peers::PeerTable;
 use crate::plans::Plans;
 use crate::receive::Buffers;
 use crate::session::SessionTable;
+use crate::visited::Visited;
 
 /// Most peers whose address is remembered beyond what the placement says.
 const ADDRS_HEARD_MAX: usize = 4096;
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     draining: watch::Sender<bool>,
     heard: Mutex<BTreeMap<NodeId, SocketAddr>>,
     counter: AtomicU64,
+    visited: Mutex<Visited>,
 }
 
 impl Shared {
@@ -51,6 +53,7 @@ impl Shared {
             draining: watch::Sender::new(false),
             heard: Mutex::default(),
             counter: AtomicU64::new(0),
+            visited: Mutex::default(),
             config,
             parts,
         }
@@ -83,6 +86,11 @@ impl Shared {
 
     pub(crate) fn drain(&self) {
         self.draining.send_replace(true);
+    }
+
+    /// Adds to what was visited, or looks at it.
+    pub(crate) fn visited<T>(&self, look: impl FnOnce(&mut Visited) -> T) -> T {
+        look(&mut self.visited.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Remembers where a peer was reached, for peers that the placement knows by address only.

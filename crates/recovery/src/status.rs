@@ -65,6 +65,27 @@ pub enum WaitReason {
     Publish,
 }
 
+impl WaitReason {
+    /// Every name that [`WaitReason::name`] gives.
+    pub const NAMES: [&'static str; 8] =
+        ["back-off", "offer", "page", "outline", "data", "source busy", "seal", "publish"];
+
+    /// A name for it, without who and until when.
+    pub fn name(&self) -> &'static str {
+        let place = match self {
+            Self::BackOff { .. } => 0,
+            Self::Offer => 1,
+            Self::Page => 2,
+            Self::Outline => 3,
+            Self::Data => 4,
+            Self::SourceBusy { .. } => 5,
+            Self::Seal => 6,
+            Self::Publish => 7,
+        };
+        Self::NAMES[place]
+    }
+}
+
 impl fmt::Display for WaitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -84,6 +84,7 @@
 //! | [`error`] | [`SessionError`] of the peer, [`CommandError`] of the driver |
 //! | [`config`] | [`Config`] and the fixed limits |
 //! | [`stats`] | [`Stats`] |
+//! | [`visited`] | [`Visited`]: which inputs met which state |
 //! | `prepare` | pages of Prepare and its answer |
 //! | `offers`, `runs` | what was offered, acknowledged and released |
 //! | `requests` | what is under way, in both directions |
@@ -107,6 +108,7 @@ pub mod session;
 pub mod state;
 pub mod stats;
 mod timer;
+pub mod visited;
 
 pub use config::Config;
 pub use error::{CommandError, SessionError};
@@ -114,3 +116,4 @@ pub use event::{By, Event, Outcome};
 pub use session::Session;
 pub use state::State;
 pub use stats::Stats;
+pub use visited::Visited;

@@ -9,7 +9,7 @@ use crate::error::CommandError;
 use crate::runs::Runs;
 
 /// The offers of both ends of a session.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Offers {
     /// Own offers; `None` once released.
     own: BTreeMap<OfferId, Option<Acks>>,
@@ -20,7 +20,7 @@ pub(crate) struct Offers {
 }
 
 /// What the peer has acknowledged of one offer.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Acks {
     entries: Runs,
     chunks: BTreeMap<Ordinal, Runs>,

@@ -18,7 +18,7 @@ const U64: usize = 10;
 const DIGEST: usize = 40;
 
 /// The follower's answer to a Prepare.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Answer {
     pub(crate) offers: Vec<OfferV1>,
     pub(crate) refused_requests: Vec<RefusalV1>,
@@ -27,7 +27,7 @@ pub(crate) struct Answer {
 
 /// What is on the table while a session is in [`State::Prepare`](crate::State::Prepare): the same at
 /// both ends, once all pages are in.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Table {
     /// The initiator's.
     pub(crate) requests: Vec<RequestV1>,

@@ -7,7 +7,7 @@ use peerstream_types::{FetchId, OfferId};
 use crate::error::CommandError;
 
 /// This end's requests without an end.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Asked {
     outstanding: BTreeMap<FetchId, OfferId>,
     /// The id of the next request: ids ascend, so none is used twice.
@@ -61,7 +61,7 @@ impl Asked {
 }
 
 /// The peer's requests that the driver serves.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Serving {
     under_way: BTreeMap<FetchId, OfferId>,
     /// The highest id so far: ids ascend, so a used one is known without keeping them all.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// A set of numbers, kept as runs that neither overlap nor touch.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Runs(BTreeMap<u64, u64>);
 
 impl Runs {

@@ -21,6 +21,7 @@ use crate::requests::{Asked, Serving};
 use crate::state::{self, Next, State};
 use crate::stats::Stats;
 use crate::timer::Timers;
+use crate::visited::Visited;
 
 /// One session between two nodes: both roles, both directions.
 ///
@@ -37,7 +38,7 @@ use crate::timer::Timers;
 ///
 /// The session is over with [`Event::Ended`]. What is still to be transmitted then should be sent,
 /// nothing more has to be read (row C14).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Session {
     id: SessionId,
     config: Config,
@@ -52,6 +53,7 @@ pub struct Session {
     transmit: VecDeque<Message>,
     events: VecDeque<Event>,
     stats: Stats,
+    visited: Visited,
     peer_summary: Option<CompleteV1>,
     outcome: Option<Outcome>,
 }
@@ -87,6 +89,7 @@ impl Session {
             transmit: VecDeque::new(),
             events: VecDeque::new(),
             stats: Stats::default(),
+            visited: Visited::default(),
             peer_summary: None,
             outcome: None,
             config,
@@ -159,6 +162,11 @@ impl Session {
         &self.stats
     }
 
+    /// Which inputs met which state so far.
+    pub fn visited(&self) -> &Visited {
+        &self.visited
+    }
+
     /// The peer's own counters, from its Complete.
     pub fn peer_summary(&self) -> Option<&CompleteV1> {
         self.peer_summary.as_ref()
@@ -169,12 +177,14 @@ impl Session {
         self.outcome.as_ref()
     }
 
-    fn next(&self, input: Input) -> Next {
+    /// What an input does here; it is noted.
+    fn next(&mut self, input: Input) -> Next {
+        self.visited.take(self.id.role, self.state, input);
         state::next(self.id.role, self.state, input)
     }
 
     /// Whether the driver may give a command now.
-    fn permit(&self, command: &'static str, input: Input) -> Result<(), CommandError> {
+    fn permit(&mut self, command: &'static str, input: Input) -> Result<(), CommandError> {
         match self.next(input) {
             Next::To(_) | Next::Stay | Next::Ignore => Ok(()),
             Next::Misuse | Next::Breach | Next::Refuse if self.state.is_final() => {

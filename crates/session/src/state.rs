@@ -119,14 +119,22 @@ const TABLE: &[Row] = &[
 
 /// What `input` does to a session with this role in this state.
 pub fn next(role: Role, state: State, input: Input) -> Next {
-    let fits = |row: &&Row| row.0.contains(&role) && row.1.contains(&state) && row.2.contains(&input);
-    match (TABLE.iter().find(fits), input.origin()) {
+    match (row(role, state, input), input.origin()) {
         (Some(row), _) => row.3,
         (None, Origin::Peer) if state.is_final() => Next::Refuse,
         (None, Origin::Peer) => Next::Breach,
         (None, Origin::Driver) => Next::Misuse,
         (None, Origin::Own) => Ignore,
     }
+}
+
+/// Whether the table has a row for it. What has none is refused, or means nothing.
+pub(crate) fn has_row(role: Role, state: State, input: Input) -> bool {
+    row(role, state, input).is_some()
+}
+
+fn row(role: Role, state: State, input: Input) -> Option<&'static Row> {
+    TABLE.iter().find(|row| row.0.contains(&role) && row.1.contains(&state) && row.2.contains(&input))
 }
 
 /// The states and what leads from one to another, as a Mermaid state diagram for the protocol's

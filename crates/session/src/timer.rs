@@ -19,7 +19,7 @@ pub(crate) enum Due {
 }
 
 /// The clocks of a session.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Timers {
     keep_alive: Option<Duration>,
     silence: Option<Duration>,

@@ -65,6 +65,8 @@ pub(super) struct Running {
     /// Sources that were asked and have not answered.
     pub(super) opening: BTreeSet<SourceId>,
     pub(super) checkpoints: Checkpoints,
+    /// What was waited for so far, by name.
+    pub(super) waits: BTreeSet<&'static str>,
     pub(super) events: mpsc::Sender<JobEvent>,
     pub(super) fetch_events: mpsc::Sender<(FetchId, FetchEvent)>,
 }
@@ -113,6 +115,7 @@ impl ShardJob {
             retiring: None,
             opening: BTreeSet::new(),
             checkpoints: Checkpoints::new(checkpoint_bytes, checkpoint_interval),
+            waits: BTreeSet::new(),
             events,
             fetch_events,
         };
@@ -303,8 +306,9 @@ impl Running {
     }
 
     /// Shows where the job stands.
-    fn show(&self) {
+    fn show(&mut self) {
         let (status, stats) = (self.recovery.status(), self.recovery.stats());
+        self.waits.extend(status.waiting.as_ref().map(|waiting| waiting.reason.name()));
         self.job.record.update(self.job.index, |shard| {
             shard.stage = stage_of(status.phase);
             shard.peer = status.source.or(shard.peer.take());
@@ -324,6 +328,7 @@ impl Running {
     /// Tells the source how it went, and everyone else.
     async fn end(mut self, outcome: Outcome) -> ShardOutcome {
         self.show();
+        self.job.shared.visited(|visited| visited.job(&self.waits));
         let published = matches!(outcome, Outcome::Published { .. });
         if let Some(hold) = self.retiring.take() {
             use peerstream_wire::message::ReleaseReason::{Done, GivenUp};

@@ -306,6 +306,7 @@ impl Driver {
     async fn close(mut self) {
         self.count();
         self.drain();
+        self.shared.visited(|visited| visited.session(self.session.visited()));
         let reason = self.outcome.take().unwrap_or_else(|| "ended".to_owned());
         debug!(%reason, "session ended");
         let end = SessionEnd { called_off: self.session.state() == State::Aborted, reason };

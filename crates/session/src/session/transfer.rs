@@ -161,7 +161,7 @@ impl Session {
         Ok(())
     }
 
-    fn check_serving(&self, command: &'static str, request: FetchId) -> Result<(), CommandError> {
+    fn check_serving(&mut self, command: &'static str, request: FetchId) -> Result<(), CommandError> {
         self.permit(command, Input::DoSettle)?;
         if self.serving.is_known(request) { Ok(()) } else { Err(CommandError::UnknownRequest(request)) }
     }
