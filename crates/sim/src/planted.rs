@@ -1,0 +1,298 @@
+//! Bugs on purpose, one for each invariant, to show that each of them can fail.
+//!
+//! A bug sits at a seam between the engine and its parts, nearer to the engine than the taps of the
+//! [watch](crate::watch): attach the watch first. An author of a store may take them to see that a
+//! scenario looks where it should.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use peerstream_engine::{Dataset, Parts};
+use peerstream_shape::{Charge, PassThrough, Shaper};
+use peerstream_snapshot::{
+    BoxFuture, DiskError, Fence, Generation, Held, Listing, MemoryStore, Sink, SinkError, Staging,
+    VerifiedChunk,
+};
+use peerstream_transport::access::{AccessRules, SharedAccess};
+use peerstream_types::{Entry, EntryKey, ManifestHeader, Position, Selector, ShardId};
+
+use crate::seam::{Boot, Seam};
+
+/// Something that is wrong with a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bug {
+    /// The store changes a byte of what it shows.
+    CorruptsAnEntry,
+    /// Whatever was staged is thrown away when a job begins.
+    StartsFromZero,
+    /// What has come is shown at once.
+    PublishesTooEarly,
+    /// The position is moved on without the data.
+    MovesThePosition,
+    /// Bytes go past the shaper.
+    GoesPastTheShaper,
+    /// More sessions than there may be.
+    TakesEverySession,
+    /// Says that it is published, and it is not.
+    PublishesNothing,
+    /// The last step never ends.
+    HangsAtTheEnd,
+    /// One shard's trouble is every shard's trouble.
+    SpreadsTrouble,
+    /// Serves whoever asks.
+    ServesStrangers,
+    /// Does not do the same thing twice.
+    RollsDice,
+}
+
+impl Bug {
+    /// Every bug.
+    pub const ALL: [Self; 11] = [
+        Self::CorruptsAnEntry,
+        Self::StartsFromZero,
+        Self::PublishesTooEarly,
+        Self::MovesThePosition,
+        Self::GoesPastTheShaper,
+        Self::TakesEverySession,
+        Self::PublishesNothing,
+        Self::HangsAtTheEnd,
+        Self::SpreadsTrouble,
+        Self::ServesStrangers,
+        Self::RollsDice,
+    ];
+
+    /// The name of the invariant that must notice it.
+    pub fn breaks(self) -> &'static str {
+        match self {
+            Self::CorruptsAnEntry => "verified",
+            Self::StartsFromZero => "progress kept",
+            Self::PublishesTooEarly => "all or nothing",
+            Self::MovesThePosition => "position not ahead",
+            Self::GoesPastTheShaper => "foreground first",
+            Self::TakesEverySession => "bounded",
+            Self::PublishesNothing => "tells the truth",
+            Self::HangsAtTheEnd => "ends",
+            Self::SpreadsTrouble => "faults stay small",
+            Self::ServesStrangers => "closed",
+            Self::RollsDice => "repeatable",
+        }
+    }
+}
+
+/// A run with a bug. The same value goes into both runs where two are compared.
+#[derive(Debug, Clone)]
+pub struct Planted {
+    bug: Bug,
+    /// The store of the node that receives.
+    store: MemoryStore,
+    /// For [`Bug::RollsDice`]: another number in each run.
+    dice: Arc<AtomicU64>,
+}
+
+impl Planted {
+    /// Plants a bug. `store` is that of the node that receives.
+    pub fn new(bug: Bug, store: MemoryStore) -> Self {
+        Self { bug, store, dice: Arc::default() }
+    }
+
+    /// The same bug in another run.
+    #[must_use]
+    pub fn again(&self, store: MemoryStore) -> Self {
+        Self { store, ..self.clone() }
+    }
+}
+
+impl Seam for Planted {
+    fn wrap(&self, _: &Boot, parts: Parts) -> Parts {
+        match self.bug {
+            Bug::GoesPastTheShaper => Parts { shaper: Arc::new(PassThrough::default()), ..parts },
+            Bug::ServesStrangers => {
+                let access = SharedAccess::new(AccessRules::members_may_do_everything());
+                Parts { access, ..parts }
+            }
+            Bug::RollsDice => {
+                let millis = self.dice.fetch_add(1, Ordering::Relaxed);
+                let shaper = Dice { inner: parts.shaper.clone(), wait: Duration::from_millis(millis) };
+                Parts { shaper: Arc::new(shaper), ..parts }
+            }
+            // A handle that lies: see `Watch::distort`.
+            Bug::TakesEverySession => parts,
+            Bug::CorruptsAnEntry
+            | Bug::StartsFromZero
+            | Bug::PublishesTooEarly
+            | Bug::MovesThePosition
+            | Bug::PublishesNothing
+            | Bug::HangsAtTheEnd
+            | Bug::SpreadsTrouble => {
+                self.wrap_sinks(&parts);
+                parts
+            }
+        }
+    }
+}
+
+impl Planted {
+    fn wrap_sinks(&self, parts: &Parts) {
+        for name in parts.datasets.names() {
+            let Some(Dataset { source, sink: Some(inner) }) = parts.datasets.get(&name) else { continue };
+            let sink = BadSink { inner, bug: self.bug, store: self.store.clone() };
+            parts.datasets.insert(name, Dataset { source, sink: Some(Arc::new(sink)) });
+        }
+    }
+}
+
+/// A shaper that takes its time.
+#[derive(Debug)]
+struct Dice {
+    inner: Arc<dyn Shaper>,
+    wait: Duration,
+}
+
+impl Shaper for Dice {
+    fn charge(&self, charge: &Charge<'_>) -> Option<std::pin::Pin<Box<dyn Future<Output = ()> + Send>>> {
+        let (inner, wait) = (self.inner.charge(charge), self.wait);
+        Some(Box::pin(async move {
+            tokio::time::sleep(wait).await;
+            if let Some(inner) = inner {
+                inner.await;
+            }
+        }))
+    }
+}
+
+/// A sink with a bug.
+#[derive(Debug)]
+struct BadSink {
+    inner: Arc<dyn Sink>,
+    bug: Bug,
+    store: MemoryStore,
+}
+
+impl Sink for BadSink {
+    fn stage<'a>(
+        &'a self,
+        shard: &'a ShardId,
+        selector: &'a Selector,
+        fence: Fence,
+    ) -> BoxFuture<'a, Result<Arc<dyn Staging>, SinkError>> {
+        Box::pin(async move {
+            let inner = self.inner.stage(shard, selector, fence).await?;
+            if self.bug == Bug::StartsFromZero {
+                inner.discard().await?;
+            }
+            let (shard, bug, store) = (shard.clone(), self.bug, self.store.clone());
+            Ok(Arc::new(BadStaging { inner, shard, bug, store }) as Arc<dyn Staging>)
+        })
+    }
+
+    fn current<'a>(
+        &'a self,
+        shard: &'a ShardId,
+    ) -> BoxFuture<'a, Result<Option<(Generation, ManifestHeader)>, SinkError>> {
+        self.inner.current(shard)
+    }
+}
+
+struct BadStaging {
+    inner: Arc<dyn Staging>,
+    shard: ShardId,
+    bug: Bug,
+    store: MemoryStore,
+}
+
+impl fmt::Debug for BadStaging {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} in {:?}", self.bug, self.inner)
+    }
+}
+
+impl BadStaging {
+    /// What the store does wrong once the generation is visible.
+    fn after_publish(&self) {
+        if self.bug == Bug::CorruptsAnEntry {
+            let key = EntryKey::from_path("large/000000.sst").expect("a valid path");
+            self.store.put(&self.shard, key, &b"garbage"[..], Vec::new());
+        }
+        if self.bug == Bug::MovesThePosition {
+            let ahead = Position { log: "wal".to_owned(), epoch: 1, token: b"ahead".to_vec() };
+            self.store.set_position(&self.shard, Some(ahead));
+        }
+    }
+
+    /// Shows the whole entries of a batch as a generation of their own.
+    async fn publish_now(&self, chunks: &[VerifiedChunk]) -> Result<(), SinkError> {
+        let Some(first) = chunks.first() else { return Ok(()) };
+        let size = first.chunk_size();
+        let whole: Vec<_> = chunks.iter().filter(|chunk| chunk.entry().chunks(size) == 1).collect();
+        let entries = whole.iter().map(|chunk| (**chunk.entry()).clone()).collect();
+        let frame =
+            peerstream_snapshot::listing::Frame { chunk_size: size, position: None, state: Vec::new() };
+        let Ok(listing) = Listing::seal(entries, frame) else { return Ok(()) };
+        let staging = self.store.stage(&self.shard, &Selector::All, Fence(u64::MAX)).await?;
+        staging.begin(listing.header()).await?;
+        staging.admit(listing.entries().iter().cloned().map(Arc::new).collect()).await?;
+        let mut again = Vec::new();
+        for (entry, chunk) in listing.entries().iter().zip(whole) {
+            let entry = Arc::new(entry.clone());
+            let chunk = VerifiedChunk::check(&entry, size, None, chunk.index(), chunk.bytes().clone());
+            again.extend(chunk.ok());
+        }
+        staging.store(again).await?;
+        staging.seal(listing.header()).await?;
+        staging.publish().await.map(drop)
+    }
+}
+
+impl Staging for BadStaging {
+    fn begin<'a>(&'a self, header: &'a ManifestHeader) -> BoxFuture<'a, Result<(), SinkError>> {
+        self.inner.begin(header)
+    }
+
+    fn admit(&self, entries: Vec<Arc<Entry>>) -> BoxFuture<'_, Result<Vec<Held>, SinkError>> {
+        self.inner.admit(entries)
+    }
+
+    fn store(&self, chunks: Vec<VerifiedChunk>) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(async move {
+            self.inner.store(chunks.clone()).await?;
+            if self.bug == Bug::PublishesTooEarly {
+                self.publish_now(&chunks).await?;
+            }
+            Ok(())
+        })
+    }
+
+    fn checkpoint(&self) -> BoxFuture<'_, Result<(), SinkError>> {
+        self.inner.checkpoint()
+    }
+
+    fn seal<'a>(&'a self, header: &'a ManifestHeader) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(async move {
+            if self.bug == Bug::SpreadsTrouble {
+                let broken = std::io::Error::from(std::io::ErrorKind::Other);
+                return Err(DiskError::new("write", std::path::Path::new("planted"), &broken).into());
+            }
+            self.inner.seal(header).await
+        })
+    }
+
+    fn publish(&self) -> BoxFuture<'_, Result<Generation, SinkError>> {
+        Box::pin(async move {
+            if self.bug == Bug::PublishesNothing {
+                return Ok(Generation(1));
+            }
+            if self.bug == Bug::HangsAtTheEnd {
+                return std::future::pending().await;
+            }
+            let generation = self.inner.publish().await?;
+            self.after_publish();
+            Ok(generation)
+        })
+    }
+
+    fn discard(&self) -> BoxFuture<'_, Result<(), SinkError>> {
+        self.inner.discard()
+    }
+}

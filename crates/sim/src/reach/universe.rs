@@ -1,0 +1,125 @@
+//! Everything that there is to reach.
+
+use peerstream_engine::Visited;
+use peerstream_wire::Code;
+
+use super::{Group, Item};
+
+/// Faults with the words of a trace that tell that they took effect.
+pub(super) const FAULTS: &[(&str, &[&str])] = &[
+    ("crash", &[": crash"]),
+    ("crash at a step", &[": crash at step"]),
+    ("power loss", &["power is lost"]),
+    ("restart", &[": boot 2"]),
+    ("cut", &["cut from"]),
+    ("one-way cut", &["cut on the way to"]),
+    ("heal", &["healed with"]),
+    ("flapping link", &["flaps with"]),
+    ("lossy link", &[", loss "]),
+    ("duplicating link", &[", twice "]),
+    ("corrupting link", &[", corrupt "]),
+    ("slow link", &["latency ", ", rate "]),
+    ("cap of a node", &["capped at"]),
+    ("zone", &["in zone"]),
+    ("full disk", &["disk is full"]),
+    ("failing disk", &["disk fails with"]),
+    ("bit rot", &["bit ", " flips"]),
+    ("slow disk", &["times as long"]),
+    ("slow processor", &["hashing takes"]),
+    ("wrong clock", &["clock is wrong"]),
+    ("certificate rotation", &["certificate is rotated"]),
+    ("stalled source", &["SourceLost", "stalled"]),
+    ("corrupt content", &["BadChunk", "digest mismatch"]),
+    ("content changed under its manifest", &["BadChunk", "changed under its manifest"]),
+    ("lie about the manifest", &["SourceLost", "manifest is wrong"]),
+    ("lie about an outline", &["BadChunk", "outline does not fit"]),
+    ("source not ready", &["cannot be served now"]),
+];
+
+/// Kinds of change of a disk, each of which can be the last.
+const CRASH_POINTS: &[&str] =
+    &["Create", "CreateDir", "Write", "SetLen", "Rename", "Link", "Remove", "Sync", "SyncDir", "SyncFs"];
+
+/// Messages between sessions.
+const MESSAGES: &[&str] = &[
+    "Init",
+    "InitAck",
+    "Refuse",
+    "Prepare",
+    "PrepareAck",
+    "InventoryRequest",
+    "OutlineRequest",
+    "Fetch",
+    "FetchFailed",
+    "Received",
+    "Release",
+    "Have",
+    "Complete",
+    "KeepAlive",
+    "Throttle",
+    "GoAway",
+    "Abort",
+];
+
+/// Errors by variant. The enums may grow: what is not here is counted all the same, and not demanded.
+const ERRORS: &[&str] = &[
+    "ConnectError::TimedOut",
+    "ConnectError::Unreachable",
+    "ConnectError::Untrusted",
+    "ConnectError::WrongNode",
+    "ConnectError::WrongCluster",
+    "ConnectError::Rejected",
+    "ConnectError::NoCommonProtocol",
+    "ConnectError::Closed",
+    "ConnectError::Local",
+    "ConnectionError::ClosedByPeer",
+    "ConnectionError::ClosedLocally",
+    "ConnectionError::Rejected",
+    "ConnectionError::TimedOut",
+    "ConnectionError::Reset",
+    "ConnectionError::Transport",
+    "StreamError::Reset",
+    "StreamError::Stopped",
+    "StreamError::Closed",
+    "StreamError::Connection",
+    "SourceError::NoSuchShard",
+    "SourceError::NotReady",
+    "SourceError::UnsupportedSelector",
+    "SourceError::NoSuchEntry",
+    "SourceError::BadRange",
+    "SourceError::BadToken",
+    "SourceError::Changed",
+    "SourceError::BadEntry",
+    "SourceError::Disk",
+    "SourceError::Offload",
+    "SinkError::Fenced",
+    "SinkError::BadKey",
+    "SinkError::BadEntry",
+    "SinkError::DuplicateKey",
+    "SinkError::NotAdmitted",
+    "SinkError::Incomplete",
+    "SinkError::NotSealed",
+    "SinkError::BadManifest",
+    "SinkError::NoSuchShard",
+    "SinkError::UnsupportedSelector",
+    "SinkError::NoRoom",
+    "SinkError::Hook",
+    "SinkError::NoPrevious",
+    "SinkError::Disk",
+    "SinkError::Offload",
+];
+
+/// Everything that there is to reach.
+pub fn universe() -> Vec<Item> {
+    let named = |group| move |name: &&str| (group, (*name).to_owned());
+    let faults = FAULTS.iter().map(|(name, _)| (Group::Fault, (*name).to_owned()));
+    let codes = Code::ALL.into_iter().map(|code| (Group::Code, code.to_string()));
+    faults
+        .chain(CRASH_POINTS.iter().map(named(Group::CrashPoint)))
+        .chain(Visited::every_step().map(|step| (Group::Session, step.to_string())))
+        .chain(MESSAGES.iter().map(named(Group::Message)))
+        .chain(codes)
+        .chain(ERRORS.iter().map(named(Group::Error)))
+        .chain(Visited::every_wait().map(|reason| (Group::Wait, reason.to_owned())))
+        .collect()
+}

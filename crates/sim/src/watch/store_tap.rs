@@ -1,0 +1,162 @@
+//! Sources and sinks that note what passes, between an engine and its stores.
+
+use std::fmt;
+use std::sync::Arc;
+
+use peerstream_snapshot::{
+    BoxFuture, Fence, Generation, Held, Sink, SinkError, Snapshot, Source, SourceError, Staging,
+    VerifiedChunk,
+};
+use peerstream_types::{Entry, ManifestHeader, NodeId, Selector, ShardId};
+
+use super::books::SharedBooks;
+use super::ledger::Image;
+
+/// A source that writes down what it publishes, as its store really has it.
+#[derive(Debug)]
+pub(super) struct TapSource {
+    pub(super) inner: Arc<dyn Source>,
+    /// The same without its faults.
+    pub(super) truth: Arc<dyn Source>,
+    pub(super) node: NodeId,
+    pub(super) books: SharedBooks,
+}
+
+impl TapSource {
+    async fn note(&self, shard: &ShardId, header: &ManifestHeader) {
+        // What came from others is theirs: it is no truth of its own.
+        let is_received = self.books.lock().node(&self.node).staged.contains(shard);
+        let is_known = header.digest.is_some_and(|digest| self.books.lock().ledger.knows(shard, digest));
+        if is_received || is_known {
+            return;
+        }
+        let Ok(snapshot) = self.truth.open(shard, &Selector::All).await else { return };
+        if let Ok(image) = Image::read(&*snapshot).await {
+            self.books.lock().ledger.record(&self.node, shard, image);
+        }
+    }
+}
+
+impl Source for TapSource {
+    fn open<'a>(
+        &'a self,
+        shard: &'a ShardId,
+        selector: &'a Selector,
+    ) -> BoxFuture<'a, Result<Arc<dyn Snapshot>, SourceError>> {
+        Box::pin(async move {
+            let opened = self.inner.open(shard, selector).await;
+            let snapshot = opened.inspect_err(|error| self.books.error("SourceError", error))?;
+            if *selector == Selector::All {
+                self.note(shard, &snapshot.header()).await;
+            }
+            Ok(snapshot)
+        })
+    }
+}
+
+/// A sink that notes which chunks its store took.
+#[derive(Debug)]
+pub(super) struct TapSink {
+    pub(super) inner: Arc<dyn Sink>,
+    pub(super) node: NodeId,
+    pub(super) books: SharedBooks,
+}
+
+impl Sink for TapSink {
+    fn stage<'a>(
+        &'a self,
+        shard: &'a ShardId,
+        selector: &'a Selector,
+        fence: Fence,
+    ) -> BoxFuture<'a, Result<Arc<dyn Staging>, SinkError>> {
+        Box::pin(async move {
+            let staged = self.inner.stage(shard, selector, fence).await;
+            let inner = staged.inspect_err(|error| self.books.error("SinkError", error))?;
+            self.books.lock().node(&self.node).staged.insert(shard.clone());
+            let (shard, node, books) = (shard.clone(), self.node.clone(), self.books.clone());
+            Ok(Arc::new(TapStaging { inner, shard, node, books }) as Arc<dyn Staging>)
+        })
+    }
+
+    fn current<'a>(
+        &'a self,
+        shard: &'a ShardId,
+    ) -> BoxFuture<'a, Result<Option<(Generation, ManifestHeader)>, SinkError>> {
+        self.inner.current(shard)
+    }
+}
+
+struct TapStaging {
+    inner: Arc<dyn Staging>,
+    shard: ShardId,
+    node: NodeId,
+    books: SharedBooks,
+}
+
+impl TapStaging {
+    /// Does what makes durable all that the store has taken by now.
+    async fn durable(&self, work: BoxFuture<'_, Result<(), SinkError>>) -> Result<(), SinkError> {
+        let calls = self.books.lock().node(&self.node).stored.calls(&self.shard);
+        self.seen(work.await)?;
+        self.books.lock().node(&self.node).stored.durable(&self.shard, calls);
+        Ok(())
+    }
+
+    fn seen<T>(&self, result: Result<T, SinkError>) -> Result<T, SinkError> {
+        result.inspect_err(|error| self.books.error("SinkError", error))
+    }
+}
+
+impl fmt::Debug for TapStaging {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "watched {:?}", self.inner)
+    }
+}
+
+impl Staging for TapStaging {
+    fn begin<'a>(&'a self, header: &'a ManifestHeader) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(async move { self.seen(self.inner.begin(header).await) })
+    }
+
+    fn admit(&self, entries: Vec<Arc<Entry>>) -> BoxFuture<'_, Result<Vec<Held>, SinkError>> {
+        Box::pin(async move { self.seen(self.inner.admit(entries).await) })
+    }
+
+    fn store(&self, chunks: Vec<VerifiedChunk>) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(async move {
+            let name = |chunk: &VerifiedChunk| {
+                let Entry { key, digest, .. } = &**chunk.entry();
+                ((key.clone(), *digest, chunk.index().0), chunk.bytes().len() as u64)
+            };
+            let names = chunks.iter().map(name).collect();
+            self.seen(self.inner.store(chunks).await)?;
+            let mut books = self.books.lock();
+            let books = books.node(&self.node);
+            books.stored.take(&self.shard, books.boots, names);
+            Ok(())
+        })
+    }
+
+    fn checkpoint(&self) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(self.durable(self.inner.checkpoint()))
+    }
+
+    fn seal<'a>(&'a self, header: &'a ManifestHeader) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(self.durable(self.inner.seal(header)))
+    }
+
+    fn publish(&self) -> BoxFuture<'_, Result<Generation, SinkError>> {
+        Box::pin(async move {
+            let generation = self.seen(self.inner.publish().await)?;
+            let mut books = self.books.lock();
+            let books = books.node(&self.node);
+            books.stored.published(&self.shard);
+            books.published.insert(self.shard.clone(), generation);
+            Ok(generation)
+        })
+    }
+
+    fn discard(&self) -> BoxFuture<'_, Result<(), SinkError>> {
+        self.inner.discard()
+    }
+}
