@@ -107,6 +107,11 @@ impl Faults {
         self.change(|state| state.full.extend([step]));
     }
 
+    /// There is room again.
+    pub(crate) fn make_room(&self) {
+        self.change(|state| state.full.clear());
+    }
+
     /// Behaves well from now on.
     pub fn clear(&self) {
         self.change(|state| {

@@ -38,40 +38,64 @@
 //! | module | holds |
 //! |---|---|
 //! | [`sim`] | [`Sim`]: seed, network, limit; runs a scenario and ends it in any case |
-//! | [`world`] | [`SimWorld`]: starts, crashes and restarts nodes, cuts links |
+//! | [`world`] | [`SimWorld`]: starts, crashes and restarts nodes, cuts links, breaks disks and clocks |
 //! | [`node`] | [`SimNode`], [`NodeSpec`], [`shard`] |
+//! | [`disk`] | [`DiskSpec`]: a disk that takes time and loses what a disk may lose |
 //! | [`network`] | [`Network`], [`LinkSpec`] |
 //! | [`faults`] | [`Faults`]: a store that stalls, lies, is slow or full |
 //! | [`content`] | [`Content`]: what shards are filled with |
+//! | [`workload`] | [`Writer`]: keeps a shard moving while others bring it up |
 //! | [`placement`] | [`SimPlacement`]: who holds what |
+//! | [`seam`] | [`Seam`](seam::Seam): stands between an engine and its parts |
+//! | [`watch`] | [`Watch`](watch::Watch): counts, looks, and holds a run against the invariants |
+//! | [`invariant`], [`planted`] | what holds in every run, one file each; a bug for each that breaks it |
+//! | [`oracle`] | equal bytes, an account of every byte, the least time that it could take |
+//! | [`reach`] | [`Reach`](reach::Reach): was everything visited? |
+//! | [`fault`] | [`Fault`](fault::Fault): faults as data, listed or drawn from a seed |
+//! | [`scenario`] | [`Scenario`](scenario::Scenario): a whole run as data; narrows failures down |
+//! | [`flows`], [`report`] | who fed whom; a run as an HTML page |
 //! | [`trace`] | [`Trace`]: what happened, line by line |
 //! | [`clock`], [`random`] | wall time over virtual time; chance from a seed |
 //! | `fabric`, `net` | datagrams over FIFO links; either network behind one face |
 //!
 //! # Not here
 //!
-//! A simulated disk. Nodes that crash keep what their memory store had; torn writes and lost syncs
-//! are the directory store's tests.
+//! What a disk loses and how: that model is the store's own, `peerstream_snapshot::disk::crash`.
 
 pub mod clock;
 pub mod content;
+pub mod disk;
 mod fabric;
+pub mod fault;
 pub mod faults;
+pub mod flows;
+pub mod invariant;
 mod net;
 pub mod network;
 pub mod node;
+pub mod oracle;
+mod panics;
 pub mod placement;
+pub mod planted;
 pub mod random;
+pub mod reach;
+pub mod report;
+pub mod scenario;
+pub mod seam;
 pub mod sim;
 pub mod trace;
+pub mod watch;
+pub mod workload;
 pub mod world;
 
 pub use content::Content;
+pub use disk::DiskSpec;
 pub use fabric::FabricStats;
 pub use faults::{Faults, Lie, SinkStep};
-pub use network::{LinkSpec, Network};
-pub use node::{NodeSpec, SimNode, shard};
+pub use network::{LinkSpec, Network, UNLIMITED};
+pub use node::{NodeSpec, SimNode, SimStore, StoreSpec, shard};
 pub use placement::SimPlacement;
 pub use sim::Sim;
 pub use trace::Trace;
-pub use world::SimWorld;
+pub use workload::{History, Writer};
+pub use world::{Place, SimWorld};

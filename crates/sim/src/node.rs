@@ -1,73 +1,68 @@
 //! One node of a simulated cluster.
 
+mod cpu;
+mod gate;
+mod life;
+mod pace;
+mod spec;
+mod store;
+mod uplink;
+
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use peerstream_engine::{Dataset, Datasets, Engine, EngineConfig, PlanError, PlanHandle, StreamPlan};
+use peerstream_engine::{Dataset, Datasets, Engine, PlanError, PlanHandle, StreamPlan};
 use peerstream_shape::{Class, Direction, PassThrough};
-use peerstream_snapshot::{MemoryStore, Source as _};
-use peerstream_transport::access::{AccessRules, SharedAccess};
-use peerstream_types::{ClusterName, DatasetName, Digest, Incarnation, NodeId, Operation, Selector, ShardId};
+use peerstream_snapshot::memory::Published;
+use peerstream_snapshot::{Generation, Snapshot};
+use peerstream_transport::access::SharedAccess;
+use peerstream_types::{
+    DatasetName, Digest, Incarnation, ManifestHeader, NodeId, Operation, PageToken, ShardId,
+};
 
+use crate::clock::SimWallClock;
 use crate::faults::{Faults, FaultySink, FaultySource};
 use crate::trace::Trace;
+
+pub(crate) use cpu::{Cpu, SimOffload};
+pub(crate) use gate::GatedTransport;
+pub(crate) use life::{End, Life};
+pub(crate) use pace::Pace;
+pub use spec::NodeSpec;
+pub(crate) use store::Medium;
+pub use store::{SimStore, StoreSpec};
+pub(crate) use uplink::Uplink;
+
+/// Entries of one page when a shard is read.
+const PAGE: usize = 1024;
 
 /// The dataset that every node has unless it is told otherwise.
 pub const DATASET: &str = "metrics";
 /// The cluster that nodes belong to unless they are told otherwise.
 pub const CLUSTER: &str = "sim.internal";
 
-/// What a node is to be.
+/// What of a node outlives its process. Clones are the same.
 #[derive(Debug, Clone)]
-pub struct NodeSpec {
-    /// Its name.
-    pub node: NodeId,
-    /// Its cluster; another one than [`CLUSTER`] has another certificate authority.
-    pub cluster: ClusterName,
-    /// The placement names it as a holder of every shard.
-    pub holder: bool,
-    /// It serves [`DATASET`].
-    pub source: bool,
-    /// It receives [`DATASET`].
-    pub sink: bool,
-    /// Who may do what there.
-    pub access: AccessRules,
-    /// Settings of its engine.
-    pub config: EngineConfig,
-    /// Its store.
-    pub store: MemoryStore,
+pub(crate) struct Machine {
+    pub(crate) medium: Medium,
+    pub(crate) faults: Faults,
+    pub(crate) clock: SimWallClock,
+    pub(crate) cpu: Cpu,
 }
 
-impl NodeSpec {
-    /// A node that the placement names as a holder. Members may read.
-    ///
-    /// # Panics
-    ///
-    /// If `name` is not the name of a node.
-    pub fn donor(name: &str) -> Self {
-        Self {
-            node: NodeId::new(name).expect("a valid node id"),
-            cluster: ClusterName::new(CLUSTER).expect("a valid cluster name"),
-            holder: true,
-            source: true,
-            sink: true,
-            access: AccessRules::members_may_read(),
-            config: EngineConfig::default(),
-            store: MemoryStore::new(),
-        }
-    }
-
-    /// A node that nobody names as a holder: one to bring up.
-    ///
-    /// # Panics
-    ///
-    /// If `name` is not the name of a node.
-    pub fn replica(name: &str) -> Self {
-        Self { holder: false, ..Self::donor(name) }
-    }
+/// What ends with a node's process. Clones are the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Process {
+    pub(crate) incarnation: Incarnation,
+    pub(crate) life: Life,
+    pub(crate) uplink: Uplink,
 }
 
-/// A running node. Clones are the same node.
+/// A node in one of its lives. Clones are the same.
+///
+/// What [`SimWorld`](crate::SimWorld) does to a node it does to the life that runs then, whichever life
+/// it is shown.
 #[derive(Debug, Clone)]
 pub struct SimNode {
     /// Its name.
@@ -76,8 +71,8 @@ pub struct SimNode {
     pub addr: SocketAddr,
     /// The engine.
     pub engine: Engine,
-    /// What it has.
-    pub store: MemoryStore,
+    /// What it has, if that is in memory.
+    pub store: SimStore,
     /// What goes wrong when it serves.
     pub faults: Faults,
     /// Counts what it sent and received.
@@ -87,7 +82,8 @@ pub struct SimNode {
     /// What it serves and receives, now.
     pub datasets: Datasets,
     pub(crate) spec: NodeSpec,
-    pub(crate) incarnation: Incarnation,
+    pub(crate) machine: Machine,
+    pub(crate) process: Process,
     pub(crate) trace: Trace,
 }
 
@@ -100,8 +96,12 @@ impl SimNode {
     pub fn execute(&self, plan: StreamPlan) -> Result<PlanHandle, PlanError> {
         let handle = self.engine.execute(plan)?;
         let (mut events, trace, name) = (handle.events(), self.trace.clone(), self.id.clone());
+        let life = self.process.life.clone();
         tokio::spawn(async move {
             while let Ok(event) = events.recv().await {
+                if life.is_over() {
+                    return;
+                }
                 trace.note(name.as_str(), format_args!("{event:?}"));
             }
         });
@@ -132,8 +132,67 @@ impl SimNode {
 
     /// The digest of the shard's manifest as this node would serve it: two nodes with the same one
     /// hold the same keys, bytes, kinds, metadata, position and state. `None` if it has no such shard.
+    ///
+    /// This and the questions below ask the store itself, past all faults and in no time; of a node
+    /// that has crashed they tell what a restart would find.
     pub async fn digest(&self, shard: &ShardId) -> Option<Digest> {
-        self.store.open(shard, &Selector::All).await.ok()?.header().digest
+        self.header(shard).await?.digest
+    }
+
+    /// The header of the shard's manifest as this node would serve it.
+    pub async fn header(&self, shard: &ShardId) -> Option<ManifestHeader> {
+        Some(self.snapshot(shard).await?.header())
+    }
+
+    /// The shard as this node would serve it.
+    pub async fn snapshot(&self, shard: &ShardId) -> Option<Arc<dyn Snapshot>> {
+        self.store.snapshot(shard).await
+    }
+
+    /// The generation that was published last, if one was.
+    pub async fn current(&self, shard: &ShardId) -> Option<(Generation, ManifestHeader)> {
+        self.store.current(shard).await
+    }
+
+    /// The generation that was published last with all its bytes. `None` if there is none, or not all
+    /// of it can be read.
+    pub async fn published(&self, shard: &ShardId) -> Option<Published> {
+        if let Some(store) = self.store.as_memory() {
+            return store.published(shard);
+        }
+        let (generation, header) = self.current(shard).await?;
+        let snapshot = self.snapshot(shard).await?;
+        let (mut entries, mut token) = (BTreeMap::new(), Some(PageToken::START));
+        while let Some(from) = token {
+            let page = snapshot.page(&from, PAGE).await.ok()?;
+            for entry in page.entries {
+                let len = usize::try_from(entry.len).ok()?;
+                entries.insert(entry.key, snapshot.read(entry.ordinal, 0, len).await.ok()?);
+            }
+            token = page.next;
+        }
+        Some(Published { generation, header, entries })
+    }
+
+    /// Whether it keeps its shards on a disk.
+    pub fn has_disk(&self) -> bool {
+        self.machine.medium.disk().is_some()
+    }
+
+    /// Whether this life of the node still goes on.
+    pub fn is_running(&self) -> bool {
+        !self.process.life.is_over()
+    }
+
+    /// How often its engine was answered by the transport, a store, a disk or the offload: the moments
+    /// at which [`SimWorld::crash_at_step`](crate::SimWorld::crash_at_step) can end it.
+    pub fn steps(&self) -> u64 {
+        self.process.life.steps()
+    }
+
+    /// Operations of its disk so far that change something, over all lives; none without a disk.
+    pub fn disk_changes(&self) -> u64 {
+        self.machine.medium.disk().map_or(0, |disk| disk.present().counts().changes)
     }
 
     /// Bulk bytes sent so far, of all classes.
@@ -151,14 +210,14 @@ impl SimNode {
     }
 
     /// The node's store behind its faults.
-    pub(crate) fn datasets_of(spec: &NodeSpec, faults: &Faults) -> Datasets {
-        let (datasets, store) = (Datasets::new(), Arc::new(spec.store.clone()));
-        let source = FaultySource::new(store.clone(), faults.clone());
-        let sink = FaultySink::new(store, faults.clone());
+    pub(crate) fn datasets_of(spec: &NodeSpec, store: &SimStore, faults: &Faults, life: &Life) -> Datasets {
+        let source = FaultySource::new(store.source(), faults.clone(), life.clone());
+        let sink = FaultySink::new(store.sink(), faults.clone(), life.clone());
         let dataset = Dataset {
             source: spec.source.then(|| Arc::new(source) as _),
             sink: spec.sink.then(|| Arc::new(sink) as _),
         };
+        let datasets = Datasets::new();
         datasets.insert(DatasetName::new(DATASET).expect("a valid name"), dataset);
         datasets
     }

@@ -192,7 +192,7 @@ fn a_full_request_window_is_nobodys_fault() {
     for network in Network::ALL {
         Sim::new(network, 75).run(async |world| {
             let store = MemoryStore::with_chunk_size(ChunkSize::new(1024).unwrap());
-            let donor = world.start(NodeSpec { store, ..NodeSpec::donor("donor") });
+            let donor = world.start(NodeSpec { store: store.into(), ..NodeSpec::donor("donor") });
             let replica = world.replica("replica");
             let shards: Vec<_> = (0..4).map(shard).collect();
             for shard in &shards {

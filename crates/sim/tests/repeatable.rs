@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use peerstream_sim::{Content, LinkSpec, Network, Sim, SimWorld, shard};
+use peerstream_sim::{Content, DiskSpec, History, LinkSpec, Network, NodeSpec, Sim, SimWorld, Writer, shard};
+use peerstream_types::ByteCount;
 
 /// A run with everything in it that chance could touch: losses, a crash, a corrupt entry, a retry.
 async fn eventful(world: SimWorld) {
@@ -21,6 +22,39 @@ async fn eventful(world: SimWorld) {
     world.until(|| plan.state().bytes_done() > 1 << 20).await;
     world.crash(&donors[0]);
     assert!(plan.await.is_completed());
+}
+
+/// The same for nodes with disks: a shard that moves, power that is lost, a disk that is full.
+async fn eventful_disks(world: SimWorld) {
+    let on_disk = |spec: NodeSpec| world.start(spec.with_store(DiskSpec::default()));
+    let donors = [on_disk(NodeSpec::donor("donor-1")), on_disk(NodeSpec::donor("donor-2"))];
+    let content = Content { large: 4, large_len: 1 << 20, copies: 2, copy_len: 5_000, ..Content::small(30) };
+    let history = History::new(shard(0), content, world.seed());
+    let writer = Writer::start(&world, history, &donors, Duration::from_secs(1)).await;
+    world.sleep(Duration::from_secs(2)).await;
+    let replica = on_disk(NodeSpec::replica("replica"));
+    let plan = replica.bring_up(&[shard(0)]);
+    world.until(|| plan.state().bytes_done() > 1 << 20).await;
+    world.lose_power(&replica);
+    world.crash_at_step(&donors[0], 50);
+    let replica = world.restart(&replica);
+    world.fill_disk(&replica, ByteCount(100_000));
+    replica.bring_up(&[shard(0)]).await;
+    world.empty_disk(&replica);
+    world.restart(&donors[0]);
+    assert!(replica.bring_up(&[shard(0)]).await.is_completed());
+    drop(writer);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace_on_disks() {
+    for network in Network::ALL {
+        let trace = |seed| Sim::new(network, seed).run_traced(eventful_disks).1;
+        let first = trace(7);
+        assert!(first.contains("power is lost") && first.contains("writes version"), "{first}");
+        assert_eq!(first, trace(7), "{network}");
+        assert_ne!(first, trace(8), "{network}");
+    }
 }
 
 fn trace(network: Network, seed: u64) -> String {

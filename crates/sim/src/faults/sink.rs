@@ -7,17 +7,19 @@ use peerstream_snapshot::{BoxFuture, Fence, Generation, Held, Sink, SinkError, S
 use peerstream_types::{Entry, ManifestHeader, Selector, ShardId};
 
 use super::{Faults, SinkStep};
+use crate::node::Life;
 
 /// See the [module](self).
 #[derive(Debug, Clone)]
 pub(crate) struct FaultySink {
     inner: Arc<dyn Sink>,
     faults: Faults,
+    life: Life,
 }
 
 impl FaultySink {
-    pub(crate) fn new(inner: Arc<dyn Sink>, faults: Faults) -> Self {
-        Self { inner, faults }
+    pub(crate) fn new(inner: Arc<dyn Sink>, faults: Faults, life: Life) -> Self {
+        Self { inner, faults, life }
     }
 }
 
@@ -28,23 +30,25 @@ impl Sink for FaultySink {
         selector: &'a Selector,
         fence: Fence,
     ) -> BoxFuture<'a, Result<Arc<dyn Staging>, SinkError>> {
-        Box::pin(async move {
+        Box::pin(self.life.through(async move {
             let inner = self.inner.stage(shard, selector, fence).await?;
-            Ok(Arc::new(FaultyStaging { inner, faults: self.faults.clone() }) as Arc<dyn Staging>)
-        })
+            let (faults, life) = (self.faults.clone(), self.life.clone());
+            Ok(Arc::new(FaultyStaging { inner, faults, life }) as Arc<dyn Staging>)
+        }))
     }
 
     fn current<'a>(
         &'a self,
         shard: &'a ShardId,
     ) -> BoxFuture<'a, Result<Option<(Generation, ManifestHeader)>, SinkError>> {
-        self.inner.current(shard)
+        Box::pin(self.life.through(self.inner.current(shard)))
     }
 }
 
 struct FaultyStaging {
     inner: Arc<dyn Staging>,
     faults: Faults,
+    life: Life,
 }
 
 impl fmt::Debug for FaultyStaging {
@@ -55,39 +59,39 @@ impl fmt::Debug for FaultyStaging {
 
 impl Staging for FaultyStaging {
     fn begin<'a>(&'a self, header: &'a ManifestHeader) -> BoxFuture<'a, Result<(), SinkError>> {
-        self.inner.begin(header)
+        Box::pin(self.life.through(self.inner.begin(header)))
     }
 
     fn admit(&self, entries: Vec<Arc<Entry>>) -> BoxFuture<'_, Result<Vec<Held>, SinkError>> {
-        self.inner.admit(entries)
+        Box::pin(self.life.through(self.inner.admit(entries)))
     }
 
     fn store(&self, chunks: Vec<VerifiedChunk>) -> BoxFuture<'_, Result<(), SinkError>> {
-        Box::pin(async move {
+        Box::pin(self.life.through(async move {
             self.faults.before_step(SinkStep::Store)?;
             self.inner.store(chunks).await
-        })
+        }))
     }
 
     fn checkpoint(&self) -> BoxFuture<'_, Result<(), SinkError>> {
-        self.inner.checkpoint()
+        Box::pin(self.life.through(self.inner.checkpoint()))
     }
 
     fn seal<'a>(&'a self, header: &'a ManifestHeader) -> BoxFuture<'a, Result<(), SinkError>> {
-        Box::pin(async move {
+        Box::pin(self.life.through(async move {
             self.faults.before_step(SinkStep::Seal)?;
             self.inner.seal(header).await
-        })
+        }))
     }
 
     fn publish(&self) -> BoxFuture<'_, Result<Generation, SinkError>> {
-        Box::pin(async move {
+        Box::pin(self.life.through(async move {
             self.faults.before_step(SinkStep::Publish)?;
             self.inner.publish().await
-        })
+        }))
     }
 
     fn discard(&self) -> BoxFuture<'_, Result<(), SinkError>> {
-        self.inner.discard()
+        Box::pin(self.life.through(self.inner.discard()))
     }
 }

@@ -10,17 +10,19 @@ use peerstream_types::{
 };
 
 use super::{Faults, Lie};
+use crate::node::Life;
 
 /// See the [module](self).
 #[derive(Debug, Clone)]
 pub(crate) struct FaultySource {
     inner: Arc<dyn Source>,
     faults: Faults,
+    life: Life,
 }
 
 impl FaultySource {
-    pub(crate) fn new(inner: Arc<dyn Source>, faults: Faults) -> Self {
-        Self { inner, faults }
+    pub(crate) fn new(inner: Arc<dyn Source>, faults: Faults, life: Life) -> Self {
+        Self { inner, faults, life }
     }
 }
 
@@ -30,20 +32,22 @@ impl Source for FaultySource {
         shard: &'a ShardId,
         selector: &'a Selector,
     ) -> BoxFuture<'a, Result<Arc<dyn Snapshot>, SourceError>> {
-        Box::pin(async move {
+        Box::pin(self.life.through(async move {
             if self.faults.is_not_ready() {
                 let why = "it is told so".to_owned();
                 return Err(SourceError::NotReady { shard: shard.clone(), why });
             }
             let inner = self.inner.open(shard, selector).await?;
-            Ok(Arc::new(FaultySnapshot { inner, faults: self.faults.clone() }) as Arc<dyn Snapshot>)
-        })
+            let (faults, life) = (self.faults.clone(), self.life.clone());
+            Ok(Arc::new(FaultySnapshot { inner, faults, life }) as Arc<dyn Snapshot>)
+        }))
     }
 }
 
 struct FaultySnapshot {
     inner: Arc<dyn Snapshot>,
     faults: Faults,
+    life: Life,
 }
 
 impl fmt::Debug for FaultySnapshot {
@@ -58,17 +62,17 @@ impl Snapshot for FaultySnapshot {
     }
 
     fn page<'a>(&'a self, token: &'a PageToken, limit: usize) -> BoxFuture<'a, Result<Page, SourceError>> {
-        Box::pin(async move {
+        Box::pin(self.life.through(async move {
             let mut page = self.inner.page(token, limit).await?;
             if self.faults.lies(Lie::Manifest) {
                 page.entries.iter_mut().for_each(|entry| entry.metadata.push(0));
             }
             Ok(page)
-        })
+        }))
     }
 
     fn entries(&self, first: Ordinal, count: u32) -> BoxFuture<'_, Result<Vec<Entry>, SourceError>> {
-        self.inner.entries(first, count)
+        Box::pin(self.life.through(self.inner.entries(first, count)))
     }
 
     fn outline(
@@ -77,22 +81,22 @@ impl Snapshot for FaultySnapshot {
         level: u8,
         range: ChunkRange,
     ) -> BoxFuture<'_, Result<Vec<ChainingValue>, SourceError>> {
-        Box::pin(async move {
+        Box::pin(self.life.through(async move {
             let mut values = self.inner.outline(ordinal, level, range).await?;
             if self.faults.lies(Lie::Outline) {
                 values.iter_mut().for_each(|value| value.0[0] ^= 1);
             }
             Ok(values)
-        })
+        }))
     }
 
     fn read(&self, ordinal: Ordinal, offset: u64, len: usize) -> BoxFuture<'_, Result<Bytes, SourceError>> {
-        Box::pin(async move {
+        Box::pin(self.life.through(async move {
             self.faults.before_read().await;
             let bytes = self.inner.read(ordinal, offset, len).await?;
             let entry = self.inner.entries(ordinal, 1).await?;
             let key = &entry.first().ok_or(SourceError::NoSuchEntry(ordinal))?.key;
             self.faults.after_read(key, ordinal, bytes)
-        })
+        }))
     }
 }

@@ -1,0 +1,222 @@
+//! What a node has, in memory or on a disk, and what can be seen of it without disturbing it.
+
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use peerstream_engine::Dataset;
+use peerstream_snapshot::directory::StoreOptions;
+use peerstream_snapshot::offload::Inline;
+use peerstream_snapshot::{
+    BoxFuture, DirectoryStore, Disk, DiskError, Fence, Generation, MemoryStore, Offload, Sink, SinkError,
+    Snapshot, Source, SourceError, Staging,
+};
+use peerstream_types::{ManifestHeader, Selector, ShardId};
+
+use crate::disk::{DiskSpec, DiskUnit, SimDisk};
+
+/// Where a directory store is on its disk.
+const ROOT: &str = "/srv/peerstream";
+
+/// Where a node keeps its shards.
+#[derive(Debug, Clone)]
+pub enum StoreSpec {
+    /// In memory: nothing takes time, and nothing is lost in a crash.
+    Memory(MemoryStore),
+    /// In a directory store on a disk of its own, which loses what a disk may lose.
+    Disk(DiskSpec),
+}
+
+impl From<MemoryStore> for StoreSpec {
+    fn from(store: MemoryStore) -> Self {
+        Self::Memory(store)
+    }
+}
+
+impl From<DiskSpec> for StoreSpec {
+    fn from(disk: DiskSpec) -> Self {
+        Self::Disk(disk)
+    }
+}
+
+/// What outlives a process of what it keeps its shards in.
+#[derive(Debug, Clone)]
+pub(crate) enum Medium {
+    Memory(MemoryStore),
+    Disk(DiskUnit),
+}
+
+impl Medium {
+    pub(crate) fn new(spec: &StoreSpec) -> Self {
+        match spec {
+            StoreSpec::Memory(store) => Self::Memory(store.clone()),
+            StoreSpec::Disk(spec) => Self::Disk(DiskUnit::new(spec.clone())),
+        }
+    }
+
+    pub(crate) fn disk(&self) -> Option<&DiskUnit> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Disk(unit) => Some(unit),
+        }
+    }
+}
+
+/// A node's store. It stands for the [`MemoryStore`] of a node that keeps its shards in memory, and
+/// panics where it is taken for one and the node has a disk: ask the node then.
+#[derive(Debug, Clone)]
+pub struct SimStore(Kind);
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Memory(MemoryStore),
+    Disk(Arc<OnDisk>),
+}
+
+#[derive(Debug)]
+struct OnDisk {
+    unit: DiskUnit,
+    store: Arc<DirectoryStore>,
+    seen: Mutex<Option<Seen>>,
+}
+
+/// A store that was opened on a copy of the disk.
+#[derive(Debug)]
+struct Seen {
+    /// Of the disk, when it was copied.
+    version: (u64, u64),
+    store: Arc<DirectoryStore>,
+}
+
+impl Deref for SimStore {
+    type Target = MemoryStore;
+
+    fn deref(&self) -> &MemoryStore {
+        match &self.0 {
+            Kind::Memory(store) => store,
+            Kind::Disk(_) => panic!("this node keeps its shards on a disk: ask the node"),
+        }
+    }
+}
+
+impl SimStore {
+    pub(crate) fn memory(store: MemoryStore) -> Self {
+        Self(Kind::Memory(store))
+    }
+
+    /// Opens the store on a disk, in no time.
+    pub(crate) fn on_disk(disk: SimDisk, offload: Arc<dyn Offload>) -> Result<Self, DiskError> {
+        let unit = disk.unit().clone();
+        let options = unit.spec().store.clone();
+        let opened = unit.in_no_time(open(Arc::new(disk), offload, options))?;
+        Ok(Self(Kind::Disk(Arc::new(OnDisk { unit, store: Arc::new(opened), seen: Mutex::default() }))))
+    }
+
+    pub(crate) fn source(&self) -> Arc<dyn Source> {
+        match &self.0 {
+            Kind::Memory(store) => Arc::new(store.clone()),
+            Kind::Disk(disk) => disk.store.clone(),
+        }
+    }
+
+    pub(crate) fn sink(&self) -> Arc<dyn Sink> {
+        match &self.0 {
+            Kind::Memory(store) => Arc::new(store.clone()),
+            Kind::Disk(disk) => disk.store.clone(),
+        }
+    }
+
+    /// The store in memory, if it is one.
+    pub(crate) fn as_memory(&self) -> Option<&MemoryStore> {
+        match &self.0 {
+            Kind::Memory(store) => Some(store),
+            Kind::Disk(_) => None,
+        }
+    }
+
+    /// What there really is, to look at only.
+    pub(crate) fn observed(&self) -> Dataset {
+        match &self.0 {
+            Kind::Memory(store) => {
+                Dataset { source: Some(Arc::new(store.clone())), sink: Some(Arc::new(store.clone())) }
+            }
+            Kind::Disk(disk) => {
+                let view = Arc::new(View(disk.clone()));
+                Dataset { source: Some(view.clone()), sink: Some(view) }
+            }
+        }
+    }
+
+    pub(crate) async fn snapshot(&self, shard: &ShardId) -> Option<Arc<dyn Snapshot>> {
+        match &self.0 {
+            Kind::Memory(store) => store.open(shard, &Selector::All).await.ok(),
+            Kind::Disk(disk) => disk.look().await.ok()?.open(shard, &Selector::All).await.ok(),
+        }
+    }
+
+    pub(crate) async fn current(&self, shard: &ShardId) -> Option<(Generation, ManifestHeader)> {
+        match &self.0 {
+            Kind::Memory(store) => store.current(shard).await.ok()?,
+            Kind::Disk(disk) => disk.look().await.ok()?.current(shard).await.ok()?,
+        }
+    }
+}
+
+impl OnDisk {
+    /// A store on a copy of the disk as it is: to look at it neither takes time nor changes anything.
+    async fn look(&self) -> Result<Arc<DirectoryStore>, DiskError> {
+        let version = self.unit.version();
+        if let Some(seen) = &*self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+            && seen.version == version
+        {
+            return Ok(seen.store.clone());
+        }
+        let copy = Arc::new(self.unit.copy());
+        let store = Arc::new(open(copy, Arc::new(Inline), StoreOptions::default()).await?);
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Seen { version, store: store.clone() });
+        Ok(store)
+    }
+}
+
+/// What is on a disk, to look at only.
+#[derive(Debug)]
+struct View(Arc<OnDisk>);
+
+impl Source for View {
+    fn open<'a>(
+        &'a self,
+        shard: &'a ShardId,
+        selector: &'a Selector,
+    ) -> BoxFuture<'a, Result<Arc<dyn Snapshot>, SourceError>> {
+        Box::pin(async move {
+            let store = self.0.look().await.map_err(SourceError::Disk)?;
+            Source::open(&*store, shard, selector).await
+        })
+    }
+}
+
+impl Sink for View {
+    fn stage<'a>(
+        &'a self,
+        shard: &'a ShardId,
+        _: &'a Selector,
+        _: Fence,
+    ) -> BoxFuture<'a, Result<Arc<dyn Staging>, SinkError>> {
+        Box::pin(async move { Err(SinkError::NoSuchShard(shard.clone())) })
+    }
+
+    fn current<'a>(
+        &'a self,
+        shard: &'a ShardId,
+    ) -> BoxFuture<'a, Result<Option<(Generation, ManifestHeader)>, SinkError>> {
+        Box::pin(async move { self.0.look().await?.current(shard).await })
+    }
+}
+
+async fn open(
+    disk: Arc<dyn Disk>,
+    offload: Arc<dyn Offload>,
+    options: StoreOptions,
+) -> Result<DirectoryStore, DiskError> {
+    DirectoryStore::open_with(ROOT, disk, offload, options).await
+}
