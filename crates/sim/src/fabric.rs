@@ -1,52 +1,42 @@
-//! The datagram network below simulated QUIC: FIFO links with latency, rate, queue and loss.
+//! The datagram network below simulated QUIC: FIFO links with latency, rate and queue, which lose,
+//! double, spoil and swallow what they carry.
 
-mod link;
+mod inbox;
 mod socket;
+mod stats;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use peerstream_types::ByteRate;
 use tokio::time::Instant;
 
+use crate::net::{Paths, Way};
 use crate::network::LinkSpec;
 use crate::random::Random;
-use link::Link;
+use inbox::Inbox;
 pub(crate) use socket::FabricSocket;
-use socket::Inbox;
+pub use stats::FabricStats;
 
-/// What crossed the network, or did not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct FabricStats {
-    /// Datagrams sent.
-    pub sent: u64,
-    /// Bytes of them.
-    pub bytes: u64,
-    /// Datagrams lost at random.
-    pub lost: u64,
-    /// Datagrams that found a queue full.
-    pub overflowed: u64,
-    /// Datagrams to and from nowhere: cut links, crashed nodes.
-    pub dropped: u64,
-    /// Time, ends and length of every datagram sent, hashed: equal runs have equal hashes. Content
-    /// is left out, because keys and so ciphertexts are never the same.
-    pub hash: u64,
-}
+/// Odds are given in parts of this.
+const MILLION: u64 = 1_000_000;
 
 /// The network of one simulation. Clones are the same network.
 #[derive(Debug, Clone)]
 pub(crate) struct Fabric {
     origin: Instant,
     state: Arc<Mutex<State>>,
+    /// Datagrams that found the cap of their receiver full.
+    overflowed: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
 struct State {
-    spec: LinkSpec,
-    special: BTreeMap<(SocketAddr, SocketAddr), LinkSpec>,
-    links: BTreeMap<(SocketAddr, SocketAddr), Link>,
+    paths: Paths,
     inboxes: BTreeMap<SocketAddr, Arc<Inbox>>,
-    cuts: BTreeSet<(SocketAddr, SocketAddr)>,
     random: Random,
     sequence: u64,
     stats: FabricStats,
@@ -55,28 +45,32 @@ struct State {
 impl Fabric {
     pub(crate) fn new(seed: u64, spec: LinkSpec) -> Self {
         let state = State {
-            spec,
-            special: BTreeMap::new(),
-            links: BTreeMap::new(),
+            paths: Paths::new(spec),
             inboxes: BTreeMap::new(),
-            cuts: BTreeSet::new(),
             random: Random::fork(seed, 1),
             sequence: 0,
             stats: FabricStats::default(),
         };
-        Self { origin: Instant::now(), state: Arc::new(Mutex::new(state)) }
+        Self { origin: Instant::now(), state: Arc::new(Mutex::new(state)), overflowed: Arc::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Changes what the ways between nodes are like.
+    pub(crate) fn with_paths(&self, change: impl FnOnce(&mut Paths)) {
+        change(&mut self.lock().paths);
+    }
+
     /// Opens a socket; one that was open at this address before is dead from now on.
     pub(crate) fn socket(&self, addr: SocketAddr) -> FabricSocket {
-        let inbox = Arc::new(Inbox::default());
-        if let Some(before) = self.lock().inboxes.insert(addr, inbox.clone()) {
+        let mut state = self.lock();
+        let inbox = Arc::new(Inbox::new(state.paths.down(addr), self.overflowed.clone()));
+        if let Some(before) = state.inboxes.insert(addr, inbox.clone()) {
             before.kill();
         }
+        drop(state);
         FabricSocket::new(self.clone(), addr, inbox)
     }
 
@@ -87,69 +81,78 @@ impl Fabric {
         }
     }
 
-    pub(crate) fn cut(&self, a: SocketAddr, b: SocketAddr) {
-        self.lock().cuts.insert(ordered(a, b));
-    }
-
-    pub(crate) fn heal(&self, a: SocketAddr, b: SocketAddr) {
-        self.lock().cuts.remove(&ordered(a, b));
-    }
-
-    /// Changes both directions between two nodes.
-    pub(crate) fn shape(&self, a: SocketAddr, b: SocketAddr, spec: LinkSpec) {
+    /// Limits what a node sends and receives over all its links.
+    pub(crate) fn cap(&self, addr: SocketAddr, up: ByteRate, down: ByteRate) {
         let mut state = self.lock();
-        state.special.insert((a, b), spec);
-        state.special.insert((b, a), spec);
+        state.paths.cap(addr, up, down);
+        if let Some(inbox) = state.inboxes.get(&addr) {
+            inbox.cap(down);
+        }
     }
 
     pub(crate) fn stats(&self) -> FabricStats {
-        self.lock().stats
+        let mut stats = self.lock().stats;
+        stats.overflowed += self.overflowed.load(Ordering::Relaxed);
+        stats
     }
 
     fn send(&self, from: SocketAddr, to: SocketAddr, datagram: &[u8]) {
         let now = Instant::now();
         let mut state = self.lock();
-        state.count(now - self.origin, from, to, datagram.len());
-        let known = state.inboxes.get(&to).cloned().filter(|_| !state.cuts.contains(&ordered(from, to)));
-        let Some(inbox) = known else {
-            state.stats.dropped += 1;
-            return;
-        };
-        let spec = state.special.get(&(from, to)).copied().unwrap_or(state.spec);
-        let Some(arrives) = state.links.entry((from, to)).or_default().admit(now, &spec, datagram.len())
-        else {
-            state.stats.overflowed += 1;
-            return;
-        };
-        if state.random.below(1_000_000) < u64::from(spec.loss_ppm) {
-            state.stats.lost += 1;
-            return;
-        }
-        state.sequence += 1;
-        inbox.push((arrives, state.sequence), from, datagram.to_vec());
+        state.stats.count(now - self.origin, (from, to), datagram.len());
+        state.carry(now, (from, to), datagram);
     }
 }
 
 impl State {
-    fn count(&mut self, at: std::time::Duration, from: SocketAddr, to: SocketAddr, len: usize) {
-        self.stats.sent += 1;
-        self.stats.bytes += len as u64;
-        let words = [at.as_nanos() as u64, number(from), number(to), len as u64];
-        for word in words {
-            self.stats.hash = (self.stats.hash ^ word).wrapping_mul(0x0100_0000_01b3).rotate_left(5);
+    /// Brings a datagram to its receiver, or counts why not.
+    fn carry(&mut self, now: Instant, way: Way, datagram: &[u8]) {
+        let known = self.inboxes.get(&way.1).filter(|_| !self.paths.is_cut(way));
+        let Some(inbox) = known.cloned() else {
+            self.stats.dropped += 1;
+            return;
+        };
+        let (spec, len) = (self.paths.spec(way), datagram.len());
+        if len > usize::from(spec.mtu) {
+            self.stats.too_large += 1;
+            return;
+        }
+        if !self.paths.wait_for_room(now, way, Duration::ZERO).is_zero() {
+            self.stats.overflowed += 1;
+            return;
+        }
+        let arrives = self.paths.pass(now, way, len);
+        if self.strikes(spec.loss_ppm) {
+            self.stats.lost += 1;
+            return;
+        }
+        let mut datagram = datagram.to_vec();
+        if self.strikes(spec.corrupt_ppm) {
+            self.stats.corrupted += 1;
+            self.flip_a_bit(&mut datagram);
+        }
+        if self.strikes(spec.duplicate_ppm) {
+            self.stats.duplicated += 1;
+            inbox.push(arrives, self.next_number(), way.0, datagram.clone());
+        }
+        inbox.push(arrives, self.next_number(), way.0, datagram);
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.sequence += 1;
+        self.sequence
+    }
+
+    /// Whether chance strikes. What never happens draws no number, so that the other draws of a run
+    /// stay what they were.
+    fn strikes(&mut self, ppm: u32) -> bool {
+        ppm > 0 && self.random.below(MILLION) < u64::from(ppm)
+    }
+
+    fn flip_a_bit(&mut self, datagram: &mut [u8]) {
+        let bit = self.random.below(8 * datagram.len() as u64);
+        if let Some(byte) = datagram.get_mut((bit / 8) as usize) {
+            *byte ^= 1 << (bit % 8);
         }
     }
-}
-
-/// An address as a number, for hashing.
-fn number(addr: SocketAddr) -> u64 {
-    let ip = match addr.ip() {
-        std::net::IpAddr::V4(ip) => u128::from(ip.to_bits()),
-        std::net::IpAddr::V6(ip) => ip.to_bits(),
-    };
-    (ip as u64) << 16 ^ u64::from(addr.port())
-}
-
-fn ordered(a: SocketAddr, b: SocketAddr) -> (SocketAddr, SocketAddr) {
-    if a <= b { (a, b) } else { (b, a) }
 }

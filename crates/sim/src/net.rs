@@ -1,69 +1,75 @@
 //! Either network, as the world drives it.
 
+mod line;
+mod memory;
+mod paths;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use peerstream_quic::{CertificateAuthority, Credentials, Determinism, QuicConfig, QuicTransport};
-use peerstream_transport::memory::MemoryNetwork;
-use peerstream_transport::{PeerIdentity, Transport};
-use peerstream_types::{ClusterName, WallClock};
+use peerstream_transport::PeerIdentity;
+use peerstream_types::{ByteRate, ClusterName};
 
 use crate::clock::SimWallClock;
 use crate::fabric::{Fabric, FabricStats};
 use crate::network::{LinkSpec, Network};
+use crate::node::Uplink;
+use memory::LinkedNetwork;
+pub(crate) use paths::{Cap, Paths, Way};
 
-/// How long certificates of a simulation are valid: longer than any run.
-const VALID_DAYS: u32 = 3_650;
+/// How long the certificate of an authority is valid: longer than any run.
+const AUTHORITY_VALID_DAYS: u32 = 3_650;
 
 #[derive(Debug)]
 pub(crate) enum Net {
-    Memory(MemoryNetwork),
+    Memory(LinkedNetwork),
     Quic { fabric: Fabric, authorities: Mutex<BTreeMap<ClusterName, Arc<CertificateAuthority>>> },
 }
 
 impl Net {
     pub(crate) fn new(network: Network, seed: u64, link: LinkSpec) -> Self {
         match network {
-            Network::Memory => Self::Memory(MemoryNetwork::new()),
+            Network::Memory => Self::Memory(LinkedNetwork::new(link)),
             Network::Quic => Self::Quic { fabric: Fabric::new(seed, link), authorities: Mutex::default() },
         }
     }
 
-    /// A node's way to the others. One that was at this address before is dead from now on.
-    pub(crate) fn transport(
+    /// A node's way to the others, with a certificate for so many days from now on. One that was at
+    /// this address before is dead from now on.
+    pub(crate) fn uplink(
         &self,
-        identity: PeerIdentity,
+        identity: &PeerIdentity,
         addr: SocketAddr,
         seed: u64,
         clock: SimWallClock,
-    ) -> Arc<dyn Transport> {
+        valid_days: u32,
+    ) -> Uplink {
         match self {
-            Self::Memory(network) => {
-                network.crash(addr);
-                Arc::new(network.node(identity, addr))
-            }
+            Self::Memory(network) => Uplink::memory(network.node(identity.clone(), addr)),
             Self::Quic { fabric, .. } => {
-                let own = self.credentials(&identity, clock.unix_ms());
+                let own = self.credentials(identity, valid_days, clock.true_unix_ms());
                 let (config, determinism) = (QuicConfig::default(), Determinism { seed });
                 let socket = Arc::new(fabric.socket(addr));
                 let transport = QuicTransport::on_socket(socket, &config, &own, Arc::new(clock), determinism);
-                Arc::new(transport.expect("the simulation's own settings are fine"))
+                Uplink::quic(transport.expect("the simulation's own settings are fine"))
             }
         }
     }
 
-    /// Every cluster has its own authority, so nodes of two clusters do not trust each other.
-    fn credentials(&self, identity: &PeerIdentity, now: u64) -> Credentials {
+    /// A new certificate from the cluster's own authority. Every cluster has one, so nodes of two
+    /// clusters do not trust each other.
+    pub(crate) fn credentials(&self, identity: &PeerIdentity, valid_days: u32, now: u64) -> Credentials {
         let authority = self.authority(&identity.cluster, now);
-        let node = authority.issue(&identity.node, VALID_DAYS, now).expect("the clock is in range");
+        let node = authority.issue(&identity.node, valid_days, now).expect("the clock is in range");
         Credentials::from_pem(authority.certificate_pem(), &node.chain_pem, node.key_pem.expose())
             .expect("the authority's own certificates are usable")
     }
 
     fn authority(&self, cluster: &ClusterName, now: u64) -> Arc<CertificateAuthority> {
         let new = || {
-            let made = CertificateAuthority::init(cluster, VALID_DAYS, now);
+            let made = CertificateAuthority::init(cluster, AUTHORITY_VALID_DAYS, now);
             Arc::new(made.expect("the clock is in range"))
         };
         match self {
@@ -82,30 +88,49 @@ impl Net {
         }
     }
 
+    /// Parts two nodes.
     pub(crate) fn cut(&self, a: SocketAddr, b: SocketAddr) {
         match self {
             Self::Memory(network) => network.cut(a, b),
-            Self::Quic { fabric, .. } => fabric.cut(a, b),
+            Self::Quic { fabric, .. } => fabric.with_paths(|paths| paths.part((a, b))),
         }
     }
 
+    /// Lets nothing through in one direction.
+    pub(crate) fn cut_one_way(&self, way: Way) {
+        match self {
+            Self::Memory(network) => network.cut_one_way(way),
+            Self::Quic { fabric, .. } => fabric.with_paths(|paths| paths.cut(way)),
+        }
+    }
+
+    /// Ends all cuts between two nodes.
     pub(crate) fn heal(&self, a: SocketAddr, b: SocketAddr) {
         match self {
             Self::Memory(network) => network.heal(a, b),
-            Self::Quic { fabric, .. } => fabric.heal(a, b),
+            Self::Quic { fabric, .. } => fabric.with_paths(|paths| paths.heal((a, b))),
         }
     }
 
-    pub(crate) fn shape(&self, a: SocketAddr, b: SocketAddr, link: LinkSpec) {
+    /// Limits what a node sends and receives over all its links.
+    pub(crate) fn cap(&self, addr: SocketAddr, up: ByteRate, down: ByteRate) {
         match self {
-            Self::Memory(_) => {}
-            Self::Quic { fabric, .. } => fabric.shape(a, b, link),
+            Self::Memory(network) => network.with_paths(|paths| paths.cap(addr, up, down)),
+            Self::Quic { fabric, .. } => fabric.cap(addr, up, down),
+        }
+    }
+
+    /// Changes what the ways between nodes are like.
+    pub(crate) fn with_paths(&self, change: impl FnOnce(&mut Paths)) {
+        match self {
+            Self::Memory(network) => network.with_paths(change),
+            Self::Quic { fabric, .. } => fabric.with_paths(change),
         }
     }
 
     pub(crate) fn stats(&self) -> FabricStats {
         match self {
-            Self::Memory(_) => FabricStats::default(),
+            Self::Memory(network) => network.stats(),
             Self::Quic { fabric, .. } => fabric.stats(),
         }
     }

@@ -11,7 +11,7 @@ const MIB: u64 = 1024 * 1024;
 /// 20 ms round trip, 4 MiB/s, a queue of 20 ms: the path is full for seconds.
 fn slow() -> LinkSpec {
     let rate = ByteRate::mib_per_sec(4);
-    LinkSpec { latency: Duration::from_millis(10), rate, queue: ByteCount::kib(80), loss_ppm: 0 }
+    LinkSpec { latency: Duration::from_millis(10), rate, queue: ByteCount::kib(80), ..LinkSpec::default() }
 }
 
 const ROUND_TRIP: Duration = Duration::from_millis(40);
