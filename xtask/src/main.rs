@@ -6,6 +6,7 @@ mod ci;
 mod cluster;
 mod demo;
 mod instructions;
+mod sim;
 mod tidy;
 mod venv;
 
@@ -26,6 +27,8 @@ usage: cargo xtask <task> [options]
   bench memory [--case A-2GiB,A-16GiB,D,B-8-sessions] [--mtu N] [--dir DIR] [--json FILE]
                           measure the peak memory of each end
   instructions [--bless]  count the instructions of the hot loops, against the last counts
+  sim [SCENARIO] [--seed S | --seeds A..B] [--nodes N] [--transport mem|quic] [--trace FILE] [--report FILE]
+                          run a scenario in virtual time; without one, list them
   ci [--full] [--list]    run every check of a change, in order; --full adds the long ones
 ";
 
@@ -50,6 +53,7 @@ fn run(args: &[String]) -> anyhow::Result<()> {
         "cluster" => cluster::run(&workspace_root(), options),
         "demo" => demo::run(&workspace_root(), options),
         "instructions" => instructions::run(&workspace_root(), options),
+        "sim" => sim::run(&workspace_root(), options),
         "tidy" => tidy::run(&workspace_root()),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");

@@ -1,12 +1,16 @@
 //! Running a scenario: one seed, one thread, virtual time, and an end in any case.
 
+use std::cell::OnceCell;
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::runtime::Builder;
 
 use crate::network::{LinkSpec, Network};
+use crate::panics::Panics;
 use crate::world::SimWorld;
 
 /// Lines of the trace that a failed run prints.
@@ -27,7 +31,7 @@ pub struct Sim {
 impl Sim {
     /// A run on a network, from a seed: a quarter of an hour of virtual time at most, the default links.
     pub fn new(network: Network, seed: u64) -> Self {
-        Self { seed, network, link: LinkSpec::default(), limit: Duration::from_secs(15 * 60) }
+        Self { seed, network, link: network.link(), limit: Duration::from_secs(15 * 60) }
     }
 
     /// With other links.
@@ -59,37 +63,66 @@ impl Sim {
     ///
     /// As [`Sim::run`].
     pub fn run_traced<T>(self, scenario: impl AsyncFnOnce(SimWorld) -> T) -> (T, String) {
-        let _watch = watch(self);
-        let _log = log_if_asked();
-        let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
-        let runtime = runtime.expect("a runtime without I/O needs nothing of the system");
-        runtime.block_on(async {
-            let world = SimWorld::new(self.seed, self.network, self.link);
-            let _told = TellOnPanic(self, world.clone());
-            let Ok(value) = tokio::time::timeout(self.limit, scenario(world.clone())).await else {
-                panic!("{self}: not done after {:?} of virtual time", self.limit);
-            };
-            world.conclude();
-            (value, world.trace().text())
+        self.conclude(false, scenario).unwrap_or_else(|Failed { what, world }| {
+            let tail = world.map(|world| world.trace().tail(TAIL_LINES)).unwrap_or_default();
+            panic!("{what}\n{tail}\nto repeat it: {self}");
         })
     }
+
+    /// Runs a scenario to its end and prints nothing.
+    ///
+    /// # Errors
+    ///
+    /// If anything panics, or the scenario is not done in time: what it was, and the trace until then.
+    pub fn try_run<T>(
+        self,
+        scenario: impl AsyncFnOnce(SimWorld) -> T,
+    ) -> Result<(T, String), (String, String)> {
+        self.conclude(true, scenario).map_err(|Failed { what, world }| {
+            (what, world.map(|world| world.trace().text()).unwrap_or_default())
+        })
+    }
+
+    fn conclude<T>(
+        self,
+        silent: bool,
+        scenario: impl AsyncFnOnce(SimWorld) -> T,
+    ) -> Result<(T, String), Failed> {
+        let (_watch, _log, world) = (watch(self), log_if_asked(), OnceCell::new());
+        let panics = Panics::of_this_run(silent);
+        let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
+        let runtime = runtime.expect("a runtime without I/O needs nothing of the system");
+        let run = runtime.block_on(async {
+            let made = SimWorld::new(self.seed, self.network, self.link);
+            let world = world.get_or_init(|| made).clone();
+            let limited = tokio::time::timeout(self.limit, scenario(world.clone()));
+            let run = AssertUnwindSafe(limited).catch_unwind().await;
+            world.conclude();
+            run
+        });
+        let panicked = panics.first();
+        drop(runtime);
+        let world = world.into_inner();
+        match (run, panicked) {
+            (Ok(Ok(value)), None) => Ok((value, world.map(|world| world.trace().text()).unwrap_or_default())),
+            (_, Some(what)) => Err(Failed { what, world }),
+            (_, None) => {
+                let what = format!("not done after {:?} of virtual time", self.limit);
+                Err(Failed { what, world })
+            }
+        }
+    }
+}
+
+/// A run that failed.
+struct Failed {
+    what: String,
+    world: Option<SimWorld>,
 }
 
 impl fmt::Display for Sim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Sim::new(Network::{:?}, {}).link({:?})", self.network, self.seed, self.link)
-    }
-}
-
-/// Says how to repeat a run that failed, and what happened last in it.
-struct TellOnPanic(Sim, SimWorld);
-
-impl Drop for TellOnPanic {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.1.conclude();
-            eprintln!("{}\nto repeat it: {}", self.1.trace().tail(TAIL_LINES), self.0);
-        }
     }
 }
 

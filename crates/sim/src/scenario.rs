@@ -1,0 +1,347 @@
+//! Scenarios as data: a fleet, its content, its links, what goes wrong, and what is expected of it.
+//!
+//! ```
+//! use peerstream_sim::scenario::Scenario;
+//!
+//! let scenario: Scenario = "
+//!     about = 'one of two donors dies'
+//!     [fleet]
+//!     donors = 2
+//!     [[fault]]
+//!     at_ms = 5
+//!     kill = 'donor-1'
+//! "
+//! .parse()?;
+//! let done = scenario.run(&scenario.options(7))?;
+//! assert!(done.summary.published >= 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod play;
+mod shrink;
+
+use std::collections::BTreeSet;
+use std::str::FromStr;
+use std::time::Duration;
+
+use peerstream_snapshot::MemoryStore;
+use peerstream_types::{ByteCount, ByteRate, NodeId, ShardId};
+use serde::{Deserialize, Serialize};
+
+use crate::content::Content;
+use crate::fault::{Mix, Timed};
+use crate::network::{LinkSpec, Network};
+use crate::node::shard;
+use crate::oracle::{Fluid, Receiver};
+
+pub use play::{Done, Failure, Summary};
+pub use shrink::Narrowed;
+
+/// Most nodes of one scenario.
+pub const NODES_MAX: u32 = 20_000;
+
+/// A scenario. What is left out has the default.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Scenario {
+    /// What it shows, in a line.
+    pub about: String,
+    /// Which network, unless the run says another.
+    pub network: Network,
+    /// Longest virtual time of a run, in seconds.
+    pub limit_s: u64,
+    /// The nodes.
+    pub fleet: Fleet,
+    /// What the donors hold.
+    pub content: ContentSpec,
+    /// The links between all nodes; without it, those of the network.
+    pub link: Option<Links>,
+    /// Faults that are drawn from the seed, beside those that are listed.
+    pub mix: Option<Mix>,
+    /// Faults that always come.
+    pub fault: Vec<Timed>,
+    /// What must have come of it.
+    pub expect: Expect,
+}
+
+/// The nodes of a scenario: `donor-1`, `donor-2`, … and `replica-1`, `replica-2`, …
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Fleet {
+    /// How many hold the shards at the beginning.
+    pub donors: u32,
+    /// How many are to be brought up.
+    pub replicas: u32,
+    /// Where replicas keep what they receive.
+    pub store: Store,
+    /// How long a read takes at a donor, in milliseconds.
+    pub read_ms: u64,
+    /// What a replica has under way for one shard at the most, in KiB.
+    pub window_kib: u64,
+    /// How fast a node may send, in KiB per second; zero is without a limit.
+    pub up_kib: u64,
+    /// How fast a node may receive, in KiB per second; zero is without a limit.
+    pub down_kib: u64,
+}
+
+/// Where a replica keeps what it receives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Store {
+    /// In memory: it survives crashes by itself.
+    Memory,
+    /// In a directory on a simulated disk.
+    Disk,
+}
+
+/// What a shard holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ContentSpec {
+    /// How many shards there are.
+    pub shards: u32,
+    /// Entries of 1 to 4 KiB in each.
+    pub small: u32,
+    /// Larger entries in each.
+    pub large: u32,
+    /// Their length in KiB.
+    pub large_kib: u64,
+    /// Entries without a byte in each.
+    pub empty: u32,
+    /// Larger entries with the same bytes in each.
+    pub copies: u32,
+    /// Larger entries in each that are equal but for one chunk.
+    pub similar: u32,
+}
+
+/// What links are like, each way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Links {
+    /// How long a datagram is under way, in milliseconds.
+    pub latency_ms: u64,
+    /// How fast datagrams leave, in KiB per second.
+    pub rate_kib: u64,
+    /// How many KiB may wait to leave.
+    pub queue_kib: u64,
+    /// Datagrams lost, per million.
+    pub loss_ppm: u32,
+}
+
+/// What must have come of a run once all faults have ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Expect {
+    /// Every replica has every shard within this many seconds after the last fault.
+    pub within_s: u64,
+    /// If set: the run takes at most so much of the least time that the caps of the nodes allow, in
+    /// percent.
+    pub percent_of_bound: Option<u32>,
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self {
+            about: String::new(),
+            network: Network::Memory,
+            limit_s: 900,
+            fleet: Fleet::default(),
+            content: ContentSpec::default(),
+            link: None,
+            mix: None,
+            fault: Vec::new(),
+            expect: Expect::default(),
+        }
+    }
+}
+
+impl Default for Fleet {
+    fn default() -> Self {
+        Self {
+            donors: 3,
+            replicas: 1,
+            store: Store::Memory,
+            read_ms: 0,
+            window_kib: 1024,
+            up_kib: 0,
+            down_kib: 0,
+        }
+    }
+}
+
+impl Default for ContentSpec {
+    fn default() -> Self {
+        Self { shards: 1, small: 40, large: 4, large_kib: 1024, empty: 1, copies: 0, similar: 0 }
+    }
+}
+
+impl Default for Links {
+    fn default() -> Self {
+        let LinkSpec { latency, rate, queue, loss_ppm, .. } = LinkSpec::default();
+        Self {
+            latency_ms: latency.as_millis() as u64,
+            rate_kib: rate.bytes_per_sec() >> 10,
+            queue_kib: queue.0 >> 10,
+            loss_ppm,
+        }
+    }
+}
+
+impl Default for Expect {
+    fn default() -> Self {
+        Self { within_s: 300, percent_of_bound: None }
+    }
+}
+
+/// What distinguishes one run of a scenario from another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunOptions {
+    /// Where all chance comes from.
+    pub seed: u64,
+    /// Which network.
+    pub network: Network,
+    /// How many replicas.
+    pub replicas: u32,
+    /// Faults that are left out, by their place in [`Scenario::faults`].
+    pub without: BTreeSet<usize>,
+}
+
+/// A scenario that cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum ScenarioError {
+    /// Not what a scenario looks like.
+    #[error("{0}")]
+    Syntax(#[from] toml::de::Error),
+    /// A fault names a node that the fleet does not have.
+    #[error("fault {place} names {node}, and the fleet has {has}")]
+    NoSuchNode {
+        /// Which fault.
+        place: usize,
+        /// The name.
+        node: NodeId,
+        /// What there is.
+        has: String,
+    },
+    /// Without donors or replicas nothing happens; with more than [`NODES_MAX`] of them nothing ends.
+    #[error("a fleet has at least one donor and one replica, and at most {NODES_MAX} nodes")]
+    Fleet,
+}
+
+impl FromStr for Scenario {
+    type Err = ScenarioError;
+
+    fn from_str(text: &str) -> Result<Self, ScenarioError> {
+        let scenario: Self = toml::from_str(text)?;
+        scenario.check(scenario.fleet.replicas)?;
+        Ok(scenario)
+    }
+}
+
+impl Scenario {
+    /// The run of a seed.
+    pub fn options(&self, seed: u64) -> RunOptions {
+        let (network, replicas) = (self.network, self.fleet.replicas);
+        RunOptions { seed, network, replicas, without: BTreeSet::new() }
+    }
+
+    fn check(&self, replicas: u32) -> Result<(), ScenarioError> {
+        let Fleet { donors, .. } = self.fleet;
+        if donors == 0 || replicas == 0 || donors.saturating_add(replicas) > NODES_MAX {
+            return Err(ScenarioError::Fleet);
+        }
+        let known =
+            |node: &NodeId| donor_names(donors).chain(replica_names(replicas)).any(|name| name == *node);
+        for (place, timed) in self.fault.iter().enumerate() {
+            if let Some(node) = timed.fault.nodes().into_iter().find(|node| !known(node)) {
+                let has = format!("donor-1 to donor-{donors} and replica-1 to replica-{replicas}");
+                return Err(ScenarioError::NoSuchNode { place, node: node.clone(), has });
+            }
+        }
+        Ok(())
+    }
+
+    /// All faults of a run, those that are left out included, in the order in which they come.
+    pub fn faults(&self, options: &RunOptions) -> Vec<Timed> {
+        let donors: Vec<_> = donor_names(self.fleet.donors).collect();
+        let replicas: Vec<_> = replica_names(options.replicas).collect();
+        let drawn = self.mix.iter().flat_map(|mix| mix.draw(options.seed, &donors, &replicas));
+        let mut faults: Vec<Timed> = self.fault.iter().cloned().chain(drawn).collect();
+        faults.sort_by_key(|timed| timed.at_ms);
+        faults
+    }
+
+    fn link(&self, network: Network) -> LinkSpec {
+        let Some(link) = &self.link else { return network.link() };
+        LinkSpec {
+            latency: Duration::from_millis(link.latency_ms),
+            rate: ByteRate::per_sec(link.rate_kib << 10),
+            queue: ByteCount(link.queue_kib << 10),
+            loss_ppm: link.loss_ppm,
+            ..LinkSpec::default()
+        }
+    }
+
+    fn content(&self) -> Content {
+        let ContentSpec { small, large, large_kib, empty, copies, similar, .. } = self.content;
+        let len = large_kib << 10;
+        Content {
+            large,
+            large_len: len,
+            empty,
+            copies,
+            copy_len: len,
+            similar,
+            similar_len: len,
+            ..Content::small(small)
+        }
+    }
+
+    /// The least time that the caps of the nodes allow, if they limit anything.
+    pub fn bound(&self, options: &RunOptions) -> Option<Duration> {
+        let rate = |kib: u64| (kib > 0).then(|| ByteRate::per_sec(kib << 10));
+        let Fleet { donors, up_kib, down_kib, .. } = self.fleet;
+        if up_kib == 0 && down_kib == 0 {
+            return None;
+        }
+        let store = MemoryStore::new();
+        let shards: Vec<ShardId> = (0..self.content.shards).map(shard).collect();
+        shards.iter().for_each(|shard| self.content().fill(&store, shard, options.seed));
+        let fluid = Fluid {
+            bytes: shards
+                .iter()
+                .filter_map(|shard| store.published(shard))
+                .map(|seen| seen.header.counts.bytes)
+                .sum(),
+            seeds: vec![rate(up_kib); donors as usize],
+            receivers: vec![Receiver::only_receives(rate(down_kib)); options.replicas as usize],
+        };
+        Some(fluid.bound().0)
+    }
+}
+
+fn donor_names(count: u32) -> impl Iterator<Item = NodeId> {
+    names("donor", count)
+}
+
+fn replica_names(count: u32) -> impl Iterator<Item = NodeId> {
+    names("replica", count)
+}
+
+fn names(kind: &'static str, count: u32) -> impl Iterator<Item = NodeId> {
+    (1..=count).map(move |number| NodeId::new(format!("{kind}-{number}")).expect("a valid name"))
+}
+
+/// The scenarios that come with this crate, by name.
+pub const SHIPPED: &[(&str, &str)] = &[
+    ("donor-dies", include_str!("../scenarios/donor-dies.toml")),
+    ("fault-mix", include_str!("../scenarios/fault-mix.toml")),
+    ("fault-mix-disk", include_str!("../scenarios/fault-mix-disk.toml")),
+    ("slow-source", include_str!("../scenarios/slow-source.toml")),
+    ("fleet", include_str!("../scenarios/fleet.toml")),
+];
+
+/// A shipped scenario.
+pub fn shipped(name: &str) -> Option<Scenario> {
+    let (_, text) = SHIPPED.iter().find(|(known, _)| *known == name)?;
+    Some(text.parse().expect("a test parses every shipped scenario"))
+}
