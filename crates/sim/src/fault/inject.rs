@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use peerstream_snapshot::disk::crash::Side;
-use peerstream_types::{ByteCount, ByteRate};
+use peerstream_types::{ByteCount, ByteRate, NodeId};
 
 use super::Fault;
 use crate::content::key;
 use crate::network::LinkSpec;
+use crate::node::SimNode;
 use crate::world::SimWorld;
 
 impl SimWorld {
@@ -41,55 +42,48 @@ impl SimWorld {
                 };
                 self.shape(a, b, odds);
             }
-            Fault::Kill(_)
-            | Fault::KillAtStep { .. }
-            | Fault::PowerLoss(_)
-            | Fault::PowerLossAtDisk { .. }
-            | Fault::Restart(_)
-            | Fault::Stall { .. }
-            | Fault::CorruptEntry { .. }
-            | Fault::ChangeEntry { .. }
-            | Fault::FullDisk { .. }
-            | Fault::Rot(_)
-            | Fault::SlowDisk { .. }
-            | Fault::SlowCpu { .. }
-            | Fault::Clock { .. }
-            | Fault::RotateCertificate(_)
-            | Fault::Recover(_) => self.trouble(fault),
+            Fault::Kill(node) => self.crash(&self.named(node)),
+            Fault::KillAtStep { node, after_steps } => self.crash_at_step(&self.named(node), *after_steps),
+            Fault::PowerLoss(node) => self.lose_power(&self.named(node)),
+            Fault::PowerLossAtDisk { node, after_changes } => {
+                self.crash_at_disk(&self.named(node), *after_changes, Side::After);
+            }
+            Fault::Restart(node) => self.start_again(&self.named(node)),
+            Fault::Stall { node, after_kib } => self.named(node).faults.stall_after(after_kib << 10),
+            Fault::CorruptEntry { node, entry } => self.named(node).faults.corrupt(key("large", *entry)),
+            Fault::ChangeEntry { node, entry } => self.named(node).faults.change_entry(key("small", *entry)),
+            Fault::FullDisk { node, free_kib } => {
+                self.fill_disk(&self.named(node), ByteCount(free_kib << 10));
+            }
+            Fault::Rot(node) => drop(self.rot(&self.named(node))),
+            Fault::SlowDisk { node, factor } => self.slow_disk(&self.named(node), *factor),
+            Fault::SlowCpu { node, job_ms } => {
+                self.slow_cpu(&self.named(node), Duration::from_millis(*job_ms));
+            }
+            Fault::Clock { node, offset_ms } => self.set_clock(&self.named(node), *offset_ms),
+            Fault::RotateCertificate(node) => self.rotate_certificate(&self.named(node)),
+            Fault::Recover(node) => self.recover(&self.named(node)),
         }
     }
 
-    /// What is about one node.
-    fn trouble(&self, fault: &Fault) {
-        let nodes = fault.nodes();
-        let Some(id) = nodes.first() else { return };
-        let node = self.node(id).unwrap_or_else(|| panic!("there is no node {id}"));
-        match fault {
-            Fault::Kill(_) => self.crash(&node),
-            Fault::KillAtStep { after_steps, .. } => self.crash_at_step(&node, *after_steps),
-            Fault::PowerLoss(_) => self.lose_power(&node),
-            Fault::PowerLossAtDisk { after_changes, .. } => {
-                self.crash_at_disk(&node, *after_changes, Side::After);
-            }
-            Fault::Restart(_) if !node.is_running() => drop(self.try_restart(&node)),
-            Fault::Stall { after_kib, .. } => node.faults.stall_after(after_kib << 10),
-            Fault::CorruptEntry { entry, .. } => node.faults.corrupt(key("large", *entry)),
-            Fault::ChangeEntry { entry, .. } => node.faults.change_entry(key("small", *entry)),
-            Fault::FullDisk { free_kib, .. } => self.fill_disk(&node, ByteCount(free_kib << 10)),
-            Fault::Rot(_) => drop(self.rot(&node)),
-            Fault::SlowDisk { factor, .. } => self.slow_disk(&node, *factor),
-            Fault::SlowCpu { job_ms, .. } => self.slow_cpu(&node, Duration::from_millis(*job_ms)),
-            Fault::Clock { offset_ms, .. } => self.set_clock(&node, *offset_ms),
-            Fault::RotateCertificate(_) => self.rotate_certificate(&node),
-            Fault::Recover(_) => {
-                node.faults.clear();
-                self.empty_disk(&node);
-                self.heal_disk(&node);
-                self.slow_disk(&node, 1);
-                self.slow_cpu(&node, Duration::ZERO);
-                self.set_clock(&node, 0);
-            }
-            _ => {}
+    fn named(&self, id: &NodeId) -> SimNode {
+        self.node(id).unwrap_or_else(|| panic!("there is no node {id}"))
+    }
+
+    /// One that runs goes on; one whose disk does not let it start stays down.
+    fn start_again(&self, node: &SimNode) {
+        if !node.is_running() {
+            self.try_restart(node).ok();
         }
+    }
+
+    /// Ends everything that is wrong with the machine of a node.
+    fn recover(&self, node: &SimNode) {
+        node.faults.clear();
+        self.empty_disk(node);
+        self.heal_disk(node);
+        self.slow_disk(node, 1);
+        self.slow_cpu(node, Duration::ZERO);
+        self.set_clock(node, 0);
     }
 }
