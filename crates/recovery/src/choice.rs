@@ -29,7 +29,7 @@ pub(crate) struct Yield {
     pub(crate) bad_chunks: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Candidate {
     report: PeerReport,
     /// Attempts in a row that brought nothing.
@@ -40,7 +40,7 @@ struct Candidate {
 }
 
 /// The candidates and what came of them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Candidates {
     all: Vec<Candidate>,
     opens_in_vain_max: u32,

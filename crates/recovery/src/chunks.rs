@@ -6,7 +6,7 @@ use std::ops::Range;
 use peerstream_types::{ChunkIndex, ChunkRange, ChunkSize};
 
 /// Chunks from front to back, as ranges: an entry may have more chunks than memory.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct ChunkQueue(VecDeque<Range<u64>>);
 
 impl ChunkQueue {

@@ -9,7 +9,7 @@ use crate::wanted::Item;
 /// Outstanding fetches, by id: answers are matched by id and content, never by order (row F-35).
 ///
 /// Bounded by the window: a fetch with nothing outstanding is forgotten.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Flights {
     fetches: BTreeMap<FetchId, BTreeMap<Item, u64>>,
     bytes: u64,

@@ -5,7 +5,7 @@ use peerstream_types::{EntryCounts, ManifestHeader, PageToken};
 use crate::PageIn;
 use crate::config::PAGE_ENTRIES_MAX;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Cursor {
     Next(PageToken),
     Asked(PageToken),
@@ -16,7 +16,7 @@ enum Cursor {
 ///
 /// Tokens belong to the source that made them, so every source is listed from the start: what is
 /// held already costs a line of the listing and no data.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Listing {
     cursor: Cursor,
     listed: EntryCounts,

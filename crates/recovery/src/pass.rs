@@ -33,14 +33,14 @@ pub(crate) struct Context<'a> {
 }
 
 /// The source is left alone for a while because it said busy.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Pause {
     until: Option<Timestamp>,
     /// Pauses in a row in which nothing came.
     in_a_row: u32,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Pass {
     source: SourceId,
     peer: NodeId,

@@ -41,7 +41,7 @@ pub(crate) struct Live {
 }
 
 /// A phase with what belongs to it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum State {
     Choosing {
         wait: Option<(NodeId, Timestamp)>,

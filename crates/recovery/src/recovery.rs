@@ -35,7 +35,7 @@ use crate::{
 /// belong to the source that made them; [`Action::Begin`] comes first, and the staging says for each
 /// entry what is verified already. So nothing is fetched twice, the same path serves a source with
 /// another manifest, and all that is known of an entry (row F-36) comes with the listing.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Recovery {
     config: Config,
     shard: ShardId,

@@ -55,7 +55,7 @@ pub(crate) enum Verdict {
 /// Attempts used up at one source (row F-11). Only items that failed and are not finished are kept,
 /// and failed items are asked again before fresh ones, so there are at most as many as the window
 /// holds.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Tries(BTreeMap<Item, u32>);
 
 impl Tries {

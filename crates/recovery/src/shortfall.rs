@@ -6,7 +6,7 @@ use crate::Gap;
 use crate::config::GAPS_LISTED_MAX;
 
 /// Missing entries of one manifest: some listed, all counted.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Shortfall {
     /// Of the manifest, once it is sealed.
     pub(crate) digest: Option<Digest>,

@@ -46,7 +46,7 @@ enum Top {
     Had,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Unfinished {
     entry: Arc<Entry>,
     top: Top,
@@ -61,7 +61,7 @@ struct Unfinished {
 }
 
 /// A group whose outline is asked or kept.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Group {
     /// Not asked for yet.
     fresh: ChunkQueue,
@@ -87,7 +87,7 @@ pub(crate) struct Admitted {
 /// What is wanted of one source, in manifest order. Finished entries and groups are dropped, so its
 /// size is that of the pages in flight and of the outlines that are kept, never that of the shard or
 /// of an entry.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Wanted {
     size: ChunkSize,
     entries: BTreeMap<Ordinal, Unfinished>,
