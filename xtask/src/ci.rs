@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::{tidy, venv};
+use crate::{sim, tidy, venv};
 
 /// One step of the table.
 struct Step {
@@ -51,7 +51,17 @@ const STEPS: &[Step] = &[
         name: "clippy",
         proves: "no lint fires, tests and examples included",
         full: false,
-        work: command(&["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+        work: command(&[
+            "cargo",
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--features",
+            "peerstream-sim/cli",
+            "--",
+            "-D",
+            "warnings",
+        ]),
     },
     Step {
         name: "doc",
@@ -94,6 +104,12 @@ const STEPS: &[Step] = &[
         proves: "the demonstration of the README works at full speed",
         full: true,
         work: command(&["cargo", "xtask", "demo", "--release"]),
+    },
+    Step {
+        name: "simulated faults",
+        proves: "the promises hold whatever goes wrong, over many seeds",
+        full: true,
+        work: Work::Task(sim::sweep),
     },
     Step {
         name: "instructions",

@@ -6,6 +6,14 @@ use std::process::Command;
 
 use anyhow::{Context, ensure};
 
+/// Scenario, network and seeds of the sweep: some minutes on one core.
+const SWEEP: [(&str, &str, &str); 4] = [
+    ("fault-mix", "mem", "0..2000"),
+    ("fault-mix", "quic", "0..500"),
+    ("fault-mix-disk", "mem", "0..2000"),
+    ("fault-mix-disk", "quic", "0..500"),
+];
+
 /// Builds the simulator and hands the options on.
 pub(crate) fn run(root: &Path, options: &[String]) -> anyhow::Result<()> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
@@ -15,4 +23,12 @@ pub(crate) fn run(root: &Path, options: &[String]) -> anyhow::Result<()> {
     let status = command.status().context("cargo does not start")?;
     ensure!(status.success(), "the simulation failed");
     Ok(())
+}
+
+/// Runs the mixes of faults over many seeds.
+pub(crate) fn sweep(root: &Path) -> anyhow::Result<()> {
+    SWEEP.iter().try_for_each(|(scenario, transport, seeds)| {
+        let options = [*scenario, "--transport", transport, "--seeds", seeds].map(str::to_owned);
+        run(root, &options).with_context(|| format!("{scenario} over {transport}"))
+    })
 }
