@@ -93,7 +93,7 @@ async fn assert_whole(node: &SimNode, old: Option<Digest>, donor: &SimNode) -> b
     for (key, bytes) in &shown.entries {
         let text = String::from_utf8_lossy(key.as_bytes()).into_owned();
         let (kind, number) = text.trim_end_matches(".sst").split_once('/').expect("a key of ours");
-        let metadata = format!("{kind} {}", number.parse::<u32>().unwrap());
+        let metadata = format!("{kind} {}", number.parse::<u32>().expect("a number"));
         probe.put(&shard(0), key.clone(), bytes.clone(), metadata.into_bytes());
     }
     probe.set_position(&shard(0), shown.header.position.clone());
