@@ -25,6 +25,7 @@ mod ledger;
 mod look;
 mod meter;
 mod shape_tap;
+mod snapshot_tap;
 mod store_tap;
 mod view;
 mod wire_tap;

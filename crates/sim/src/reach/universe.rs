@@ -33,7 +33,6 @@ pub(super) const FAULTS: &[(&str, &[&str])] = &[
     ("content changed under its manifest", &["BadChunk", "changed under its manifest"]),
     ("lie about the manifest", &["SourceLost", "manifest is wrong"]),
     ("lie about an outline", &["BadChunk", "outline does not fit"]),
-    ("source not ready", &["cannot be served now"]),
 ];
 
 /// Kinds of change of a disk, each of which can be the last.

@@ -11,6 +11,7 @@ use peerstream_types::{Entry, ManifestHeader, NodeId, Selector, ShardId};
 
 use super::books::SharedBooks;
 use super::ledger::Image;
+use super::snapshot_tap::TapSnapshot;
 
 /// A source that writes down what it publishes, as its store really has it.
 #[derive(Debug)]
@@ -49,7 +50,7 @@ impl Source for TapSource {
             if *selector == Selector::All {
                 self.note(shard, &snapshot.header()).await;
             }
-            Ok(snapshot)
+            Ok(Arc::new(TapSnapshot { inner: snapshot, books: self.books.clone() }) as Arc<dyn Snapshot>)
         })
     }
 }

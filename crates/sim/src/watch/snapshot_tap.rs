@@ -1,0 +1,58 @@
+//! A snapshot whose errors are counted.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use peerstream_snapshot::{BoxFuture, Content, Page, Snapshot, SourceError};
+use peerstream_types::{ChainingValue, ChunkRange, Entry, ManifestHeader, Ordinal, PageToken};
+
+use super::books::SharedBooks;
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(super) struct TapSnapshot {
+    pub(super) inner: Arc<dyn Snapshot>,
+    pub(super) books: SharedBooks,
+}
+
+impl TapSnapshot {
+    async fn seen<T>(&self, work: BoxFuture<'_, Result<T, SourceError>>) -> Result<T, SourceError> {
+        work.await.inspect_err(|error| self.books.error("SourceError", error))
+    }
+}
+
+impl Snapshot for TapSnapshot {
+    fn header(&self) -> ManifestHeader {
+        self.inner.header()
+    }
+
+    fn page<'a>(&'a self, token: &'a PageToken, limit: usize) -> BoxFuture<'a, Result<Page, SourceError>> {
+        Box::pin(self.seen(self.inner.page(token, limit)))
+    }
+
+    fn entries(&self, first: Ordinal, count: u32) -> BoxFuture<'_, Result<Vec<Entry>, SourceError>> {
+        Box::pin(self.seen(self.inner.entries(first, count)))
+    }
+
+    fn outline(
+        &self,
+        ordinal: Ordinal,
+        level: u8,
+        range: ChunkRange,
+    ) -> BoxFuture<'_, Result<Vec<ChainingValue>, SourceError>> {
+        Box::pin(self.seen(self.inner.outline(ordinal, level, range)))
+    }
+
+    fn read(&self, ordinal: Ordinal, offset: u64, len: usize) -> BoxFuture<'_, Result<Bytes, SourceError>> {
+        Box::pin(self.seen(self.inner.read(ordinal, offset, len)))
+    }
+
+    fn contents(&self, first: Ordinal, count: u32) -> BoxFuture<'_, Result<Vec<Content>, SourceError>> {
+        Box::pin(async move {
+            let contents = self.seen(self.inner.contents(first, count)).await?;
+            let failed = contents.iter().filter_map(|content| content.bytes.as_ref().err());
+            failed.for_each(|error| self.books.error("SourceError", error));
+            Ok(contents)
+        })
+    }
+}

@@ -1,0 +1,22 @@
+//! A modest sweep visits everything that there is, or it is excused with a reason.
+
+mod sweep;
+
+use peerstream_sim::reach::{EXCEPTIONS, Reach, Report};
+
+#[test]
+fn everything_is_visited_or_excused() {
+    let mut reach = Reach::default();
+    for part in [
+        sweep::content::run,
+        sweep::disks::run,
+        sweep::links::run,
+        sweep::refusals::run,
+        sweep::sessions::run,
+    ] {
+        part(&mut reach);
+    }
+    let report = Report::of(&reach, EXCEPTIONS);
+    assert!(report.is_clean(), "{report}");
+    assert!(EXCEPTIONS.iter().all(|exception| !exception.reason.is_empty()));
+}
