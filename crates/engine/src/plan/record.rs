@@ -20,7 +20,6 @@ pub(crate) struct PlanRecord {
     clock: Clock,
     started: Timestamp,
     inner: Arc<Mutex<Inner>>,
-    events: broadcast::Sender<PlanEvent>,
 }
 
 #[derive(Debug)]
@@ -29,6 +28,9 @@ struct Inner {
     result: Option<(PlanResult, Timestamp)>,
     /// No more shards come: the plan ends with the last of them.
     closing: bool,
+    /// From the first listener to the end: what it holds for listeners that are behind is hundreds
+    /// of KiB, and a node remembers many plans that nobody listens to.
+    events: Option<broadcast::Sender<PlanEvent>>,
 }
 
 impl Inner {
@@ -46,22 +48,29 @@ impl PlanRecord {
         clock: Clock,
         shards: Vec<ShardProgress>,
     ) -> Self {
-        let inner = Arc::new(Mutex::new(Inner { shards, result: None, closing: false }));
-        let (events, _) = broadcast::channel(EVENTS_BEHIND_MAX);
-        Self { plan, operation, started_by, clock, started: clock.now(), inner, events }
+        let inner = Arc::new(Mutex::new(Inner { shards, result: None, closing: false, events: None }));
+        Self { plan, operation, started_by, clock, started: clock.now(), inner }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What happens from now on; nothing more once the plan has ended.
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<PlanEvent> {
-        self.events.subscribe()
+        let mut inner = self.lock();
+        if inner.result.is_some() {
+            return broadcast::channel(1).1;
+        }
+        inner.events.get_or_insert_with(|| broadcast::Sender::new(EVENTS_BEHIND_MAX)).subscribe()
     }
 
     pub(crate) fn emit(&self, event: PlanEvent) {
-        // Nobody listening is no error.
-        let _ = self.events.send(event);
+        let events = self.lock().events.clone();
+        if let Some(events) = events {
+            // Nobody listening any more is no error.
+            let _ = events.send(event);
+        }
     }
 
     pub(crate) fn add_shard(&self, progress: ShardProgress) -> usize {
@@ -133,6 +142,7 @@ impl PlanRecord {
         };
         if first {
             self.emit(PlanEvent::PlanEnded(result));
+            self.lock().events = None;
         }
     }
 
