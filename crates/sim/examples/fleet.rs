@@ -6,7 +6,7 @@
 //! cargo run --release -p peerstream-sim --example fleet -- --network memory --nodes 10000
 //! ```
 //!
-//! `--wave N`: so many nodes are brought up at a time (default: all). `--per-donor N`: so many nodes
+//! `--wave N`: so many nodes are brought up at a time (default 100). `--per-donor N`: so many nodes
 //! ask the same donor (default 50).
 
 use std::collections::BTreeMap;
@@ -47,7 +47,7 @@ impl Fleet {
             Some(value) => value.parse::<usize>().map_err(|error| format!("{name} {value}: {error}")),
         };
         let nodes = number("--nodes", 1000)?;
-        let (wave, per_donor) = (number("--wave", nodes)?.max(1), number("--per-donor", 50)?.max(1));
+        let (wave, per_donor) = (number("--wave", 100)?.max(1), number("--per-donor", 50)?.max(1));
         match given.keys().next() {
             Some(unknown) => Err(format!("{unknown} is no option")),
             None => Ok(Self { network, nodes, wave, per_donor }),
