@@ -14,10 +14,13 @@ use super::{Boot, Life};
 /// What was read of a shard at a node: read again when one of these is another.
 type Version = (Generation, Option<Digest>, Option<Digest>);
 
+/// A shard at a node as it was read; `None` if it could not be.
+type Reading = (Version, Option<Arc<Image>>);
+
 /// What earlier looks brought.
 #[derive(Debug, Default)]
 pub(super) struct Looks {
-    read: BTreeMap<(NodeId, ShardId), (Version, Option<Arc<Image>>)>,
+    read: BTreeMap<(NodeId, ShardId), Reading>,
 }
 
 impl Looks {
