@@ -15,7 +15,8 @@ async fn bring_up(world: &SimWorld, nodes: usize) -> u64 {
     let plans: Vec<_> = (replicas.iter().enumerate())
         .map(|(number, replica)| {
             let donor = donors[number % donors.len()].id.clone();
-            replica.execute(StreamPlan::new(Operation::Bootstrap).request_from(shard(0), [donor])).unwrap()
+            let plan = StreamPlan::new(Operation::Bootstrap).request_from(shard(0), [donor]);
+            replica.execute(plan).expect("the plan is fine")
         })
         .collect();
     for (plan, replica) in plans.into_iter().zip(&replicas) {

@@ -37,7 +37,7 @@ fn donor(world: &SimWorld, name: &str) -> SimNode {
 async fn time_of(world: &SimWorld, replica: &SimNode, donor: &SimNode, index: u32) -> Duration {
     let began = world.now();
     let plan = StreamPlan::new(Operation::Bootstrap).request_from(shard(index), [donor.id.clone()]);
-    let outcome = replica.execute(plan).unwrap().await;
+    let outcome = replica.execute(plan).expect("the plan is fine").await;
     assert!(outcome.is_completed(), "{outcome:?}");
     assert_eq!(replica.digest(&shard(index)).await, donor.digest(&shard(index)).await);
     world.now() - began
