@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use peerstream_engine::PlanError;
 use peerstream_sim::{Content, Network, NodeSpec, Sim, SimNode, SimWorld, shard};
+use peerstream_snapshot::MemoryStore;
 use peerstream_transport::access::{AccessRules, Verb};
 use peerstream_types::{ClusterName, DatasetName, Operation, ShardId};
 
@@ -78,7 +79,7 @@ fn an_unknown_dataset_is_refused() {
             let dataset = DatasetName::new("traces").unwrap();
             let sink = peerstream_engine::Dataset {
                 source: None,
-                sink: Some(std::sync::Arc::new(replica.store.clone())),
+                sink: Some(std::sync::Arc::new(MemoryStore::clone(&replica.store))),
             };
             replica.datasets.insert(dataset.clone(), sink);
             let why = why(&replica.bring_up(&[ShardId::new(dataset, 1, 0)]).await);
