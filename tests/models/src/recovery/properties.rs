@@ -1,0 +1,101 @@
+//! What holds in every state of a recovery world, and what some run must reach.
+
+use peerstream_recovery::{Outcome, WaitReason};
+use stateright::Property;
+
+use super::RecoveryWorld;
+use super::world::{Flaw, World};
+
+type Rule = Property<RecoveryWorld>;
+
+/// A state without a step is an end.
+pub const NO_DEADLOCK: &str = "no deadlock";
+/// A job that has not ended has a timer or waits for the local store, and says for what.
+pub const WAITS: &str = "ends or waits with a reason";
+/// What is sealed is all there, what is published is sealed, and the outcome says what happened.
+pub const WHOLE: &str = "nothing hollow is sealed or published";
+/// One source at a time, and no dial after an abort.
+pub const ONE_SOURCE: &str = "one source at a time";
+/// No chunk is asked for while it is on its way or after it is stored.
+pub const ONCE: &str = "no chunk is fetched twice";
+/// Attempts at a chunk and dials in vain keep their limits, and no timer leaves the job where it was.
+pub const BOUNDED: &str = "retries are bounded";
+/// Shown progress never falls, nor passes the total.
+pub const PROGRESS: &str = "progress never falls";
+/// Answers that are late, or come twice, change nothing.
+pub const STALE: &str = "late and second answers change nothing";
+/// No answer that was asked for is refused.
+pub const NO_MISUSE: &str = "no answer in its place is refused";
+/// When the faults end, the job does.
+pub const ENDS: &str = "it ends when the faults do";
+
+pub(super) fn all() -> Vec<Rule> {
+    let always = Rule::always;
+    vec![
+        always(NO_DEADLOCK, |model, world| {
+            let scene = world.get();
+            has_ended(world) || !scene.owed.is_empty() || model.timeout(world)
+        }),
+        always(WAITS, waits),
+        always(WHOLE, |_, world| is_free_of(world, &[Flaw::Hollow, Flaw::Outcome, Flaw::AfterEnd])),
+        always(ONE_SOURCE, |_, world| is_free_of(world, &[Flaw::Sources])),
+        always(ONCE, |_, world| is_free_of(world, &[Flaw::Pending, Flaw::Again])),
+        always(BOUNDED, |_, world| is_free_of(world, &[Flaw::Attempts, Flaw::Dials, Flaw::Spins])),
+        always(PROGRESS, |_, world| is_free_of(world, &[Flaw::Fell])),
+        always(STALE, |_, world| is_free_of(world, &[Flaw::Stale])),
+        always(NO_MISUSE, |_, world| is_free_of(world, &[Flaw::Misuse])),
+        always(ENDS, |model, world| model.calm.ends(world, |world| model.calmly(world), has_ended)),
+        Rule::sometimes("published", |_, world| matches!(outcome(world), Some(Outcome::Published { .. }))),
+    ]
+}
+
+/// What a world with faults must reach besides, or its faults prove nothing.
+pub(super) fn with_faults() -> Vec<Rule> {
+    let sometimes = Rule::sometimes;
+    vec![
+        sometimes("aborted", |_, world| matches!(outcome(world), Some(Outcome::Aborted { .. }))),
+        sometimes("failed", |_, world| matches!(outcome(world), Some(Outcome::Failed { .. }))),
+        sometimes("a source is busy", |_, world| {
+            let waiting = world.get().job.status().waiting;
+            waiting.is_some_and(|waiting| matches!(waiting.reason, WaitReason::SourceBusy { .. }))
+        }),
+        sometimes("published after the first source was lost", |_, world| {
+            let later = world.get().job.stats().sources_opened > 1;
+            later && matches!(outcome(world), Some(Outcome::Published { .. }))
+        }),
+    ]
+}
+
+/// What a world must reach whose faults suffice to use all candidates up.
+pub(super) fn with_exhaustion() -> Vec<Rule> {
+    let sometimes = Rule::sometimes;
+    vec![
+        sometimes("no source", |_, world| matches!(outcome(world), Some(Outcome::NoSource { .. }))),
+        sometimes("incomplete", |_, world| matches!(outcome(world), Some(Outcome::Incomplete { .. }))),
+        sometimes("a back-off", |_, world| {
+            let waiting = world.get().job.status().waiting;
+            waiting.is_some_and(|waiting| matches!(waiting.reason, WaitReason::BackOff { .. }))
+        }),
+    ]
+}
+
+fn waits(model: &RecoveryWorld, world: &World) -> bool {
+    let scene = world.get();
+    let status = scene.job.status();
+    if has_ended(world) {
+        return scene.job.poll_timeout().is_none() && status.waiting.is_none() && scene.owed.is_empty();
+    }
+    (model.timeout(world) || scene.awaits_store()) && status.waiting.is_some()
+}
+
+fn outcome(world: &World) -> Option<&Outcome> {
+    world.get().job.outcome()
+}
+
+fn has_ended(world: &World) -> bool {
+    outcome(world).is_some()
+}
+
+fn is_free_of(world: &World, flaws: &[Flaw]) -> bool {
+    world.get().flaw.is_none_or(|flaw| !flaws.contains(&flaw))
+}

@@ -1,0 +1,338 @@
+//! A job with its driver and its store: what is asked, staged, sealed, and what must never be.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use peerstream_recovery::{Action as Ask, Outcome, OutlinePart, Recovery, SourceId};
+use peerstream_types::{ChunkIndex, EntryCounts, FetchId, ManifestHeader, Ordinal, PageToken, Timestamp};
+
+use super::parts::{self, Content, Peer};
+use super::{Action, Plant, RecoveryWorld};
+use crate::kept::{Kept, canonical};
+
+/// What the driver owes the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Owed {
+    /// An offer of the peer that was dialled.
+    Offer(SourceId),
+    /// A page of its manifest.
+    Page(SourceId),
+    /// A part of an outline.
+    Outline(SourceId, Ordinal, OutlinePart),
+    /// A chunk of a fetch.
+    Item(FetchId, SourceId, Ordinal, ChunkIndex),
+    /// Everything durable.
+    Seal,
+    /// Everything visible.
+    Publish,
+}
+
+/// What must not be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// An answer that was asked for was refused.
+    Misuse,
+    /// A late or second answer changed something.
+    Stale,
+    /// A source was opened while another was, or closed twice.
+    Sources,
+    /// A chunk was asked for while it was on its way already.
+    Pending,
+    /// A chunk was asked for that is stored.
+    Again,
+    /// A chunk was asked for too often.
+    Attempts,
+    /// A peer was dialled too often in vain.
+    Dials,
+    /// A seal was asked for what is not all there, or a publish for what is not sealed.
+    Hollow,
+    /// Progress fell.
+    Fell,
+    /// A timer leaves the job where it was.
+    Spins,
+    /// Something was asked after the end.
+    AfterEnd,
+    /// The outcome does not fit what happened.
+    Outcome,
+}
+
+/// A job and what surrounds it.
+#[derive(Debug, Clone)]
+pub struct Scene {
+    /// The machine.
+    pub job: Recovery,
+    /// The driver's clock.
+    pub now: Timestamp,
+    /// What may come.
+    pub owed: BTreeSet<Owed>,
+    /// What of it has come and is with the store.
+    pub in_hand: BTreeSet<Owed>,
+    /// The open source and which peer it is.
+    pub source: Option<(SourceId, usize)>,
+    /// Faults that may still happen.
+    pub faults: u8,
+    /// Something that must not be.
+    pub flaw: Option<Flaw>,
+    /// An earlier job, with [`Plant::Rewind`].
+    pub saved: Option<Box<Recovery>>,
+    /// The token of the page that is owed.
+    pub(super) token: PageToken,
+    pub(super) staged: BTreeSet<Content>,
+    /// Everything that the store said it has stored.
+    pub(super) ever: BTreeSet<Content>,
+    /// How often each chunk of the open source was asked for.
+    pub(super) asked: BTreeMap<(Ordinal, ChunkIndex), u32>,
+    /// Dials in a row that brought nothing, by peer.
+    pub(super) in_vain: Vec<u32>,
+    pub(super) brought: bool,
+    pub(super) sealed: bool,
+    /// The total and what was shown of it last.
+    pub(super) shown: Option<(EntryCounts, EntryCounts)>,
+    /// What was owed by sources that were closed in this step.
+    pub(super) late: Vec<Owed>,
+    pub(super) stopped: bool,
+    pub(super) store_failed: bool,
+    pub(super) steps: u32,
+}
+
+/// A state.
+#[derive(Debug, Clone, PartialEq, Hash)]
+pub struct World(Kept<Scene>);
+
+impl World {
+    pub(super) fn new(model: &RecoveryWorld) -> Self {
+        let now = Timestamp::from_millis(1_000);
+        let config = parts::config(model.opens_per_peer, model.attempts_per_source, model.fetch_chunks);
+        let job = Recovery::new(now, config, parts::job(model.peers.len())).expect("good settings");
+        let mut scene = Scene {
+            job,
+            now,
+            owed: BTreeSet::new(),
+            in_hand: BTreeSet::new(),
+            source: None,
+            faults: model.faults,
+            flaw: None,
+            saved: None,
+            token: PageToken::START,
+            staged: BTreeSet::new(),
+            ever: BTreeSet::new(),
+            asked: BTreeMap::new(),
+            in_vain: vec![0; model.peers.len()],
+            brought: false,
+            sealed: false,
+            shown: None,
+            late: Vec::new(),
+            stopped: false,
+            store_failed: false,
+            steps: 0,
+        };
+        scene.settle(model);
+        Self(Kept::new(scene, now))
+    }
+
+    /// The state.
+    pub fn get(&self) -> &Scene {
+        self.0.get()
+    }
+
+    pub(super) fn after(&self, model: &RecoveryWorld, action: &Action) -> Self {
+        let mut scene = self.0.edit();
+        scene.steps += u32::from(model.counted);
+        scene.carry_out(model, action);
+        let now = scene.now;
+        Self(Kept::new(scene, now))
+    }
+}
+
+impl Scene {
+    /// Whether something is to come from a source, so that time which passes means that it does not.
+    pub fn awaits_source(&self) -> bool {
+        self.owed.iter().any(|owed| !matches!(owed, Owed::Seal | Owed::Publish))
+    }
+
+    /// Whether the store has to answer, and nobody else can go on.
+    pub fn awaits_store(&self) -> bool {
+        !self.in_hand.is_empty() || self.owed.contains(&Owed::Seal) || self.owed.contains(&Owed::Publish)
+    }
+
+    /// Whether this is the first chunk owed of its fetch, and the store is at work on none of it: the
+    /// driver says that nothing more comes after it has said what became of what came.
+    pub(super) fn may_end(&self, owed: &Owed) -> bool {
+        let is_of_it = |other: &&Owed| fetch_of(other) == fetch_of(owed);
+        self.owed.iter().find(is_of_it) == Some(owed) && !self.in_hand.iter().any(|other| is_of_it(&other))
+    }
+
+    pub(super) fn flag(&mut self, flaw: Flaw) {
+        self.flaw = self.flaw.or(Some(flaw));
+    }
+
+    pub(super) fn peer(&self, model: &RecoveryWorld) -> Peer {
+        self.source.map_or(Peer::PLAIN, |(_, index)| model.peers[index])
+    }
+
+    /// Carries out what the job asks for, and checks it.
+    pub(super) fn settle(&mut self, model: &RecoveryWorld) {
+        let mut done = false;
+        while let Some(ask) = self.job.poll_action() {
+            if done {
+                self.flag(Flaw::AfterEnd);
+            }
+            done = matches!(ask, Ask::Done(_));
+            self.ask(model, ask);
+        }
+        for owed in std::mem::take(&mut self.late) {
+            let mut after = self.clone();
+            let _ = after.answer_good(model, owed);
+            self.compare(after);
+        }
+        self.show();
+        if model.plant == Some(Plant::Rewind) && self.saved.is_none() && self.shown.is_some() {
+            self.saved = Some(Box::new(self.job.clone()));
+        }
+    }
+
+    /// After an answer that is late or comes twice, the job is as it was, less its counters.
+    pub(super) fn compare(&mut self, mut after: Self) {
+        let asks = after.job.poll_action().is_some();
+        if asks || canonical(&after.job, after.now) != canonical(&self.job, self.now) {
+            self.flag(Flaw::Stale);
+        }
+    }
+
+    fn ask(&mut self, model: &RecoveryWorld, ask: Ask) {
+        match ask {
+            Ask::Open { source, peer, .. } => self.open(model, source, parts::index_of(&peer)),
+            Ask::Begin { .. } | Ask::Release { .. } => {}
+            Ask::List { source, token } => {
+                self.token = token;
+                self.owed.insert(Owed::Page(source));
+            }
+            Ask::Outline { source, ordinal, part } => {
+                self.owed.insert(Owed::Outline(source, ordinal, part));
+            }
+            Ask::Fetch { source, fetch, spans, .. } => {
+                for (ordinal, chunk) in spans.into_iter().flat_map(parts::items) {
+                    self.fetch(model, Owed::Item(fetch, source, ordinal, chunk));
+                }
+            }
+            Ask::Cancel { fetch, .. } => self.forget(model, |owed| fetch_of(owed) == Some(fetch)),
+            Ask::Close { source, .. } => self.close(model, source),
+            Ask::Seal { header } => self.seal(model, &header),
+            Ask::Publish => {
+                if !self.sealed {
+                    self.flag(Flaw::Hollow);
+                }
+                self.owed.insert(Owed::Publish);
+            }
+            Ask::Done(outcome) => self.done(&outcome),
+        }
+    }
+
+    fn open(&mut self, model: &RecoveryWorld, source: SourceId, index: usize) {
+        if self.source.is_some() || self.stopped {
+            self.flag(Flaw::Sources);
+        }
+        let fewer = u32::from(model.plant == Some(Plant::Fewer));
+        if self.in_vain[index] >= model.opens_per_peer - fewer {
+            self.flag(Flaw::Dials);
+        }
+        (self.source, self.brought) = (Some((source, index)), false);
+        self.asked.clear();
+        self.owed.insert(Owed::Offer(source));
+    }
+
+    fn fetch(&mut self, model: &RecoveryWorld, item: Owed) {
+        let Owed::Item(_, _, ordinal, chunk) = item else { return };
+        let on_its_way = |owed: &Owed| matches!(owed, Owed::Item(_, _, o, c) if (*o, *c) == (ordinal, chunk));
+        if self.owed.iter().any(on_its_way) {
+            self.flag(Flaw::Pending);
+        }
+        if self.ever.contains(&self.peer(model).content(ordinal, chunk)) {
+            self.flag(Flaw::Again);
+        }
+        let fewer = u32::from(model.plant == Some(Plant::Fewer));
+        let times = self.asked.entry((ordinal, chunk)).or_default();
+        *times += 1;
+        if *times > model.attempts_per_source - fewer {
+            self.flag(Flaw::Attempts);
+        }
+        self.owed.insert(item);
+    }
+
+    fn close(&mut self, model: &RecoveryWorld, source: SourceId) {
+        let Some((_, index)) = self.source.take().filter(|(open, _)| *open == source) else {
+            return self.flag(Flaw::Sources);
+        };
+        self.in_vain[index] = if self.brought { 0 } else { self.in_vain[index] + 1 };
+        self.forget(model, |owed| source_of(owed) == Some(source));
+    }
+
+    /// What is owed no longer.
+    fn forget(&mut self, model: &RecoveryWorld, is_over: impl Fn(&Owed) -> bool) {
+        if model.plant == Some(Plant::Deaf) {
+            return;
+        }
+        self.late.extend(self.owed.iter().filter(|owed| is_over(owed)));
+        self.owed.retain(|owed| !is_over(owed));
+        self.in_hand.retain(|owed| !is_over(owed));
+    }
+
+    fn seal(&mut self, model: &RecoveryWorld, header: &ManifestHeader) {
+        let peer = self.peer(model);
+        let is_whole = peer.all().iter().all(|content| self.staged.contains(content));
+        if *header != peer.header() || !is_whole {
+            self.flag(Flaw::Hollow);
+        }
+        self.owed.insert(Owed::Seal);
+    }
+
+    fn done(&mut self, outcome: &Outcome) {
+        let fits = match outcome {
+            Outcome::Published { .. } => self.sealed,
+            Outcome::Incomplete { gaps, entries, peers } => {
+                *entries > 0 && !gaps.is_empty() && peers.iter().all(|peer| peer.opens > 0)
+            }
+            Outcome::NoSource { peers } => peers.iter().all(|peer| peer.opens > 0 && peer.ended.is_some()),
+            Outcome::Failed { .. } => self.store_failed,
+            Outcome::Aborted { .. } => self.stopped,
+            _ => false,
+        };
+        // The store may still answer a seal that nobody waits for.
+        self.late.extend(self.owed.take(&Owed::Seal));
+        if !fits || self.source.is_some() || !self.owed.is_empty() {
+            self.flag(Flaw::Outcome);
+        }
+    }
+
+    /// What an operator sees: it never falls while the total is the same.
+    fn show(&mut self) {
+        let status = self.job.status();
+        let Some(total) = status.total else {
+            self.shown = None;
+            return;
+        };
+        let before = self.shown.filter(|(of, _)| *of == total).map(|(_, done)| done).unwrap_or_default();
+        if status.done.entries < before.entries || status.done.bytes < before.bytes {
+            self.flag(Flaw::Fell);
+        }
+        if status.done.entries > total.entries || status.done.bytes > total.bytes {
+            self.flag(Flaw::Fell);
+        }
+        self.shown = Some((total, status.done));
+    }
+}
+
+pub(super) fn fetch_of(owed: &Owed) -> Option<FetchId> {
+    match owed {
+        Owed::Item(fetch, ..) => Some(*fetch),
+        Owed::Offer(_) | Owed::Page(_) | Owed::Outline(..) | Owed::Seal | Owed::Publish => None,
+    }
+}
+
+fn source_of(owed: &Owed) -> Option<SourceId> {
+    match owed {
+        Owed::Offer(source) | Owed::Page(source) | Owed::Outline(source, ..) | Owed::Item(_, source, ..) => {
+            Some(*source)
+        }
+        Owed::Seal | Owed::Publish => None,
+    }
+}
