@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Longest calm way in steps; the worlds' ways take a quarter of it.
@@ -10,7 +11,11 @@ const STEPS_MAX: usize = 400;
 
 /// States from which the calm way is known to end. One way passes many states, so each costs one step.
 #[derive(Debug, Default)]
-pub struct Calm(Mutex<HashSet<u64>>);
+pub struct Calm {
+    known: Mutex<HashSet<u64>>,
+    /// One way did not end: no other one has to be walked to say so.
+    lost: AtomicBool,
+}
 
 impl Calm {
     /// Whether `next` leads from `state` to where it gives `None`, and `is_end` holds there.
@@ -20,22 +25,27 @@ impl Calm {
         next: impl Fn(&S) -> Option<S>,
         is_end: impl Fn(&S) -> bool,
     ) -> bool {
+        if self.lost.load(Ordering::Relaxed) {
+            return false;
+        }
         let mut way = Vec::new();
         let mut state = state.clone();
         loop {
             let print = print_of(&state);
-            if self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&print) {
+            if self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(&print) {
                 break;
             }
             way.push(print);
             match next(&state) {
-                Some(_) if way.len() > STEPS_MAX => return false,
-                Some(then) => state = then,
+                Some(then) if way.len() <= STEPS_MAX => state = then,
                 None if is_end(&state) => break,
-                None => return false,
+                Some(_) | None => {
+                    self.lost.store(true, Ordering::Relaxed);
+                    return false;
+                }
             }
         }
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(way);
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).extend(way);
         true
     }
 }
