@@ -104,10 +104,10 @@ pub(crate) const PACK_GAP_MAX: u64 = 16 << 10;
 #[cfg(feature = "tokio")]
 pub(crate) const SLOTS_READ: usize = 4096;
 
-/// What a record of a staged entry stands for at least, in bytes, when it is decided whether records may
-/// wait: with the default lag, 2048 of them wait at most, some 200 KiB.
+/// What a record of what is staged stands for at least, in bytes, when it is decided whether records may
+/// wait: with the default lag, 1024 of each kind wait at most, some 200 KiB.
 #[cfg(feature = "tokio")]
-pub(crate) const RECORD_STANDS_FOR_MIN: u64 = 2 << 10;
+pub(crate) const RECORD_STANDS_FOR_MIN: u64 = 4 << 10;
 
 /// Entries of one block of a staged manifest: some 100 KiB with usual keys.
 #[cfg(feature = "tokio")]

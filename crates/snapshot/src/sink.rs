@@ -74,8 +74,9 @@ pub trait Staging: Send + Sync + fmt::Debug {
     /// Keeps chunks: many small entries at once, or a few large chunks. Idempotent. After an error
     /// some of them may be kept. Not cancel safe either way: the call is simply repeated.
     ///
-    /// What is kept outlives this writer. Until the next checkpoint, the end of the process may cost
-    /// some of what came last: no more than a fast path has in flight, a few MiB.
+    /// What is kept outlives this writer. Until the next checkpoint, the end of the process, or of the
+    /// store's value in it, may cost some of what came last: no more than a fast path has in flight, a few
+    /// MiB.
     fn store(&self, chunks: Vec<VerifiedChunk>) -> BoxFuture<'_, Result<(), SinkError>>;
 
     /// Makes everything stored so far survive the end of the process and a power loss.

@@ -135,7 +135,8 @@ impl Area {
 
     /// Writes what the last attempt has not written yet, for the next one to find.
     pub(super) async fn end_attempt(&self) -> Result<(), DiskError> {
-        let recorder = lock(&self.recorder).clone();
+        // Taken away: what cannot be written now is lost, and must not be in the way of another attempt.
+        let recorder = lock(&self.recorder).take();
         match recorder {
             Some(recorder) => recorder.flush().await,
             None => Ok(()),

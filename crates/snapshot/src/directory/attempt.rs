@@ -169,7 +169,7 @@ impl Attempt {
         }
     }
 
-    /// Says of entries where their content is complete: on disk first, then here.
+    /// Says of entries where their content is complete: to the records first, then here.
     pub(super) async fn complete(
         &self,
         area: &Area,
@@ -255,6 +255,7 @@ impl Attempt {
         Ok((self.admitting.lock().await.log.reader(self.chunk_size), self.records.reader()))
     }
 
+    /// Makes what is in its files durable: what waits is not.
     pub(super) async fn sync(&self) -> Result<(), DiskError> {
         self.admitting.lock().await.log.sync().await?;
         self.records.sync().await

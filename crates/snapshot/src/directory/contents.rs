@@ -18,7 +18,7 @@ use super::recheck::all_chunks;
 use crate::chunk_set::ChunkSet;
 use crate::content::ContentId;
 use crate::disk::{DiskErrorKind, FileKind, OpenMode};
-use crate::limits::{HASH_JOBS, KNOWN_WHOLE_MAX};
+use crate::limits::{HASH_JOBS, KNOWN_WHOLE_MAX, RECORD_STANDS_FOR_MIN};
 use crate::{DiskError, DiskFile, VerifiedChunk, VerifiedOutline};
 
 /// The larger contents of a staging.
@@ -143,7 +143,8 @@ impl Contents {
         bytes: u64,
     ) -> Result<(), DiskError> {
         let records: Vec<_> = written.iter().map(|(id, _, run)| Record::Claim(moment, *id, *run)).collect();
-        self.journal.claim(&records, bytes).await?;
+        let stand_for = bytes.max(records.len() as u64 * RECORD_STANDS_FOR_MIN);
+        self.journal.claim(&records, stand_for).await?;
         for (_, content, run) in written {
             lock(&content.chunks).held.extend(run.iter());
         }

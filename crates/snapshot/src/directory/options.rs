@@ -21,10 +21,11 @@ pub struct StoreOptions {
     pub immutable: bool,
     /// What the host does when a generation becomes visible. Default: nothing.
     pub hook: Option<Arc<dyn PublishHook>>,
-    /// How many bytes may be stored before it is written down that they are: what has to come again, at
-    /// most, after the end of a process that had no time for a checkpoint. With zero, nothing has to, and
-    /// every call of [`store`](crate::Staging::store) is a write more. Default: 4 MiB, little beside what
-    /// is in flight on a fast path.
+    /// How many bytes of a shard may be stored before it is written down that they are, of small entries
+    /// and of larger ones each: twice this has to come again, at most, after the end of a process that had
+    /// no time for a checkpoint. With zero, nothing has to, and every call of
+    /// [`store`](crate::Staging::store) is a write more. Default: 4 MiB, little beside what is in flight on
+    /// a fast path.
     pub lag: u64,
 }
 

@@ -12,8 +12,8 @@ use crate::limits::RECORD_STANDS_FOR_MIN;
 /// What a record says: where the content of an entry lies.
 pub(super) type Said = (Ordinal, ContentId, Slot);
 
-/// The records of one attempt. Those that stand for less than the lag of the staging may not be in the
-/// file yet.
+/// The records of one attempt. Those that are not in the file yet stand for less than the lag, but for
+/// those of calls that have not returned.
 #[derive(Debug)]
 pub(super) struct Recorder {
     slots: Slots,
@@ -34,7 +34,7 @@ impl Recorder {
         Self { slots, lag, gathered: Mutex::default(), writing: tokio::sync::Mutex::default() }
     }
 
-    /// Takes records. If they, or those before, could not be written, they go in with the next ones.
+    /// Takes records, and writes them if too many wait. After an error they still wait.
     pub(super) async fn record(&self, records: &[Said]) -> Result<(), DiskError> {
         if self.gather(records) < self.lag {
             return Ok(());
@@ -50,21 +50,26 @@ impl Recorder {
         gathered.stand_for
     }
 
-    /// Writes what was gathered. Ready when everything that was taken before is in the file.
+    /// Writes what was gathered. Ready when everything that was taken before is in the file. If it fails
+    /// or is abandoned, it is written with the next ones.
     pub(super) async fn flush(&self) -> Result<(), DiskError> {
         let mut writing = self.writing.lock().await;
-        let Gathered { mut records, .. } = std::mem::take(&mut *self.gathered());
-        writing.append(&mut records);
+        let stand_for = {
+            let mut gathered = self.gathered();
+            writing.append(&mut gathered.records);
+            gathered.stand_for
+        };
         // Stable: of several records of one entry, the last one stays.
         writing.sort_by_key(|(ordinal, ..)| *ordinal);
         self.slots.write(&writing).await?;
         writing.clear();
+        // Counted until now, so that no more is taken meanwhile without waiting for this.
+        self.gathered().stand_for -= stand_for;
         Ok(())
     }
 
-    /// Makes everything that was taken durable.
+    /// Makes what is in the file durable.
     pub(super) async fn sync(&self) -> Result<(), DiskError> {
-        self.flush().await?;
         self.slots.sync().await
     }
 

@@ -140,7 +140,7 @@ impl DirectoryStore {
             let mut staged = shard.staging.write().await;
             // There may have been one since.
             if !shard.is_live() && found.is_still_idle(disk).await? {
-                *staged = None;
+                staged.take_if(|area| area.dir.path() == found.dir.path());
                 remove_staging(disk, &found.dir).await?;
                 cleaned.push(Cleaned { shard: found.shard, bytes: found.bytes, why });
             }

@@ -10,9 +10,11 @@ use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use tokio::sync::{Mutex, Semaphore};
+use tokio::task::coop::consume_budget;
 
 use super::{
     DirEntry, Disk, DiskError, DiskErrorKind, DiskFile, Metadata, OpenMode, ReadFile, SmallFile, Space,
@@ -21,8 +23,8 @@ use super::{
 use crate::BoxFuture;
 use buffers::Buffers;
 use calls::{
-    clone_or_copy, entry_at, is_in_memory, missing_is_fine, names_after, open_regular, read_cached,
-    read_small, read_small_cached, read_up_to, stat, write_small,
+    NotCached, clone_or_copy, entry_at, is_in_memory, missing_is_fine, names_after, open_regular,
+    read_cached, read_small, read_small_cached, read_up_to, stat, write_small,
 };
 
 /// Longest read that is tried without the pool, in bytes: two batches of a sender, or a tenth of a
@@ -41,6 +43,9 @@ const CACHED_FILES_MAX: usize = 16;
 pub struct RealDisk {
     slots: Arc<Semaphore>,
     buffers: Arc<Buffers>,
+    /// A file system was met that cannot tell what is in memory, and where even opening a file may ask
+    /// somebody else: small files are for the pool from then on.
+    elsewhere: Arc<AtomicBool>,
 }
 
 impl RealDisk {
@@ -55,7 +60,7 @@ impl RealDisk {
     /// A disk with at most `limit` operations under way. Each takes a thread while it lasts.
     pub fn with_limit(limit: NonZeroUsize) -> Self {
         let slots = Arc::new(Semaphore::new(limit.get().min(Semaphore::MAX_PERMITS)));
-        Self { slots, buffers: Arc::default() }
+        Self { slots, buffers: Arc::default(), elsewhere: Arc::default() }
     }
 
     /// Runs `work` on `path` on the pool. The slot stays taken until the work has ended, also when
@@ -86,14 +91,22 @@ impl RealDisk {
     /// one trip to the pool is nothing to them.
     fn cached_files(&self, files: &[ReadFile]) -> Vec<Result<SmallFile, DiskError>> {
         let mut read = Vec::with_capacity(files.len());
-        if files.len() > CACHED_FILES_MAX {
+        if files.len() > CACHED_FILES_MAX || self.elsewhere.load(Ordering::Relaxed) {
             return read;
         }
         let mut room = CACHED_LEN_MAX;
         for file in files {
-            let Some(found) = read_small_cached(file, room, &self.buffers) else { return read };
-            room -= found.bytes.len();
-            read.push(Ok(found));
+            match read_small_cached(file, room, &self.buffers) {
+                Ok(found) => {
+                    room -= found.bytes.len();
+                    read.push(Ok(found));
+                }
+                Err(NotCached::Maybe) => return read,
+                Err(NotCached::NobodyKnows) => {
+                    self.elsewhere.store(true, Ordering::Relaxed);
+                    return read;
+                }
+            }
         }
         read
     }
@@ -116,12 +129,15 @@ impl Disk for RealDisk {
         path: &'a Path,
         mode: OpenMode,
     ) -> BoxFuture<'a, Result<Arc<dyn DiskFile>, DiskError>> {
-        let opened = self.run("open", path, move |path| open_regular(path, mode));
+        let opened = self.run("open", path, move |path| {
+            let (file, _) = open_regular(path, mode)?;
+            let in_memory = is_in_memory(&file);
+            Ok((file, in_memory))
+        });
         let (disk, path) = (self.clone(), path.to_owned());
         Box::pin(async move {
-            let (file, _) = opened.await?;
+            let (file, in_memory) = opened.await?;
             let file = Arc::new(file);
-            let in_memory = is_in_memory(&file);
             Ok(Arc::new(RealFile { disk, path, file, in_memory, writes: Mutex::default() })
                 as Arc<dyn DiskFile>)
         })
@@ -165,6 +181,7 @@ impl Disk for RealDisk {
 
     fn read_files(&self, mut files: Vec<ReadFile>) -> BoxFuture<'_, Vec<Result<SmallFile, DiskError>>> {
         Box::pin(async move {
+            consume_budget().await;
             let mut read = self.cached_files(&files);
             files.drain(..read.len());
             let Some(first) = files.first().map(|file| file.path.clone()) else { return read };
@@ -244,6 +261,7 @@ impl RealFile {
 impl DiskFile for RealFile {
     fn read_at(&self, offset: u64, len: usize) -> BoxFuture<'_, Result<Bytes, DiskError>> {
         Box::pin(async move {
+            consume_budget().await;
             if let Some(bytes) = self.cached(offset, len) {
                 return Ok(bytes);
             }

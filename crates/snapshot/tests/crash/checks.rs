@@ -65,6 +65,11 @@ impl Stage {
         stage
     }
 
+    /// Opens the store of the transfer.
+    pub(crate) async fn open(&self, disk: &CrashDisk) -> DirectoryStore {
+        receiver::try_open_lagging(disk, self.lag).await.unwrap()
+    }
+
     /// A disk as it is before the transfer.
     pub(crate) fn disk(&self) -> CrashDisk {
         self.disk.fork()

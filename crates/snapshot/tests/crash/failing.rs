@@ -73,17 +73,25 @@ impl Staging for Retrying {
     }
 }
 
+/// So many bytes that records of several calls wait for each other.
+const LAG: u64 = 9_000;
+
 /// F-55, C19: the same call again does it, whichever operation failed, and whether it had taken effect
 /// or not.
 #[tokio::test]
 async fn a_call_that_failed_is_repeated() {
-    let stage = Stage::second().await;
+    for stage in [Stage::second().await, Stage::second_lagging(LAG).await] {
+        repeat_what_failed(&stage).await;
+    }
+}
+
+async fn repeat_what_failed(stage: &Stage) {
     let mut retries = 0;
     for skip in 0..stage.operations {
         for side in [Side::Before, Side::After] {
             let _case = Case::new(format!("{side:?} operation {skip}"));
             let disk = stage.disk();
-            let store = receiver::open(&disk).await;
+            let store = stage.open(&disk).await;
             let staging = receiver::writer(&store).await.unwrap();
             let staging = Retrying { staging, retries: AtomicUsize::new(0) };
             disk.fail(Fault { skip, side, ..Fault::next(DiskErrorKind::Other) });
@@ -102,12 +110,17 @@ async fn a_call_that_failed_is_repeated() {
 /// F-55, F-28, C19, D1: a transfer that was given up loses nothing, and another one finishes it.
 #[tokio::test]
 async fn a_transfer_that_failed_is_finished_by_another() {
-    let stage = Stage::second().await;
+    for stage in [Stage::second().await, Stage::second_lagging(LAG).await] {
+        finish_what_failed(&stage).await;
+    }
+}
+
+async fn finish_what_failed(stage: &Stage) {
     let mut failures = 0;
     for skip in 0..stage.operations {
         let _case = Case::new(format!("before operation {skip}"));
         let disk = stage.disk();
-        let store = receiver::open(&disk).await;
+        let store = stage.open(&disk).await;
         disk.fail(Fault { skip, ..Fault::next(DiskErrorKind::Other) });
         let (staging, mut progress) = (receiver::writer(&store).await.unwrap(), Progress::default());
         failures += u64::from(receiver::receive(&*staging, &stage.new, &mut progress).await.is_err());

@@ -16,7 +16,7 @@ use crate::offer::{Offer, Piece, piece, shard};
 /// Entries that are admitted at once.
 const PAGE: usize = 5;
 /// Chunks that are stored at once: what is in flight when a crash comes.
-const BATCH: usize = 3;
+pub(crate) const BATCH: usize = 3;
 /// Batches between two checkpoints.
 const CHECKPOINT: usize = 3;
 /// Pieces that may have to come again after the loss of power: those since the last checkpoint.

@@ -12,7 +12,8 @@ use super::*;
 use crate::directory::{HookError, PublishHook};
 use crate::disk::crash::{CrashDisk, Fault, OperationKind, Survival};
 use crate::disk::{DiskErrorKind, OpenMode};
-use crate::offload::Job;
+use crate::limits::SYNC_EACH_MAX;
+use crate::offload::{Inline, Job};
 use crate::{Held, RealDisk};
 
 /// Runs jobs at once and counts them: every look at content is one.
@@ -76,6 +77,25 @@ async fn what_a_checkpoint_covers_is_not_hashed_again() {
     fill(&offer, &*staging).await;
     staging.seal(&offer.header).await.unwrap();
     staging.publish().await.unwrap();
+}
+
+/// D1: also when it covers so many files that the whole file system is synced, and records of small
+/// entries wait to be written.
+#[tokio::test]
+async fn a_checkpoint_of_many_files_covers_what_waits() {
+    let names: Vec<String> = (0..SYNC_EACH_MAX + 9).map(|number| format!("l/{number:02}")).collect();
+    let long = names.iter().enumerate().map(|(number, name)| (name.as_str(), content(5_000 + number)));
+    let files: Vec<_> = long.chain([("s/a", content(700)), ("s/b", content(900))]).collect();
+    let (disk, offer) = (CrashDisk::new(), offer(&files).await);
+    let patient = StoreOptions { lag: 1 << 30, ..StoreOptions::default() };
+    let open =
+        |disk: CrashDisk| DirectoryStore::open_with("/s", Arc::new(disk), Arc::new(Inline), patient.clone());
+    let store = open(disk.clone()).await.unwrap();
+    let (staging, _) = begin(&store, &offer).await;
+    fill(&offer, &*staging).await;
+    staging.checkpoint().await.unwrap();
+    let store = open(disk.crash(Survival::Nothing)).await.unwrap();
+    assert_eq!(keys(&offer, &begin(&store, &offer).await.1).len(), files.len());
 }
 
 /// D1: what a killed process wrote is there, and is hashed before it counts.

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::OFlags;
-use rustix::io::ReadWriteFlags;
+use rustix::io::{Errno, ReadWriteFlags};
 
 use super::super::{
     DirEntry, DiskError, FileId, FileKind, Metadata, OpenMode, ReadFile, SmallFile, WriteFile,
@@ -113,23 +113,43 @@ pub(super) fn read_small(file: &ReadFile, buffers: &Arc<Buffers>) -> Result<Smal
     read(&file.path).map_err(|error| DiskError::new("read", &file.path, &error))
 }
 
-/// Reads a small file if its name and all that is asked for of it, at most `room` bytes, are in memory.
-/// What fails is for [`read_small`] to tell.
-pub(super) fn read_small_cached(file: &ReadFile, room: usize, buffers: &Arc<Buffers>) -> Option<SmallFile> {
-    let open = open_cached(&file.path)?;
-    let found = open.metadata().ok().filter(fs::Metadata::is_file)?;
-    let len = usize::try_from(found.len()).ok()?.min(file.limit);
-    if len > room {
-        return None;
-    }
-    let in_memory = is_in_memory(&open);
-    let bytes = buffers.fill(len, |buffer| read_cached(&open, in_memory, 0, buffer)).ok()?;
-    // Found shorter than it was a moment ago, it is not what it was.
-    let metadata = metadata_of(&open.metadata().ok()?);
-    (bytes.len() == len).then_some(SmallFile { bytes, metadata })
+/// Why a small file was not read from memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotCached {
+    /// It is not there, or fails: [`read_small`] tells.
+    Maybe,
+    /// The file system cannot say what is there.
+    NobodyKnows,
 }
 
-/// Opens a file if that takes no wait for a device.
+/// Reads a small file if its name and all that is asked for of it, at most `room` bytes, are in memory.
+pub(super) fn read_small_cached(
+    file: &ReadFile,
+    room: usize,
+    buffers: &Arc<Buffers>,
+) -> Result<SmallFile, NotCached> {
+    let open = open_cached(&file.path).ok_or(NotCached::Maybe)?;
+    let found = open.metadata().ok().filter(fs::Metadata::is_file).ok_or(NotCached::Maybe)?;
+    let len = usize::try_from(found.len()).unwrap_or(usize::MAX).min(file.limit);
+    if len > room {
+        return Err(NotCached::Maybe);
+    }
+    let read = |in_memory| buffers.fill(len, |buffer| read_cached(&open, in_memory, 0, buffer));
+    let bytes = read(false).or_else(|error| {
+        if error.raw_os_error() != Some(Errno::OPNOTSUPP.raw_os_error()) {
+            return Err(NotCached::Maybe);
+        }
+        if !is_in_memory(&open) {
+            return Err(NotCached::NobodyKnows);
+        }
+        read(true).map_err(|_| NotCached::Maybe)
+    })?;
+    // Found shorter than it was a moment ago, it is not what it was.
+    let metadata = metadata_of(&open.metadata().map_err(|_| NotCached::Maybe)?);
+    if bytes.len() == len { Ok(SmallFile { bytes, metadata }) } else { Err(NotCached::Maybe) }
+}
+
+/// Opens a file if its name is in memory: for a file system of this machine, without a wait.
 fn open_cached(path: &Path) -> Option<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let (mode, resolve) = (rustix::fs::Mode::empty(), rustix::fs::ResolveFlags::CACHED);
@@ -145,7 +165,7 @@ pub(super) fn write_small(file: &WriteFile) -> Result<(), DiskError> {
 /// were swapped out are the exception; a system that swaps waits everywhere.)
 pub(super) fn is_in_memory(file: &File) -> bool {
     // As in linux/magic.h; a file system there has no other way to tell.
-    const TMPFS: i64 = 0x0102_1994;
+    const TMPFS: rustix::fs::FsWord = 0x0102_1994;
     rustix::fs::fstatfs(file).is_ok_and(|found| found.f_type == TMPFS)
 }
 
