@@ -122,7 +122,12 @@ impl Taps {
 impl Seam for Taps {
     fn wrap(&self, boot: &Boot, parts: Parts) -> Parts {
         let (node, books) = (boot.node().clone(), self.books.clone());
-        books.lock().node(&node).boots += 1;
+        {
+            let mut books = books.lock();
+            let books = books.node(&node);
+            books.boots += 1;
+            books.stored.booted();
+        }
         let datasets = parts.datasets.names();
         for name in &datasets {
             let Some(Dataset { source, sink }) = parts.datasets.get(name) else { continue };

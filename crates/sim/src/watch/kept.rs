@@ -36,6 +36,11 @@ struct Kept {
     boot: u64,
 }
 
+impl Kept {
+    /// In a life that is over, and maybe lost with it.
+    const DOUBTFUL: Self = Self { call: u64::MAX, boot: 0 };
+}
+
 impl Stored {
     /// The store took chunks, in this life of the node.
     pub(super) fn take(&mut self, shard: &ShardId, boot: u64, chunks: Vec<(ChunkName, u64)>) {
@@ -50,6 +55,15 @@ impl Stored {
             if before.call <= staged.durable || before.boot == boot {
                 self.lost += len;
             }
+        }
+    }
+
+    /// The node lives again: what was not durable may be gone, and no later checkpoint vouches for it.
+    pub(super) fn booted(&mut self) {
+        for staged in self.staged.values_mut() {
+            let durable = staged.durable;
+            let doubtful = staged.chunks.values_mut().filter(|kept| kept.call > durable);
+            doubtful.for_each(|kept| *kept = Kept::DOUBTFUL);
         }
     }
 
@@ -83,6 +97,9 @@ mod tests {
         let covered = stored.calls(&shard);
         stored.take(&shard, 1, chunk(1));
         stored.durable(&shard, covered);
+        stored.booted();
+        // A checkpoint of the next life does not vouch for what the last one may have lost.
+        stored.durable(&shard, stored.calls(&shard));
         stored.take(&shard, 2, chunk(1));
         assert_eq!(
             (stored.bytes, stored.again, stored.lost),
