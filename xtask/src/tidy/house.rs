@@ -105,7 +105,7 @@ pub(super) const ONLY_IN: &[(&str, &[&str])] = &[
     ("prometheus-client", &["peerstream-node"]),
     ("tracing-subscriber", &["peerstream-node", "peerstream-sim"]),
     ("anyhow", &["peerstream-node", "xtask"]),
-    ("clap", &["peerstream-node", "xtask"]),
+    ("clap", &["peerstream-node", "peerstream-sim", "xtask"]),
 ];
 
 /// Longest file of a library or binary, in lines: more than one concept lives in a longer one.
