@@ -1,4 +1,5 @@
 //! Scenarios as data: the shipped ones hold, failures are narrowed down, slips are refused.
+#![expect(clippy::unwrap_used, reason = "all of this file is test code")]
 
 use std::collections::BTreeSet;
 

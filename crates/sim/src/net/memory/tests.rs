@@ -22,7 +22,7 @@ fn addr(number: u8) -> SocketAddr {
 
 fn identity(number: u8) -> PeerIdentity {
     let cluster = ClusterName::new("links").unwrap();
-    PeerIdentity { cluster, node: NodeId::new(&format!("node-{number}")).unwrap() }
+    PeerIdentity { cluster, node: NodeId::new(format!("node-{number}")).unwrap() }
 }
 
 /// 10 ms, and a MiB per second.
