@@ -1,7 +1,7 @@
 //! A node's disk: the crash model, in virtual time.
 //!
 //! What survives a crash, what fails and what is torn is the model's
-//! ([`CrashDisk`](peerstream_snapshot::disk::CrashDisk)); here it gets a speed, and an end with its
+//! ([`CrashDisk`]); here it gets a speed, and an end with its
 //! process: an operation whose process has ended is not carried out, or its answer is not heard.
 
 mod file;
