@@ -25,7 +25,7 @@ pub struct Report {
     pub path: Option<PathBuf>,
 }
 
-/// Copies `from` into the store at `to`, with what it hashed beside it, stopping without an end after `chunks_max` chunks.
+/// Copies `from` into the store at `to`, with what it hashed beside it, stopping in the middle after `chunks_max` chunks.
 pub async fn back_up(from: &Path, to: &Path, chunks_max: u64) -> Result<Report, Box<dyn Error>> {
     let shard: ShardId = "backup@1/0".parse()?;
     let source = DirectorySource::new(to.with_extension("served"), RealDisk::new(), BlockingPool::new());
@@ -45,6 +45,8 @@ pub async fn back_up(from: &Path, to: &Path, chunks_max: u64) -> Result<Report, 
             copy(&*snapshot, &*staging, entry, &held, chunks_max, &mut report).await?;
         }
         if report.copied == chunks_max {
+            // Without it, the next attempt may miss the last few MiB.
+            staging.checkpoint().await?;
             return Ok(report);
         }
         if let Some(sealed) = page.sealed {
