@@ -32,13 +32,14 @@ struct State {
     slower: u32,
     /// Bits that were flipped, which the disk does not count as changes.
     flips: u64,
+    power_losses: u64,
 }
 
 impl DiskUnit {
     pub(crate) fn new(spec: DiskSpec) -> Self {
         let disk = CrashDisk::new();
         disk.set_capacity(spec.capacity.map(|capacity| capacity.0));
-        let state = Arc::new(Mutex::new(State { disk, slower: 1, flips: 0 }));
+        let state = Arc::new(Mutex::new(State { disk, slower: 1, flips: 0, power_losses: 0 }));
         Self { spec, pace: Pace::default(), state }
     }
 
@@ -69,6 +70,11 @@ impl DiskUnit {
         (state.disk.counts().changes, state.flips)
     }
 
+    /// How often the power was lost.
+    pub(crate) fn power_losses(&self) -> u64 {
+        self.lock().power_losses
+    }
+
     /// The process ends, what was written stays.
     pub(crate) fn kill(&self) {
         let mut state = self.lock();
@@ -79,6 +85,7 @@ impl DiskUnit {
     pub(crate) fn lose_power(&self, survival: Survival) {
         let mut state = self.lock();
         state.disk = state.disk.crash(survival);
+        state.power_losses += 1;
     }
 
     pub(crate) fn stop_at(&self, skip: u64, side: Side) {

@@ -1,6 +1,7 @@
 //! How nodes start, and start again.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use peerstream_engine::{Engine, Parts};
@@ -172,7 +173,13 @@ fn open_store(machine: &Machine, life: &Life, offload: Arc<dyn Offload>) -> Resu
         Medium::Memory(store) => Ok(SimStore::memory(store.clone())),
         Medium::Disk(unit) => {
             let disk = SimDisk::new(unit.clone(), life.clone(), machine.clock.clone());
-            SimStore::on_disk(disk, offload)
+            let losses = unit.power_losses();
+            let store = SimStore::on_disk(disk, offload)?;
+            if unit.power_losses() == losses {
+                return Ok(store);
+            }
+            let lost = std::io::Error::other("the power was lost meanwhile");
+            Err(DiskError::new("open", Path::new("/"), &lost))
         }
     }
 }
