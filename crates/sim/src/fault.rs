@@ -166,31 +166,6 @@ impl Timed {
 }
 
 impl Fault {
-    /// Names of all kinds, as a scenario writes them.
-    pub const KINDS: [&str; 21] = [
-        "cut",
-        "cut-one-way",
-        "heal",
-        "flap",
-        "slow",
-        "lossy",
-        "kill",
-        "kill-at-step",
-        "power-loss",
-        "power-loss-at-disk",
-        "restart",
-        "stall",
-        "corrupt-entry",
-        "change-entry",
-        "full-disk",
-        "rot",
-        "slow-disk",
-        "slow-cpu",
-        "clock",
-        "rotate-certificate",
-        "recover",
-    ];
-
     /// The name of its kind, as a scenario writes it.
     pub fn kind(&self) -> &'static str {
         match self {
