@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{Fleet, RunOptions, Scenario, Store, donor_names, replica_names};
 use crate::disk::DiskSpec;
-use crate::fault::Fault;
+use crate::fault::{Fault, Timed};
 use crate::flows::Flows;
 use crate::network::UNLIMITED;
 use crate::node::{NodeSpec, SimNode, shard};
@@ -105,11 +105,10 @@ impl Scenario {
             Err((what, trace)) => Err(Failure { what, trace }),
         }
     }
-}
 
-impl Scenario {
     fn too_slow(&self, options: &RunOptions, summary: &Summary) -> Option<String> {
-        let most = self.bound(options)? * self.expect.percent_of_bound? / 100;
+        let percent = self.expect.percent_of_bound?;
+        let most = self.bound(options)? * percent / 100;
         let took = summary.took;
         (took > most).then(|| format!("it took {took:?}, and may take {most:?}"))
     }
@@ -122,6 +121,7 @@ struct Play<'a> {
     world: SimWorld,
     watch: Watch,
     flows: Flows,
+    faults: Vec<Timed>,
     shards: Vec<ShardId>,
     summary: Summary,
 }
@@ -130,7 +130,8 @@ impl<'a> Play<'a> {
     fn new(scenario: &'a Scenario, options: &'a RunOptions, world: SimWorld) -> Self {
         let shards = (0..scenario.content.shards).map(shard).collect();
         let (watch, flows) = (Watch::over(&world), Flows::of(&world));
-        Self { scenario, options, world, watch, flows, shards, summary: Summary::default() }
+        let faults = scenario.faults(options);
+        Self { scenario, options, world, watch, flows, faults, shards, summary: Summary::default() }
     }
 
     async fn run(mut self) -> Result<(Summary, Flows), String> {
@@ -199,7 +200,7 @@ impl<'a> Play<'a> {
 
     /// Faults come at their times.
     async fn disturb(&mut self, started: Instant) {
-        for (place, timed) in self.scenario.faults(self.options).iter().enumerate() {
+        for (place, timed) in self.faults.iter().enumerate() {
             if self.options.without.contains(&place) {
                 continue;
             }
@@ -218,7 +219,7 @@ impl<'a> Play<'a> {
             node.faults.delay_reads(Duration::from_millis(self.scenario.fleet.read_ms));
         }
         let link = self.scenario.link(self.options.network);
-        for timed in self.scenario.faults(self.options) {
+        for timed in &self.faults {
             if let [a, b] = timed.fault.nodes()[..] {
                 self.world.heal(a, b);
                 self.world.shape(a, b, link);
