@@ -42,7 +42,7 @@
 //! | [`node`] | [`SimNode`], [`NodeSpec`], [`shard`] |
 //! | [`disk`] | [`DiskSpec`]: a disk that takes time and loses what a disk may lose |
 //! | [`network`] | [`Network`], [`LinkSpec`] |
-//! | [`faults`] | [`Faults`]: a store that stalls, lies, is slow or full |
+//! | [`store_faults`] | [`StoreFaults`]: switches of a store, which stalls, lies, is slow or full |
 //! | [`content`] | [`Content`]: what shards are filled with |
 //! | [`workload`] | [`Writer`]: keeps a shard moving while others bring it up |
 //! | [`placement`] | [`SimPlacement`]: who holds what |
@@ -67,7 +67,6 @@ pub mod content;
 pub mod disk;
 mod fabric;
 pub mod fault;
-pub mod faults;
 pub mod flows;
 pub mod invariant;
 mod net;
@@ -83,6 +82,7 @@ pub mod report;
 pub mod scenario;
 pub mod seam;
 pub mod sim;
+pub mod store_faults;
 pub mod trace;
 pub mod watch;
 pub mod workload;
@@ -91,11 +91,11 @@ pub mod world;
 pub use content::Content;
 pub use disk::DiskSpec;
 pub use fabric::FabricStats;
-pub use faults::{Faults, Lie, SinkStep};
 pub use network::{LinkSpec, Network, UNLIMITED};
 pub use node::{NodeSpec, SimNode, SimStore, StoreSpec, shard};
 pub use placement::SimPlacement;
 pub use sim::Sim;
+pub use store_faults::{Lie, SinkStep, StoreFaults};
 pub use trace::Trace;
 pub use workload::{History, Writer};
 pub use world::{Place, SimWorld};

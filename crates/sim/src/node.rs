@@ -22,7 +22,7 @@ use peerstream_types::{
 };
 
 use crate::clock::SimWallClock;
-use crate::faults::{Faults, FaultySink, FaultySource};
+use crate::store_faults::{FaultySink, FaultySource, StoreFaults};
 use crate::trace::Trace;
 
 pub(crate) use cpu::{Cpu, SimOffload};
@@ -46,7 +46,7 @@ pub const CLUSTER: &str = "sim.internal";
 #[derive(Debug, Clone)]
 pub(crate) struct Machine {
     pub(crate) medium: Medium,
-    pub(crate) faults: Faults,
+    pub(crate) faults: StoreFaults,
     pub(crate) clock: SimWallClock,
     pub(crate) cpu: Cpu,
 }
@@ -74,7 +74,7 @@ pub struct SimNode {
     /// What it has, if that is in memory.
     pub store: SimStore,
     /// What goes wrong when it serves.
-    pub faults: Faults,
+    pub faults: StoreFaults,
     /// Counts what it sent and received.
     pub shaper: Arc<PassThrough>,
     /// Who may do what here, now.
@@ -210,7 +210,12 @@ impl SimNode {
     }
 
     /// The node's store behind its faults.
-    pub(crate) fn datasets_of(spec: &NodeSpec, store: &SimStore, faults: &Faults, life: &Life) -> Datasets {
+    pub(crate) fn datasets_of(
+        spec: &NodeSpec,
+        store: &SimStore,
+        faults: &StoreFaults,
+        life: &Life,
+    ) -> Datasets {
         let source = FaultySource::new(store.source(), faults.clone(), life.clone());
         let sink = FaultySink::new(store.sink(), faults.clone(), life.clone());
         let dataset = Dataset {

@@ -13,12 +13,12 @@ use peerstream_types::Incarnation;
 
 use super::SimWorld;
 use crate::disk::SimDisk;
-use crate::faults::Faults;
 use crate::node::{
     Cpu, GatedTransport, Life, Machine, Medium, NodeSpec, Process, SimNode, SimOffload, SimStore,
 };
 use crate::random::Random;
 use crate::seam::Boot;
+use crate::store_faults::StoreFaults;
 
 /// Where a node is started, and how often it was before.
 struct Place {
@@ -69,7 +69,7 @@ impl SimWorld {
         assert!(taken.is_none(), "{} is running already", spec.node);
         let machine = Machine {
             medium: Medium::new(&spec.store),
-            faults: Faults::none(),
+            faults: StoreFaults::none(),
             clock: self.0.clock.another(),
             cpu: Cpu::default(),
         };

@@ -11,8 +11,8 @@ use peerstream_transport::PeerIdentity;
 use peerstream_types::ByteCount;
 
 use super::SimWorld;
-use crate::faults::SinkStep;
 use crate::node::SimNode;
+use crate::store_faults::SinkStep;
 
 impl SimWorld {
     /// Leaves so much room on a node's disk, and none in a store in memory.

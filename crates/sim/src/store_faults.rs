@@ -39,7 +39,7 @@ pub enum SinkStep {
 /// Switches of a node's store; they work at once, also on snapshots that are open. Clones are the
 /// same switches.
 #[derive(Debug, Clone)]
-pub struct Faults {
+pub struct StoreFaults {
     state: Arc<Mutex<State>>,
     /// Counts changes, so that stalled reads look again.
     changes: watch::Sender<u64>,
@@ -58,7 +58,7 @@ struct State {
     bytes_read: u64,
 }
 
-impl Faults {
+impl StoreFaults {
     pub(crate) fn none() -> Self {
         Self { state: Arc::default(), changes: watch::Sender::new(0) }
     }
@@ -72,7 +72,7 @@ impl Faults {
         self.changes.send_modify(|count| *count += 1);
     }
 
-    /// Reads stop to answer once `bytes` more have been read, until [`Faults::clear`].
+    /// Reads stop to answer once `bytes` more have been read, until [`StoreFaults::clear`].
     pub fn stall_after(&self, bytes: u64) {
         self.change(|state| state.stall_after = Some(state.bytes_read + bytes));
     }

@@ -1,4 +1,4 @@
-//! A source in front of a good one, which goes wrong as its [`Faults`] say.
+//! A source in front of a good one, which goes wrong as its [`StoreFaults`] say.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,19 +9,19 @@ use peerstream_types::{
     ChainingValue, ChunkRange, Entry, ManifestHeader, Ordinal, PageToken, Selector, ShardId,
 };
 
-use super::{Faults, Lie};
+use super::{Lie, StoreFaults};
 use crate::node::Life;
 
 /// See the [module](self).
 #[derive(Debug, Clone)]
 pub(crate) struct FaultySource {
     inner: Arc<dyn Source>,
-    faults: Faults,
+    faults: StoreFaults,
     life: Life,
 }
 
 impl FaultySource {
-    pub(crate) fn new(inner: Arc<dyn Source>, faults: Faults, life: Life) -> Self {
+    pub(crate) fn new(inner: Arc<dyn Source>, faults: StoreFaults, life: Life) -> Self {
         Self { inner, faults, life }
     }
 }
@@ -46,7 +46,7 @@ impl Source for FaultySource {
 
 struct FaultySnapshot {
     inner: Arc<dyn Snapshot>,
-    faults: Faults,
+    faults: StoreFaults,
     life: Life,
 }
 

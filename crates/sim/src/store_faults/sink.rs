@@ -1,4 +1,4 @@
-//! A sink in front of a good one, which goes wrong as its [`Faults`] say.
+//! A sink in front of a good one, which goes wrong as its [`StoreFaults`] say.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,19 +6,19 @@ use std::sync::Arc;
 use peerstream_snapshot::{BoxFuture, Fence, Generation, Held, Sink, SinkError, Staging, VerifiedChunk};
 use peerstream_types::{Entry, ManifestHeader, Selector, ShardId};
 
-use super::{Faults, SinkStep};
+use super::{SinkStep, StoreFaults};
 use crate::node::Life;
 
 /// See the [module](self).
 #[derive(Debug, Clone)]
 pub(crate) struct FaultySink {
     inner: Arc<dyn Sink>,
-    faults: Faults,
+    faults: StoreFaults,
     life: Life,
 }
 
 impl FaultySink {
-    pub(crate) fn new(inner: Arc<dyn Sink>, faults: Faults, life: Life) -> Self {
+    pub(crate) fn new(inner: Arc<dyn Sink>, faults: StoreFaults, life: Life) -> Self {
         Self { inner, faults, life }
     }
 }
@@ -47,7 +47,7 @@ impl Sink for FaultySink {
 
 struct FaultyStaging {
     inner: Arc<dyn Staging>,
-    faults: Faults,
+    faults: StoreFaults,
     life: Life,
 }
 
