@@ -81,7 +81,9 @@ fn a_failure_is_narrowed_to_the_faults_that_it_needs() {
     let options = scenario.options(3);
     let failure = scenario.run(&options).unwrap_err();
     assert!(failure.to_string().contains("it took"), "{failure}");
-    assert!(!failure.trace.is_empty());
+    let lines = failure.trace.lines().count();
+    assert_eq!(format!("{failure:?}"), format!("{:?}, with a trace of {lines} lines", failure.what));
+    assert!(lines > 10, "{}", failure.trace);
     let narrowed = scenario.narrow(&options, failure);
     assert!(narrowed.runs > 0);
     assert!(narrowed.options.without.is_superset(&BTreeSet::from([0, 2])), "{:?}", narrowed.options);

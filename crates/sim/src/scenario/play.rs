@@ -49,8 +49,8 @@ pub struct Summary {
     pub sent: u64,
 }
 
-/// How a run failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How a run failed. Neither way to print it prints the trace, which has thousands of lines.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Failure {
     /// What is wrong.
     pub what: String,
@@ -69,6 +69,12 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.what)
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}, with a trace of {} lines", self.what, self.trace.lines().count())
     }
 }
 
