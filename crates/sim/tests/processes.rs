@@ -1,0 +1,60 @@
+//! Promise 11 across processes: another address space and other seeds of hash maps change nothing.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use peerstream_sim::Network;
+use peerstream_sim::scenario::{SHIPPED, shipped};
+
+/// Where a process that is asked for traces writes them.
+const TRACES: &str = "PEERSTREAM_SIM_TRACES";
+/// Replicas of a scenario at most, so that a fleet does not take long.
+const REPLICAS_MAX: u32 = 6;
+/// The seed of all runs; the long checks take more of them, in the release build too.
+const SEED: u64 = 11;
+
+/// The traces of all shipped scenarios on both networks.
+fn traces() -> Vec<(String, String)> {
+    let runs = SHIPPED.iter().flat_map(|(name, _)| Network::ALL.map(|network| (*name, network)));
+    runs.map(|(name, network)| {
+        let scenario = shipped(name).expect("it is shipped");
+        let mut options = scenario.options(SEED);
+        options.network = network;
+        options.replicas = options.replicas.min(REPLICAS_MAX);
+        let done = scenario.run(&options).unwrap_or_else(|failure| panic!("{name}, {network}: {failure}"));
+        (format!("{name}-{network}"), done.trace)
+    })
+    .collect()
+}
+
+/// Begins this very test in a process of its own, which writes its traces to a directory.
+fn elsewhere(dir: &Path) -> Child {
+    // Nothing of an earlier run may be taken for its answer.
+    let _ = std::fs::remove_dir_all(dir);
+    std::fs::create_dir_all(dir).expect("the directory is ours");
+    let mut command = Command::new(std::env::current_exe().expect("this program is known"));
+    command.args(["--exact", "another_process_gives_the_same_traces"]).env(TRACES, dir);
+    command.stdout(Stdio::null()).spawn().expect("this program starts")
+}
+
+#[test]
+fn another_process_gives_the_same_traces() {
+    if let Some(dir) = std::env::var_os(TRACES) {
+        for (name, trace) in traces() {
+            std::fs::write(Path::new(&dir).join(name), trace).expect("the directory is there");
+        }
+        return;
+    }
+    let dirs = ["one", "two"].map(|name| Path::new(env!("CARGO_TARGET_TMPDIR")).join("traces").join(name));
+    let others = dirs.each_ref().map(|dir| elsewhere(dir));
+    let here = traces();
+    for (mut other, dir) in others.into_iter().zip(&dirs) {
+        assert!(other.wait().expect("it is ours").success());
+        for (name, trace) in &here {
+            let theirs = std::fs::read_to_string(dir.join(name)).expect("it was written");
+            let differs = trace.lines().zip(theirs.lines()).find(|(ours, theirs)| ours != theirs);
+            assert_eq!(differs, None, "{name}");
+            assert_eq!(*trace, theirs, "{name}");
+        }
+    }
+}
