@@ -19,7 +19,7 @@ use peerstream_types::ByteCount;
 /// | | outlines: `recovery.outline_values × 32` bytes, for large entries only | 8 MiB |
 /// | each request that is answered, `serves_in_parallel` of them | two batches | 0.5 MiB, 16 MiB in all |
 /// | each connection | the transport's send window | 2 MiB |
-/// | the node | idle buffers | 4 MiB |
+/// | the node, while it receives | idle buffers | 4 MiB |
 ///
 /// A plan receives `shards_in_parallel` shards at a time. The stores are apart: what they keep of a
 /// manifest is theirs to say.

@@ -87,6 +87,8 @@ fn spawn_request(
 ) {
     let Request { index, shard, selector, candidates, first } = request;
     let shared = sessions.shared.clone();
+    // From before its turn, so that buffers are kept from one shard of a plan to the next.
+    let receiving = shared.buffers.receiving();
     let Some(sink) = shared.parts.datasets.sink(&shard.dataset) else {
         let reason = format!("dataset {} is not received here", shard.dataset);
         record.end_shard(index, ShardOutcome::Failed { reason });
@@ -106,6 +108,7 @@ fn spawn_request(
     };
     let room = room.clone();
     work.spawn(async move {
+        let _receiving = receiving;
         let _place = room.acquire_owned().await;
         (index, job.run().await)
     });

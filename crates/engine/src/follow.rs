@@ -116,8 +116,9 @@ impl Follow {
             candidates: vec![self.peer.node.clone()],
             abort: self.session.abort_watch(),
         };
-        let room = room.clone();
+        let (room, receiving) = (room.clone(), self.shared.buffers.receiving());
         tokio::spawn(async move {
+            let _receiving = receiving;
             let _place = room.acquire_owned().await;
             job.run().await
         });

@@ -12,14 +12,30 @@ const IDLE_MAX: usize = 16;
 
 /// Buffers of [`BUFFER_LEN`] bytes that come back when the last `Bytes` made of them is dropped. A
 /// fresh one costs page faults, a recycled one nothing. How many are out is bounded by those who
-/// take them: two by every fetch.
+/// take them: two by every fetch. A node that receives nothing keeps none.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
+pub(crate) struct Buffers(Arc<Mutex<Pool>>);
+
+#[derive(Debug, Default)]
+struct Pool {
+    idle: Vec<Vec<u8>>,
+    receivers: usize,
+}
+
+/// Somebody who receives, or is about to: until the last one is dropped, idle buffers are kept.
+#[derive(Debug)]
+pub(crate) struct Receiving(Buffers);
 
 impl Buffers {
+    /// Keeps idle buffers for somebody who receives.
+    pub(crate) fn receiving(&self) -> Receiving {
+        self.lock().receivers += 1;
+        Receiving(self.clone())
+    }
+
     /// An empty buffer with room for `len` bytes, and at least for [`BUFFER_LEN`].
     pub(super) fn take(&self, len: usize) -> Vec<u8> {
-        let idle = if len <= BUFFER_LEN { self.lock().pop() } else { None };
+        let idle = if len <= BUFFER_LEN { self.lock().idle.pop() } else { None };
         idle.unwrap_or_else(|| Vec::with_capacity(len.max(BUFFER_LEN)))
     }
 
@@ -28,8 +44,20 @@ impl Buffers {
         Bytes::from_owner(Lent { buffer, home: self.clone() })
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Pool> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Receiving {
+    fn drop(&mut self) {
+        let idle = {
+            let mut pool = self.0.lock();
+            pool.receivers -= 1;
+            if pool.receivers == 0 { std::mem::take(&mut pool.idle) } else { Vec::new() }
+        };
+        // Given back to the system without the lock.
+        drop(idle);
     }
 }
 
@@ -49,10 +77,10 @@ impl Drop for Lent {
     fn drop(&mut self) {
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
-        let mut idle = self.home.lock();
+        let mut pool = self.home.lock();
         // Larger ones are for chunks of another size than usual, and not worth keeping.
-        if idle.len() < IDLE_MAX && buffer.capacity() == BUFFER_LEN {
-            idle.push(buffer);
+        if pool.receivers > 0 && pool.idle.len() < IDLE_MAX && buffer.capacity() == BUFFER_LEN {
+            pool.idle.push(buffer);
         }
     }
 }
@@ -65,6 +93,7 @@ mod tests {
     #[test]
     fn buffers_come_back_and_few_are_kept() {
         let buffers = Buffers::default();
+        let _receiving = buffers.receiving();
         let mut first = buffers.take(10);
         first.extend_from_slice(b"0123456789");
         let place = first.as_ptr();
@@ -73,15 +102,37 @@ mod tests {
             (bytes.slice(..4), bytes.slice(4..))
         };
         drop(a);
-        assert_eq!((&b[..], buffers.lock().len()), (&b"456789"[..], 0));
+        assert_eq!((&b[..], idle(&buffers)), (&b"456789"[..], 0));
         drop(b);
         let again = buffers.take(BUFFER_LEN);
         assert_eq!((again.as_ptr(), again.len()), (place, 0));
 
         drop(buffers.freeze(buffers.take(BUFFER_LEN + 1)));
-        assert_eq!(buffers.lock().len(), 0);
-        let many: Vec<Bytes> = (0..2 * IDLE_MAX).map(|_| buffers.freeze(buffers.take(1))).collect();
-        drop(many);
-        assert_eq!(buffers.lock().len(), IDLE_MAX);
+        assert_eq!(idle(&buffers), 0);
+        drop(many(&buffers));
+        assert_eq!(idle(&buffers), IDLE_MAX);
+    }
+
+    /// F-64: a node that receives nothing holds no memory for it, also not what comes back late.
+    #[test]
+    fn no_buffer_is_kept_after_the_last_receiver() {
+        let buffers = Buffers::default();
+        let (first, second) = (buffers.receiving(), buffers.receiving());
+        let late = buffers.freeze(buffers.take(1));
+        drop(many(&buffers));
+        drop(first);
+        assert_eq!(idle(&buffers), IDLE_MAX);
+        drop(second);
+        assert_eq!(idle(&buffers), 0);
+        drop(late);
+        assert_eq!(idle(&buffers), 0);
+    }
+
+    fn idle(buffers: &Buffers) -> usize {
+        buffers.lock().idle.len()
+    }
+
+    fn many(buffers: &Buffers) -> Vec<Bytes> {
+        (0..2 * IDLE_MAX).map(|_| buffers.freeze(buffers.take(1))).collect()
     }
 }
