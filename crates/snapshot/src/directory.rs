@@ -80,6 +80,7 @@ mod source;
 mod staging;
 mod store;
 mod sweep;
+mod sync;
 mod tree;
 mod walk;
 

@@ -259,7 +259,7 @@ async fn keep(
         Found::Empty | Found::Nothing | Found::Some(_) => None,
     };
     let records: Vec<_> = lines.iter().filter_map(record).collect();
-    area.note_write(Written::Attempt);
+    area.note_write(Written::Attempt(attempt.number));
     Ok(attempt.record(area, &records).await?)
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::Seams;
-use super::attempt::Attempt;
+use super::attempt::{entries_in, slots_in};
 use super::contents::{Contents, Partial};
 use super::journal::{Journal, Moment, Record};
 use super::layout::{ShardDir, StagingDir};
@@ -16,8 +16,10 @@ use super::packs::Packs;
 use super::recorder::Recorder;
 use super::slots::Slots;
 use super::sweep::list;
+use super::sync::sync_those_there;
 use crate::chunk_set::ChunkSet;
 use crate::content::ContentId;
+use crate::disk::DiskErrorKind;
 use crate::limits::{SYNC_EACH_MAX, SYNC_JOBS};
 use crate::{DiskError, Generation};
 
@@ -76,8 +78,8 @@ struct Unsynced {
 pub(super) enum Written {
     Pack(u32),
     Content(ContentId),
-    /// The manifest and the records of the attempt.
-    Attempt,
+    /// The manifest and the records of an attempt.
+    Attempt(u32),
 }
 
 impl Area {
@@ -127,20 +129,27 @@ impl Area {
     }
 
     /// Takes the records of a new attempt.
-    pub(super) fn recorder(&self, slots: Slots) -> Arc<Recorder> {
-        let recorder = Arc::new(Recorder::new(slots, self.lag));
+    pub(super) fn recorder(&self, attempt: u32, slots: Slots) -> Arc<Recorder> {
+        let recorder = Arc::new(Recorder::new(attempt, slots, self.lag));
         *lock(&self.recorder) = Some(recorder.clone());
         recorder
     }
 
-    /// Writes what the last attempt has not written yet, for the next one to find.
+    /// Writes what the last attempt has not written yet, for the next one to find. If there is no room, it
+    /// still waits. What cannot be written for another reason is lost, and must not be in the way of
+    /// another attempt.
     pub(super) async fn end_attempt(&self) -> Result<(), DiskError> {
-        // Taken away: what cannot be written now is lost, and must not be in the way of another attempt.
-        let recorder = lock(&self.recorder).take();
-        match recorder {
-            Some(recorder) => recorder.flush().await,
-            None => Ok(()),
+        let Some(recorder) = self.last_recorder() else { return Ok(()) };
+        let flushed = recorder.flush().await;
+        self.note_write(Written::Attempt(recorder.attempt()));
+        if flushed.as_ref().is_err_and(|error| error.kind != DiskErrorKind::Full) {
+            *lock(&self.recorder) = None;
         }
+        flushed
+    }
+
+    fn last_recorder(&self) -> Option<Arc<Recorder>> {
+        lock(&self.recorder).clone()
     }
 
     /// How far what was stored at a moment can be relied on.
@@ -184,11 +193,12 @@ impl Area {
         }
     }
 
-    /// Makes everything stored so far durable: the files, their names, and last the record that says
-    /// so. With `all`, also everything else on the file system.
-    pub(super) async fn checkpoint(&self, attempt: &Attempt, all: bool) -> Result<(), DiskError> {
+    /// Makes everything stored so far durable, whether or not its attempt goes on: the files, their
+    /// names, and last the records that say so. With `all`, also everything else on the file system.
+    pub(super) async fn checkpoint(&self, all: bool) -> Result<(), DiskError> {
         let _one_at_a_time = self.checkpoint.lock().await;
-        let moment = attempt.close_checkpoint();
+        let recorder = self.last_recorder();
+        let last = recorder.as_ref().map(|recorder| recorder.close_checkpoint());
         let (writes, many, files) = {
             let unsynced = lock(&self.unsynced);
             if unsynced.synced == unsynced.writes && !all {
@@ -197,16 +207,15 @@ impl Area {
             let files: Vec<_> = unsynced.files.iter().map(|(file, write)| (*file, *write)).collect();
             (unsynced.writes, all || unsynced.beyond > unsynced.synced, files)
         };
-        attempt.flush().await?;
+        if let Some(recorder) = &recorder {
+            recorder.flush().await?;
+        }
         let synced = match many {
             true => self.seams.disk.sync_fs(self.dir.path()).await,
-            false => self.sync_each(attempt, files.iter().map(|(file, _)| *file).collect()).await,
+            false => self.sync_each(files.iter().map(|(file, _)| *file).collect()).await,
         };
         self.synced(synced).await?;
-        self.contents.journal.append(&[Record::Checkpoint(moment)]).await?;
-        let synced = self.contents.journal.sync().await;
-        self.synced(synced).await?;
-        lock(&self.trust).covered.insert(moment.attempt, moment.checkpoint);
+        self.cover(last, files.iter().map(|(file, _)| *file)).await?;
         let mut unsynced = lock(&self.unsynced);
         unsynced.synced = writes;
         for (file, write) in files {
@@ -217,21 +226,55 @@ impl Area {
         Ok(())
     }
 
-    async fn sync_each(&self, attempt: &Attempt, files: Vec<Written>) -> Result<(), DiskError> {
+    /// Writes down that everything up to this moment is durable, and all of the earlier attempts among
+    /// these files.
+    async fn cover(
+        &self,
+        last: Option<Moment>,
+        files: impl Iterator<Item = Written>,
+    ) -> Result<(), DiskError> {
+        let ended = files.filter_map(|file| match file {
+            Written::Attempt(attempt) => Some(Moment { attempt, checkpoint: u32::MAX }),
+            Written::Pack(_) | Written::Content(_) => None,
+        });
+        let ended = ended.filter(|ended| last.is_none_or(|last| ended.attempt < last.attempt));
+        let covered: Vec<Moment> = ended.chain(last).collect();
+        let records: Vec<Record> = covered.iter().copied().map(Record::Checkpoint).collect();
+        self.contents.journal.append(&records).await?;
+        let synced = self.contents.journal.sync().await;
+        self.synced(synced).await?;
+        lock(&self.trust).covered.extend(covered.iter().map(|moment| (moment.attempt, moment.checkpoint)));
+        Ok(())
+    }
+
+    async fn sync_each(&self, files: Vec<Written>) -> Result<(), DiskError> {
+        let disk = &*self.seams.disk;
+        let attempts = files.iter().filter_map(|file| match file {
+            Written::Attempt(number) => Some(self.dir.attempt(*number)),
+            Written::Pack(_) | Written::Content(_) => None,
+        });
+        let attempts: Vec<_> = attempts.collect();
         stream::iter(files)
             .map(|file| async move {
                 match file {
                     Written::Pack(pack) => self.packs.sync(pack).await,
                     Written::Content(id) => self.contents.sync(id).await,
-                    Written::Attempt => attempt.sync().await,
+                    Written::Attempt(number) => {
+                        let dir = self.dir.attempt(number);
+                        sync_those_there(disk, &[entries_in(&dir), slots_in(&dir)]).await
+                    }
                 }
             })
             .buffer_unordered(SYNC_JOBS)
             .try_for_each(|()| std::future::ready(Ok(())))
             .await?;
         let dirs = [self.dir.contents(), self.dir.partials(), self.dir.outlines(), self.dir.packs()];
-        for dir in dirs.iter().chain([&attempt.dir, &self.dir.attempts()]) {
-            self.seams.disk.sync_dir(dir).await?;
+        for dir in dirs.iter().chain(&attempts).chain([&self.dir.attempts()]) {
+            match disk.sync_dir(dir).await {
+                // An attempt may have been pruned.
+                Err(error) if error.kind == DiskErrorKind::NotFound && attempts.contains(dir) => {}
+                synced => synced?,
+            }
         }
         Ok(())
     }

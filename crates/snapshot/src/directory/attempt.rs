@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use peerstream_types::{ChunkSize, Entry, ManifestHeader, Ordinal};
@@ -26,8 +26,6 @@ pub(super) struct Attempt {
     pub(super) number: u32,
     pub(super) dir: PathBuf,
     pub(super) chunk_size: ChunkSize,
-    /// The checkpoint that will make durable what is stored now.
-    checkpoint: AtomicU32,
     records: Arc<Recorder>,
     progress: Mutex<Progress>,
     /// Pages are admitted one after the other.
@@ -78,8 +76,8 @@ impl Attempt {
         disk.create_dir_all(&dir).await?;
         let log = EntryLog::create(disk, &entries_in(&dir), header.chunk_size).await?;
         let slots = Slots::create(disk, &slots_in(&dir), number).await?;
-        let records = area.recorder(slots);
-        area.note_write(Written::Attempt);
+        let records = area.recorder(number, slots);
+        area.note_write(Written::Attempt(number));
         let progress = Progress {
             admission,
             admitted: 0,
@@ -91,7 +89,6 @@ impl Attempt {
             number,
             dir,
             chunk_size: header.chunk_size,
-            checkpoint: AtomicU32::new(1),
             records,
             progress: Mutex::new(progress),
             admitting: tokio::sync::Mutex::new(Admitting { log, joins: None }),
@@ -115,12 +112,7 @@ impl Attempt {
 
     /// When something is stored whose bytes are written by now.
     pub(super) fn now(&self) -> Moment {
-        Moment { attempt: self.number, checkpoint: self.checkpoint.load(Ordering::SeqCst) }
-    }
-
-    /// What is stored from now on is for the next checkpoint. Says which one that before is.
-    pub(super) fn close_checkpoint(&self) -> Moment {
-        Moment { attempt: self.number, checkpoint: self.checkpoint.fetch_add(1, Ordering::SeqCst) }
+        self.records.now()
     }
 
     /// What was taken of the announced bytes is not admitted after all.
@@ -194,7 +186,7 @@ impl Attempt {
             return Ok(());
         }
         let taken = self.records.record(records).await;
-        area.note_write(Written::Attempt);
+        area.note_write(Written::Attempt(self.number));
         taken
     }
 
@@ -253,12 +245,6 @@ impl Attempt {
     pub(super) async fn read(&self) -> Result<(EntryReader, SlotReader), DiskError> {
         self.flush().await?;
         Ok((self.admitting.lock().await.log.reader(self.chunk_size), self.records.reader()))
-    }
-
-    /// Makes what is in its files durable: what waits is not.
-    pub(super) async fn sync(&self) -> Result<(), DiskError> {
-        self.admitting.lock().await.log.sync().await?;
-        self.records.sync().await
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {

@@ -15,9 +15,10 @@ use super::journal::{Journal, Moment, Record};
 use super::layout::StagingDir;
 use super::open_files::OpenFiles;
 use super::recheck::all_chunks;
+use super::sync::sync_those_there;
 use crate::chunk_set::ChunkSet;
 use crate::content::ContentId;
-use crate::disk::{DiskErrorKind, FileKind, OpenMode};
+use crate::disk::{FileKind, OpenMode};
 use crate::limits::{HASH_JOBS, KNOWN_WHOLE_MAX, RECORD_STANDS_FOR_MIN};
 use crate::{DiskError, DiskFile, VerifiedChunk, VerifiedOutline};
 
@@ -192,17 +193,10 @@ impl Contents {
 
     /// Makes the bytes of a content durable.
     pub(super) async fn sync(&self, id: ContentId) -> Result<(), DiskError> {
-        let disk = &*self.seams.disk;
         // Both names: one that was left over may stand beside the one that is filled. It may get its
         // final name while this looks for it, so that one is looked for last.
-        for path in [self.dir.partial(&id), self.dir.content(&id), self.dir.outline(&id)] {
-            match disk.open(&path, OpenMode::Write).await {
-                Ok(file) => file.sync().await?,
-                Err(error) if error.kind == DiskErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+        let paths = [self.dir.partial(&id), self.dir.content(&id), self.dir.outline(&id)];
+        sync_those_there(&*self.seams.disk, &paths).await
     }
 
     /// How long the file is that has the final name of the content, if there is one. A power loss

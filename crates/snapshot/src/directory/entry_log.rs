@@ -60,10 +60,6 @@ impl EntryLog {
         self.tail += std::mem::take(&mut self.beyond);
     }
 
-    pub(super) async fn sync(&self) -> Result<(), DiskError> {
-        self.file.sync().await
-    }
-
     /// Reads what was added so far, from the beginning.
     pub(super) fn reader(&self, size: ChunkSize) -> EntryReader {
         EntryReader::new(self.file.clone(), size, self.tail)

@@ -1,9 +1,11 @@
 //! Records of where entries lie, gathered and written many at a time.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use peerstream_types::Ordinal;
 
+use super::journal::Moment;
 use super::slots::{Slot, SlotReader, Slots};
 use crate::DiskError;
 use crate::content::ContentId;
@@ -16,6 +18,9 @@ pub(super) type Said = (Ordinal, ContentId, Slot);
 /// those of calls that have not returned.
 #[derive(Debug)]
 pub(super) struct Recorder {
+    attempt: u32,
+    /// The checkpoint that will make durable what is stored now.
+    checkpoint: AtomicU32,
     slots: Slots,
     lag: u64,
     gathered: Mutex<Gathered>,
@@ -30,8 +35,30 @@ struct Gathered {
 }
 
 impl Recorder {
-    pub(super) fn new(slots: Slots, lag: u64) -> Self {
-        Self { slots, lag, gathered: Mutex::default(), writing: tokio::sync::Mutex::default() }
+    pub(super) fn new(attempt: u32, slots: Slots, lag: u64) -> Self {
+        Self {
+            attempt,
+            checkpoint: AtomicU32::new(1),
+            slots,
+            lag,
+            gathered: Mutex::default(),
+            writing: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Of which attempt they are.
+    pub(super) fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// When something is stored whose bytes are written by now.
+    pub(super) fn now(&self) -> Moment {
+        Moment { attempt: self.attempt, checkpoint: self.checkpoint.load(Ordering::SeqCst) }
+    }
+
+    /// What is stored from now on is for the next checkpoint. Says which one that before is.
+    pub(super) fn close_checkpoint(&self) -> Moment {
+        Moment { attempt: self.attempt, checkpoint: self.checkpoint.fetch_add(1, Ordering::SeqCst) }
     }
 
     /// Takes records, and writes them if too many wait. After an error they still wait.
@@ -66,11 +93,6 @@ impl Recorder {
         // Counted until now, so that no more is taken meanwhile without waiting for this.
         self.gathered().stand_for -= stand_for;
         Ok(())
-    }
-
-    /// Makes what is in the file durable.
-    pub(super) async fn sync(&self) -> Result<(), DiskError> {
-        self.slots.sync().await
     }
 
     /// Reads what is in the file.

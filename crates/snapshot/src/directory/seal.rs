@@ -68,7 +68,7 @@ pub(super) async fn build(
         catalog.close_files();
     }
     // What is staged is durable too: a power loss before the publish costs no more than this seal.
-    Ok(area.checkpoint(attempt, made.many).await?)
+    Ok(area.checkpoint(made.many).await?)
 }
 
 /// Hashes what is staged of a manifest.

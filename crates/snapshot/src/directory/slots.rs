@@ -74,10 +74,6 @@ impl Slots {
         Ok(())
     }
 
-    pub(super) async fn sync(&self) -> Result<(), DiskError> {
-        self.file.sync().await
-    }
-
     /// Reads on from any ordinal.
     pub(super) fn reader(&self) -> SlotReader {
         SlotReader { slots: self.clone(), first: 0, records: Bytes::new() }

@@ -99,9 +99,9 @@ impl DirectoryStaging {
 
     async fn sync_staged(&self) -> Result<(), SinkError> {
         let staged = self.shared().await?;
-        match (&*staged, self.attempt()) {
-            (Some(area), Some(attempt)) => Ok(area.checkpoint(&attempt, false).await?),
-            _ => Ok(()),
+        match &*staged {
+            Some(area) => Ok(area.checkpoint(false).await?),
+            None => Ok(()),
         }
     }
 

@@ -98,6 +98,57 @@ async fn a_checkpoint_of_many_files_covers_what_waits() {
     assert_eq!(keys(&offer, &begin(&store, &offer).await.1).len(), files.len());
 }
 
+/// D1: also when nothing was begun since, because what came next was refused for want of room.
+#[tokio::test]
+async fn a_checkpoint_without_a_manifest_covers_what_was_stored() {
+    let (disk, offer) = (CrashDisk::new(), offer(&files()).await);
+    let patient = StoreOptions { lag: 1 << 30, ..StoreOptions::default() };
+    let store = DirectoryStore::open_with("/s", Arc::new(disk.clone()), Arc::new(Inline), patient).await;
+    let (store, mut larger) = (store.unwrap(), offer.header.clone());
+    half(&offer, &*begin(&store, &offer).await.0).await;
+    larger.counts.bytes = 1 << 40;
+    disk.set_capacity(Some(disk.used() + (1 << 20)));
+    let staging = store.stage(&shard(), &Selector::All, Fence(1)).await.unwrap();
+    let begun = staging.begin(&larger).await;
+    assert!(matches!(begun, Err(SinkError::NoRoom { .. })), "{begun:?}");
+    staging.checkpoint().await.unwrap();
+    disk.set_capacity(None);
+    let (store, hashed) = open_on(&disk.crash(Survival::Nothing)).await;
+    assert_eq!(keys(&offer, &begin(&store, &offer).await.1), ["d/long", "d/short"]);
+    assert_eq!(hashed.0.load(Ordering::Relaxed), 0);
+}
+
+/// D1: a checkpoint of one manifest covers also what was stored for the one before and does not come
+/// again in it.
+#[tokio::test]
+async fn a_checkpoint_covers_what_an_earlier_manifest_stored() {
+    let (disk, offer) = (CrashDisk::new(), offer(&files()).await);
+    let (store, _) = open_on(&disk).await;
+    half(&offer, &*begin(&store, &offer).await.0).await;
+    let staging = store.stage(&shard(), &Selector::All, Fence(1)).await.unwrap();
+    staging.begin(&offer.header).await.unwrap();
+    staging.checkpoint().await.unwrap();
+    let (store, hashed) = open_on(&disk.crash(Survival::Nothing)).await;
+    assert_eq!(keys(&offer, &begin(&store, &offer).await.1), ["d/long", "d/short"]);
+    assert_eq!(hashed.0.load(Ordering::Relaxed), 0);
+}
+
+/// D8: what waits to be written while the disk is full is written when there is room.
+#[tokio::test]
+async fn records_that_find_no_room_wait_for_it() {
+    let (disk, offer) = (CrashDisk::new(), offer(&files()).await);
+    let patient = StoreOptions { lag: 1 << 30, room: None, ..StoreOptions::default() };
+    let store = DirectoryStore::open_with("/s", Arc::new(disk.clone()), Arc::new(Inline), patient).await;
+    let store = store.unwrap();
+    fill(&offer, &*begin(&store, &offer).await.0).await;
+    disk.set_capacity(Some(disk.used()));
+    let staging = store.stage(&shard(), &Selector::All, Fence(1)).await.unwrap();
+    let begun = staging.begin(&offer.header).await;
+    assert!(matches!(&begun, Err(SinkError::Disk(error)) if error.kind == DiskErrorKind::Full), "{begun:?}");
+    disk.set_capacity(None);
+    assert_eq!(keys(&offer, &begin(&store, &offer).await.1), ["d/long", "d/short", "f"]);
+}
+
 /// D1: what a killed process wrote is there, and is hashed before it counts.
 #[tokio::test]
 async fn what_no_checkpoint_covers_is_hashed_again() {
