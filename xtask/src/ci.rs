@@ -112,6 +112,12 @@ const STEPS: &[Step] = &[
         work: Work::Task(sim::sweep),
     },
     Step {
+        name: "simulated traces",
+        proves: "a seed gives the same trace in every process, in the debug and the release build",
+        full: true,
+        work: Work::Task(sim::compare_builds),
+    },
+    Step {
         name: "instructions",
         proves: "no hot loop takes more instructions than it did",
         full: true,
