@@ -1,5 +1,6 @@
 //! How large a fleet one core carries: every node shakes hands with a donor and brings one small shard
-//! up. Prints what that cost.
+//! up. Prints what that cost. An *event* is what the network carries at once: a datagram over QUIC, a
+//! write to a stream in memory.
 //!
 //! ```sh
 //! cargo run --release -p peerstream-sim --example fleet -- --network quic --nodes 1000
@@ -89,14 +90,12 @@ fn main() -> Result<(), String> {
         (world.datagrams(), world.now())
     });
     let wall = began.elapsed().as_secs_f64();
-    let what = match fleet.network {
-        Network::Memory => "writes",
-        Network::Quic => "datagrams",
-    };
+    let (cpu, events) = (cpu_secs(), sent.sent as f64);
     println!("{fleet:?}");
-    println!("wall {wall:.2} s, CPU {:.2} s, virtual {virtual_time}", cpu_secs());
+    println!("wall {wall:.2} s, CPU {cpu:.2} s, virtual {virtual_time}");
     println!("peak RSS {:.0} MiB", peak_kib() as f64 / 1024.0);
-    println!("{} {what}, {:.0} a second, {} bytes", sent.sent, sent.sent as f64 / wall, sent.bytes);
+    println!("{events} events, {:.0} a second, {:.0} a CPU second", events / wall, events / cpu);
+    println!("{} bytes", sent.bytes);
     Ok(())
 }
 
