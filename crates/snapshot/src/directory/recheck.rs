@@ -82,17 +82,22 @@ pub(super) async fn recheck_whole(
     id: ContentId,
 ) -> Result<bool, SinkError> {
     let (contents, disk) = (&area.contents, &*area.seams.disk);
-    let path = area.dir.content(&id);
-    let good = good_in(contents, &path, entry, id).await?;
+    let (path, partial) = (area.dir.content(&id), area.dir.partial(&id));
+    // A file that cannot be opened is not one with other content: it stays.
+    let file = disk.open(&path, OpenMode::Read).await?;
+    let good = good_chunks(contents, &*file, entry, id, &all_chunks(id)).await?;
     if good.len() == id.chunks() {
         area.note_write(Written::Content(id));
         contents.note_whole(id);
         return Ok(true);
     }
     contents.disclaim(id).await?;
-    disk.remove_file(&area.dir.partial(&id)).await?;
+    disk.remove_file(&partial).await?;
     if good.len() > 0 {
-        disk.clone_file(&path, &area.dir.partial(&id)).await?;
+        disk.clone_file(&path, &partial).await?;
+        // Some of it was durable, and is not to go with the file.
+        disk.open(&partial, OpenMode::Write).await?.sync().await?;
+        disk.sync_dir(&area.dir.partials()).await?;
     }
     disk.remove_file(&path).await?;
     contents.forget(id);

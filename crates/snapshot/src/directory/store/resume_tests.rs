@@ -356,6 +356,47 @@ async fn a_content_that_was_cut_is_kept_as_far_as_it_goes() {
     finish_right(&disk, &store, &offer, ("long", content(5000))).await;
 }
 
+/// D1: what was durable of it stays so, whatever of the move the power takes.
+#[tokio::test]
+async fn a_content_that_is_cut_loses_nothing_that_was_durable() {
+    let (disk, offer) = (CrashDisk::new(), offer(&[("long", content(5000))]).await);
+    let (store, _) = open_on(&disk).await;
+    let (staging, _) = begin(&store, &offer).await;
+    let mut chunks = offer.chunks().await;
+    let last = chunks.split_off(4);
+    staging.store(chunks).await.unwrap();
+    staging.checkpoint().await.unwrap();
+    staging.store(last).await.unwrap();
+    let disk = disk.kill();
+    let last_chunk = staged(&disk, "content").await.remove(0);
+    disk.flip(&last_chunk, 4500 * 8).unwrap();
+    for seed in 0..64 {
+        let disk = disk.fork();
+        let (store, _) = open_on(&disk).await;
+        assert_eq!(count(&begin(&store, &offer).await.1), 4);
+        let (store, _) = open_on(&disk.crash(Survival::Mixture(seed))).await;
+        assert!(count(&begin(&store, &offer).await.1) >= 4, "{seed}");
+    }
+}
+
+/// D1: a file that cannot be opened now is not thrown away.
+#[tokio::test]
+async fn a_content_that_cannot_be_opened_stays() {
+    let (disk, offer) = (CrashDisk::new(), offer(&[("long", content(5000))]).await);
+    let (store, _) = open_on(&disk).await;
+    fill(&offer, &*begin(&store, &offer).await.0).await;
+    let disk = disk.kill();
+    let (store, _) = open_on(&disk).await;
+    let staging = store.stage(&shard(), &Selector::All, Fence(1)).await.unwrap();
+    staging.begin(&offer.header).await.unwrap();
+    let open = |kind| kind == OperationKind::Open;
+    disk.fail(Fault { of: open, path: "/content/".into(), ..Fault::next(DiskErrorKind::Other) });
+    let admitted = staging.admit(offer.entries.clone()).await;
+    assert!(matches!(admitted, Err(SinkError::Disk(_))), "{admitted:?}");
+    disk.heal();
+    assert_eq!(count(&staging.admit(offer.entries.clone()).await.unwrap()), 5);
+}
+
 /// F-55, D8, C19: a staging that was being discarded when the power went vouches for nothing, whatever
 /// the disk has kept of it.
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The content of one file: what is seen, what is durable, and what lies between.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -21,7 +22,8 @@ pub(super) struct Content {
 
 #[derive(Debug, Clone, Default)]
 struct Version {
-    bytes: Vec<u8>,
+    /// Shared with forks of the disk until either side changes them: a fork copies no content.
+    bytes: Arc<Vec<u8>>,
     modified_ns: i64,
 }
 
@@ -70,16 +72,17 @@ impl What {
 
 impl Version {
     fn apply(&mut self, change: &Change) {
-        let len = change.what.len_after(self.bytes.len());
-        self.bytes.resize(len, 0);
-        change.what.apply(&mut self.bytes, 0, len);
+        let bytes = Arc::make_mut(&mut self.bytes);
+        let len = change.what.len_after(bytes.len());
+        bytes.resize(len, 0);
+        change.what.apply(bytes, 0, len);
         self.modified_ns = change.modified_ns;
     }
 }
 
 impl Content {
     pub(super) fn new(now: i64) -> Self {
-        let empty = Version { bytes: Vec::new(), modified_ns: now };
+        let empty = Version { bytes: Arc::default(), modified_ns: now };
         Self { seen: empty.clone(), durable: empty, pending: VecDeque::new() }
     }
 
@@ -128,7 +131,7 @@ impl Content {
 
     /// Flips a bit of a byte that exists, where it lies: on the medium, or in what waits for it.
     pub(super) fn flip(&mut self, at: usize, mask: u8) {
-        self.seen.bytes[at] ^= mask;
+        Arc::make_mut(&mut self.seen.bytes)[at] ^= mask;
         let len = self.durable.bytes.len().max(at + 1);
         let waits = self.pending.iter().any(|change| {
             let (start, end) = change.what.span(len);
@@ -139,7 +142,7 @@ impl Content {
             let modified_ns = self.seen.modified_ns;
             self.pending.push_back(Change { what: What::Write { at, bytes }, modified_ns });
         } else {
-            self.durable.bytes[at] ^= mask;
+            Arc::make_mut(&mut self.durable.bytes)[at] ^= mask;
         }
     }
 
@@ -169,7 +172,7 @@ impl Content {
         let longest = lens.iter().map(|(len, _)| *len).max().unwrap_or_default();
         let (len, modified_ns) = lens[chance.below(lens.len())];
         let piece = PIECES[chance.below(PIECES.len())];
-        let mut bytes = self.durable.bytes.clone();
+        let mut bytes = self.durable.bytes.to_vec();
         bytes.resize(longest, 0);
         for (place, changes) in self.by_piece(piece, longest) {
             let (start, end) = (place * piece, longest.min((place + 1) * piece));
@@ -177,7 +180,7 @@ impl Content {
             changes[..survive].iter().for_each(|what| what.apply(&mut bytes, start, end));
         }
         bytes.truncate(len);
-        Version { bytes, modified_ns }
+        Version { bytes: Arc::new(bytes), modified_ns }
     }
 
     /// Which changes concern which pieces of a file that was at most `longest` bytes long.
