@@ -310,7 +310,7 @@ impl Running {
         let (status, stats) = (self.recovery.status(), self.recovery.stats());
         self.waits.extend(status.waiting.as_ref().map(|waiting| waiting.reason.name()));
         self.job.record.update(self.job.index, |shard| {
-            shard.stage = stage_of(status.phase);
+            shard.stage = stage_of(status.phase).unwrap_or(shard.stage);
             shard.peer = status.source.or(shard.peer.take());
             shard.waiting = status.waiting.map(|waiting| waiting.reason.to_string());
             shard.bytes_total = status.total.map(|total| total.bytes);
@@ -330,6 +330,12 @@ impl Running {
         self.show();
         self.job.shared.visited(|visited| visited.job(&self.waits));
         let published = matches!(outcome, Outcome::Published { .. });
+        if !published {
+            self.job.record.update(self.job.index, |shard| {
+                shard.stage = Stage::Keeping;
+                shard.waiting = Some("the store to make durable what is verified".into());
+            });
+        }
         if let Some(hold) = self.retiring.take() {
             use peerstream_wire::message::ReleaseReason::{Done, GivenUp};
             hold.release(if published { Done } else { GivenUp }).await;
@@ -343,12 +349,14 @@ impl Running {
     }
 }
 
-fn stage_of(phase: Phase) -> Stage {
+/// What a job in this phase does; one that has ended, what it did last.
+fn stage_of(phase: Phase) -> Option<Stage> {
     match phase {
-        Phase::Choosing | Phase::Opening => Stage::Opening,
-        Phase::Streaming => Stage::Streaming,
-        Phase::Sealing => Stage::Sealing,
-        Phase::Publishing | Phase::Done => Stage::Publishing,
+        Phase::Choosing | Phase::Opening => Some(Stage::Opening),
+        Phase::Streaming => Some(Stage::Streaming),
+        Phase::Sealing => Some(Stage::Sealing),
+        Phase::Publishing => Some(Stage::Publishing),
+        Phase::Done => None,
     }
 }
 

@@ -38,6 +38,8 @@ pub enum Stage {
     Sealing,
     /// The new generation is being made visible.
     Publishing,
+    /// It has failed or was called off; what is verified is being made durable.
+    Keeping,
     /// It has ended.
     Done,
 }
@@ -50,6 +52,7 @@ impl fmt::Display for Stage {
             Self::Streaming => "streaming",
             Self::Sealing => "sealing",
             Self::Publishing => "publishing",
+            Self::Keeping => "keeping",
             Self::Done => "done",
         })
     }
