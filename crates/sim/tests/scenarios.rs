@@ -24,16 +24,6 @@ fn shipped_scenarios_hold() {
     }
 }
 
-/// Found by a sweep: a node that lost its power while it started ran on without a disk.
-#[test]
-fn a_node_that_loses_power_while_it_starts_is_down() {
-    let scenario = shipped("fault-mix-disk").unwrap();
-    let mut options = scenario.options(21);
-    options.without = (0..20).filter(|fault| ![4, 16].contains(fault)).collect();
-    let done = scenario.run(&options).unwrap_or_else(|failure| panic!("{failure}"));
-    assert_eq!((done.summary.faults, done.summary.published), (2, 2));
-}
-
 #[test]
 fn equal_runs_have_equal_traces() {
     for network in Network::ALL {
