@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use peerstream_types::{PlanId, Timestamp};
-use tokio::sync::watch;
 use tracing::info;
 
 use crate::config::EngineConfig;
@@ -15,6 +14,7 @@ use crate::plan::{
 };
 use crate::shared::Shared;
 use crate::visited::Visited;
+use crate::watch;
 
 /// One node's engine: serves its peers from the moment it is started, and executes plans.
 ///

@@ -16,6 +16,7 @@ use crate::plan::{PlanOutcome, PlanRecord, PlanResult, ShardOutcome, ShardResult
 use crate::session::{Opening, Wanted};
 use crate::shared::Shared;
 use crate::transfer::{Transfer, first_offers};
+use crate::watch;
 
 /// A request with the sources it may use.
 struct Request {
@@ -31,9 +32,9 @@ pub(crate) async fn execute(
     shared: Arc<Shared>,
     plan: StreamPlan,
     record: PlanRecord,
-    abort: tokio::sync::watch::Receiver<Option<String>>,
+    abort: watch::Receiver<Option<String>>,
 ) -> PlanOutcome {
-    let mut called_off = abort.clone();
+    let called_off = abort.clone();
     let known = tokio::select! {
         biased;
         Ok(_) = called_off.wait_for(Option::is_some) => BTreeMap::new(),

@@ -72,6 +72,7 @@
 //! | `peers` | connections are dialled, accepted, greeted and kept |
 //! | `io` | streams as kinds, frames and raw bytes |
 //! | `visited` | what sessions and jobs came across, for simulations |
+//! | `watch` | values that many wait for, each in its turn |
 //!
 //! The contracts that [`Parts`] are made of are here under short names, so that an author of a store
 //! names one crate: [`placement`], [`shape`], [`snapshot`], [`transport`], [`types`].
@@ -99,6 +100,7 @@ mod session;
 mod shared;
 mod transfer;
 mod visited;
+mod watch;
 
 pub use {
     peerstream_placement as placement, peerstream_shape as shape, peerstream_snapshot as snapshot,

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use peerstream_types::PlanId;
-use tokio::sync::watch;
 
 use crate::plan::{PlanRecord, PlanState};
+use crate::watch;
 
 /// A running plan's record, and how to call it off.
 #[derive(Debug)]

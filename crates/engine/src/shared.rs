@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use peerstream_snapshot::Fence;
 use peerstream_types::{NodeId, PlanId};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::config::EngineConfig;
@@ -32,7 +32,7 @@ pub(crate) struct Shared {
     pub(crate) plans: Plans,
     pub(crate) serve_slots: Arc<Semaphore>,
     pub(crate) buffers: Buffers,
-    draining: watch::Sender<bool>,
+    draining: AtomicBool,
     heard: Mutex<BTreeMap<NodeId, SocketAddr>>,
     counter: AtomicU64,
     visited: Mutex<Visited>,
@@ -50,7 +50,7 @@ impl Shared {
             plans: Plans::new(config.plans_max, config.plans_remembered),
             serve_slots: Arc::new(Semaphore::new(config.serves_in_parallel)),
             buffers: Buffers::default(),
-            draining: watch::Sender::new(false),
+            draining: AtomicBool::new(false),
             heard: Mutex::default(),
             counter: AtomicU64::new(0),
             visited: Mutex::default(),
@@ -81,11 +81,11 @@ impl Shared {
     }
 
     pub(crate) fn is_draining(&self) -> bool {
-        *self.draining.borrow()
+        self.draining.load(Ordering::Relaxed)
     }
 
     pub(crate) fn drain(&self) {
-        self.draining.send_replace(true);
+        self.draining.store(true, Ordering::Relaxed);
     }
 
     /// Adds to what was visited, or looks at it.

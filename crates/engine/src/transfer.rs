@@ -92,7 +92,7 @@ impl Transfer {
                 }
                 Went::Refused(_) | Went::Lost => {}
             }
-            if let Some(reason) = self.sessions.abort.borrow().clone() {
+            if let Some(reason) = self.sessions.abort.get() {
                 return ShardOutcome::Aborted { reason };
             }
             info!(shard = %self.shard, to = %self.to, attempt, "the session was lost, offering again");
@@ -103,10 +103,10 @@ impl Transfer {
 
     /// Does some work unless the plan is aborted before it is done; the reason then.
     async fn unless_aborted<T>(&self, work: impl Future<Output = T>) -> Result<T, String> {
-        let mut abort = self.sessions.abort.clone();
+        let abort = self.sessions.abort.clone();
         tokio::select! {
             biased;
-            Ok(reason) = abort.wait_for(Option::is_some) => Err(reason.clone().unwrap_or_default()),
+            Ok(reason) = abort.wait_for(Option::is_some) => Err(reason.unwrap_or_default()),
             done = work => Ok(done),
         }
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use peerstream_snapshot::{DiskError, SinkError, SourceError};
 use peerstream_types::{EntryKey, Ordinal};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 pub(crate) use sink::FaultySink;
 pub(crate) use source::FaultySource;
@@ -41,8 +41,9 @@ pub enum SinkStep {
 #[derive(Debug, Clone)]
 pub struct StoreFaults {
     state: Arc<Mutex<State>>,
-    /// Counts changes, so that stalled reads look again.
-    changes: watch::Sender<u64>,
+    /// Tells stalled reads to look again, in the order in which they came: a `watch` would wake them in
+    /// an order of its own, another one in each process.
+    changed: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -60,7 +61,7 @@ struct State {
 
 impl StoreFaults {
     pub(crate) fn none() -> Self {
-        Self { state: Arc::default(), changes: watch::Sender::new(0) }
+        Self { state: Arc::default(), changed: Arc::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -69,7 +70,7 @@ impl StoreFaults {
 
     fn change(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.lock());
-        self.changes.send_modify(|count| *count += 1);
+        self.changed.notify_waiters();
     }
 
     /// Reads stop to answer once `bytes` more have been read, until [`StoreFaults::clear`].
@@ -136,11 +137,12 @@ impl StoreFaults {
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
-        let mut changes = self.changes.subscribe();
-        while self.is_stalled() {
-            if changes.changed().await.is_err() {
+        loop {
+            let changed = self.changed.notified();
+            if !self.is_stalled() {
                 return;
             }
+            changed.await;
         }
     }
 

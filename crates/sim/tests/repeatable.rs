@@ -85,3 +85,44 @@ fn the_order_of_runs_makes_no_difference() {
     let (two_first, one_later) = (trace(Network::Quic, 2), trace(Network::Quic, 1));
     assert_eq!((one, two), (one_later, two_first));
 }
+
+/// Many wait for one thing, and then it comes.
+async fn many_wait(world: SimWorld) {
+    let donor = world.donor("donor");
+    let shards: Vec<_> = (0..4).map(shard).collect();
+    let content = Content { large: 1, large_len: 300_000, ..Content::small(5) };
+    shards.iter().for_each(|shard| content.fill(&donor.store, shard, 1));
+    let replicas: Vec<_> = (0..4).map(|number| world.replica(&format!("replica-{number}"))).collect();
+    let up = || replicas.iter().map(|replica| replica.bring_up(&shards)).collect::<Vec<_>>();
+    donor.faults.stall_after(100_000);
+    let plans = up();
+    world.sleep(Duration::from_secs(5)).await;
+    // Reads that are stalled go on, and shards of plans are called off.
+    donor.faults.clear();
+    world.sleep(Duration::from_millis(1)).await;
+    plans.iter().for_each(|plan| plan.abort("enough"));
+    for plan in plans {
+        plan.await;
+    }
+    donor.faults.stall_after(100_000);
+    let plans = up();
+    world.sleep(Duration::from_secs(5)).await;
+    // Shards of sessions lose their peer.
+    world.crash(&donor);
+    for plan in plans {
+        plan.await;
+    }
+}
+
+/// Those who wait go on in the order in which they began to. Found by comparing processes: reads that
+/// had been stalled went on in another order in each, and so did shards of plans that were called off.
+#[test]
+fn those_who_wait_go_on_in_their_order() {
+    for network in Network::ALL {
+        let trace = || Sim::new(network, 12).run_traced(many_wait).1;
+        let first = trace();
+        for _ in 0..3 {
+            assert_eq!(first, trace(), "{network}");
+        }
+    }
+}

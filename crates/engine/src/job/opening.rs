@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use peerstream_types::{NodeId, Operation, PlanId, Selector, ShardId};
 use peerstream_wire::message::RequestV1;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use crate::session::{Opened, Opening, OpeningFailed, Outgoing, Route, Wanted, initiate};
 use crate::shared::Shared;
+use crate::watch;
 
 /// Where a job's sources come from.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use peerstream_recovery::{Fault, Job, Outcome, OutlinePart, Phase, Recovery, Sou
 use peerstream_shape::Class;
 use peerstream_snapshot::{Sink, Staging};
 use peerstream_types::{FetchId, NodeId, Ordinal, Selector, ShardId};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tracing::{Instrument, info, info_span, warn};
 
 use super::Origin;
@@ -19,6 +19,7 @@ use crate::plan::{BadChunk, PlanEvent, PlanRecord, ShardOutcome, Stage};
 use crate::receive::{FetchEvent, ReceiveError, VerifiedPart};
 use crate::session::{Hold, Opening, SessionEnd};
 use crate::shared::Shared;
+use crate::watch;
 
 /// Events that may wait for a job: those who report wait when it is full.
 const EVENTS_MAX: usize = 256;
@@ -84,7 +85,7 @@ impl ShardJob {
 
     async fn start(self) -> ShardOutcome {
         let failed = |reason: String| ShardOutcome::Failed { reason };
-        if let Some(reason) = self.abort.borrow().clone() {
+        if let Some(reason) = self.abort.get() {
             return ShardOutcome::Aborted { reason };
         }
         self.record.update(self.index, |shard| shard.stage = Stage::Opening);
@@ -129,7 +130,7 @@ impl Running {
         mut inbox: mpsc::Receiver<JobEvent>,
         mut fetch_inbox: mpsc::Receiver<(FetchId, FetchEvent)>,
     ) -> ShardOutcome {
-        let mut abort = self.job.abort.clone();
+        let abort = self.job.abort.clone();
         let mut called_off = false;
         loop {
             if let Some(outcome) = self.act_all().await {
@@ -142,7 +143,7 @@ impl Running {
                 biased;
                 Ok(reason) = abort.wait_for(Option::is_some), if !called_off => {
                     called_off = true;
-                    let reason = reason.clone().unwrap_or_default();
+                    let reason = reason.unwrap_or_default();
                     self.recovery.abort(self.job.shared.clock.now(), &reason);
                 }
                 Some(event) = inbox.recv() => self.event(event),

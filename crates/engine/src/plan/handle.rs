@@ -5,10 +5,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use peerstream_types::PlanId;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 
 use super::{PlanEvent, PlanOutcome, PlanRecord, PlanResult, PlanState};
+use crate::watch;
 
 /// A running plan: a future of its outcome, with its current state, its events, and a way to call
 /// it off (row C35). Dropping the handle lets the plan go on.

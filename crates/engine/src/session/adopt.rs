@@ -7,13 +7,13 @@ use peerstream_shape::Class;
 use peerstream_types::{Role, SessionId};
 use peerstream_wire::message::InitV1;
 use peerstream_wire::{Code, Message};
-use tokio::sync::watch;
 
 use super::{Command, Driver};
 use crate::io::ControlStream;
 use crate::peers::Link;
 use crate::plan::PlanRecord;
 use crate::shared::Shared;
+use crate::watch;
 
 /// Takes a control stream that began with `init`: a new session, or one that is there already and
 /// gets this stream (row C05).

@@ -10,7 +10,7 @@ use peerstream_transport::PeerIdentity;
 use peerstream_types::{ByteCount, FetchId};
 use peerstream_wire::message::InitV1;
 use peerstream_wire::{Code, Message};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tracing::{Instrument, debug, info_span, warn};
 
@@ -23,6 +23,7 @@ use crate::plan::PlanRecord;
 use crate::plans::PlanKey;
 use crate::session::{Ask, Outgoing};
 use crate::shared::Shared;
+use crate::watch;
 
 /// Commands that may wait for a session's task.
 const COMMANDS_MAX: usize = 256;
@@ -138,7 +139,7 @@ impl Driver {
         let woken = tokio::select! {
             biased;
             // First of all: the jobs that stop by the same signal must not let the session complete.
-            Some(reason) = called_off(&mut self.abort) => Woken::CalledOff(reason),
+            Some(reason) = called_off(&self.abort) => Woken::CalledOff(reason),
             Some(command) = self.commands.recv() => Woken::Command(command),
             input = control => Woken::Input(input),
             () = self.shared.clock.sleep_until(timeout) => Woken::Timeout,
@@ -342,6 +343,6 @@ fn note(result: Result<(), CommandError>) {
 }
 
 /// Waits until the plan is called off; `None` if it never will be. Cancel safe.
-async fn called_off(abort: &mut watch::Receiver<Option<String>>) -> Option<String> {
-    abort.wait_for(Option::is_some).await.ok()?.clone()
+async fn called_off(abort: &watch::Receiver<Option<String>>) -> Option<String> {
+    abort.wait_for(Option::is_some).await.ok()?
 }

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use peerstream_types::{FetchId, OfferId, SessionId, Span};
 use peerstream_wire::message::ReleaseReason;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use super::{Answer, Ask, Command, Routes};
+use crate::watch;
 
 /// A running session. Cheap to clone; the session does not end because handles are dropped.
 #[derive(Debug, Clone)]
@@ -90,8 +91,7 @@ impl SessionHandle {
 
     /// Waits for the session's end and says how it ended. Cancel safe.
     pub(crate) async fn ended(&self) -> SessionEnd {
-        let mut ended = self.ended.clone();
-        let end = ended.wait_for(Option::is_some).await.ok().and_then(|end| end.clone());
+        let end = self.ended.wait_for(Option::is_some).await.ok().flatten();
         end.unwrap_or_else(|| SessionEnd { called_off: false, reason: "its task ended".to_owned() })
     }
 
@@ -101,7 +101,7 @@ impl SessionHandle {
     }
 
     fn why_ended(&self) -> String {
-        let end = self.ended.borrow().clone();
+        let end = self.ended.get();
         end.map_or_else(|| "the session is ending".to_owned(), |end| end.reason)
     }
 }

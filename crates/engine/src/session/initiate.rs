@@ -10,12 +10,13 @@ use peerstream_transport::Lane;
 use peerstream_types::{NodeId, OfferId, Operation, PlanId, Role, SessionId};
 use peerstream_wire::message::{InitV1, OfferV1, Preview, RequestV1};
 use peerstream_wire::{Extensions, Minor, StreamKind, Text};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use super::{Driver, Hold, Lease, SessionHandle};
 use crate::io::{ControlStream, StreamReader};
 use crate::peers::{ReachError, reach};
 use crate::shared::Shared;
+use crate::watch;
 
 /// A peer's offer, and the session that carries it.
 #[derive(Debug)]
