@@ -12,9 +12,14 @@ fn everything_is_visited_or_excused() {
     for part in [
         sweep::content::run,
         sweep::disks::run,
+        sweep::endings::run,
         sweep::links::run,
+        sweep::moments::run,
+        sweep::phases::run,
         sweep::refusals::run,
         sweep::sessions::run,
+        sweep::stores::run,
+        sweep::trust::run,
     ] {
         part(&mut reach);
     }

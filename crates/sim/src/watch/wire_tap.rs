@@ -51,8 +51,15 @@ impl Place {
         result.inspect_err(|error| self.books.error(of, error))
     }
 
-    fn polled<T, E: fmt::Debug>(&self, of: &str, poll: Poll<Result<T, E>>) -> Poll<Result<T, E>> {
-        poll.map(|result| self.failed(of, result))
+    /// Counts the error of a stream, and that of its connection if that is the reason.
+    fn polled<T>(&self, poll: Poll<Result<T, StreamError>>) -> Poll<Result<T, StreamError>> {
+        if let Poll::Ready(Err(error)) = &poll {
+            self.books.error("StreamError", error);
+            if let StreamError::Connection(reason) = error {
+                self.books.error("ConnectionError", reason);
+            }
+        }
+        poll
     }
 }
 
@@ -212,7 +219,7 @@ impl SendStream for TapSend {
         if written > 0 {
             self.tap.took(&before[..written], Direction::Send);
         }
-        self.tap.place.polled("StreamError", poll)
+        self.tap.place.polled(poll)
     }
 
     fn finish(&mut self) -> Result<(), StreamError> {
@@ -229,7 +236,7 @@ impl SendStream for TapSend {
 
     fn poll_stopped(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<u32>, StreamError>> {
         let poll = self.inner.poll_stopped(cx);
-        self.tap.place.polled("StreamError", poll)
+        self.tap.place.polled(poll)
     }
 }
 
@@ -244,7 +251,7 @@ impl RecvStream for TapRecv {
         if let Poll::Ready(Ok(Some(bytes))) = &poll {
             self.tap.took(bytes, Direction::Receive);
         }
-        self.tap.place.polled("StreamError", poll)
+        self.tap.place.polled(poll)
     }
 
     fn stop(&mut self, code: u32) {

@@ -2,9 +2,14 @@
 
 pub(crate) mod content;
 pub(crate) mod disks;
+pub(crate) mod endings;
 pub(crate) mod links;
+pub(crate) mod moments;
+pub(crate) mod phases;
 pub(crate) mod refusals;
 pub(crate) mod sessions;
+pub(crate) mod stores;
+pub(crate) mod trust;
 
 use peerstream_sim::reach::Reach;
 use peerstream_sim::watch::Watch;

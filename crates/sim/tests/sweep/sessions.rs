@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use peerstream_engine::{EngineConfig, StreamPlan};
 use peerstream_sim::reach::Reach;
-use peerstream_sim::{Content, LinkSpec, Network, NodeSpec, Sim, SimNode, SimWorld, shard};
+use peerstream_sim::{Content, Network, NodeSpec, Sim, SimNode, SimWorld, shard};
 use peerstream_transport::access::AccessRules;
 use peerstream_types::{ByteCount, Operation};
 
@@ -54,48 +54,6 @@ pub(crate) fn run(reach: &mut Reach) {
         });
         silence(reach, network);
     }
-    for (number, stroke) in (0..).zip(STROKES) {
-        for after in 0..24 {
-            at(reach, 600 + 100 * number + after, Duration::from_millis(after), *stroke);
-        }
-    }
-}
-
-/// Something that happens to a transfer between two nodes.
-type Stroke = fn(&SimWorld, &SimNode, &SimNode);
-
-const STROKES: &[Stroke] = &[
-    |_, _, replica| called_off(replica),
-    |_, donor, _| called_off(donor),
-    |_, donor, replica| {
-        called_off(donor);
-        called_off(replica);
-    },
-    |world, donor, replica| world.cut(donor, replica),
-    |world, donor, _| world.crash(donor),
-    |world, _, replica| world.crash(replica),
-];
-
-fn called_off(node: &SimNode) {
-    for plan in node.engine.plans() {
-        node.engine.abort(plan.plan, "called off");
-    }
-}
-
-/// A small transfer over a path of 2 ms, and something that happens in the middle of it.
-fn at(reach: &mut Reach, seed: u64, after: Duration, stroke: Stroke) {
-    let link = LinkSpec { latency: Duration::from_millis(2), ..LinkSpec::default() };
-    let mut config = EngineConfig::default();
-    config.session.keep_alive = Duration::from_millis(3);
-    super::run(reach, Sim::new(Network::Memory, seed).link(link), async |world| {
-        let donor = world.start(NodeSpec { config: config.clone(), ..NodeSpec::donor("donor") });
-        Content::small(3).fill(&donor.store, &shard(0), 1);
-        let replica = world.start(NodeSpec { config, ..NodeSpec::replica("replica") });
-        drop(replica.bring_up(&[shard(0)]));
-        world.sleep(after).await;
-        stroke(world, &donor, &replica);
-        world.sleep(Duration::from_secs(60)).await;
-    });
 }
 
 fn slow_donor(world: &SimWorld) -> SimNode {
