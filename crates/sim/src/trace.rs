@@ -43,6 +43,12 @@ impl Trace {
         }
     }
 
+    /// How many lines are wanted.
+    pub(crate) fn count(&self, is_wanted: impl Fn(&str) -> bool) -> usize {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.lines.iter().filter(|line| is_wanted(line)).count()
+    }
+
     /// All lines.
     pub fn text(&self) -> String {
         self.tail(usize::MAX)
