@@ -100,6 +100,12 @@ const STEPS: &[Step] = &[
         }),
     },
     Step {
+        name: "large models",
+        proves: "session and job keep their properties in the large worlds, searched exhaustively",
+        full: true,
+        work: command(&["cargo", "test", "--release", "-p", "peerstream-models"]),
+    },
+    Step {
         name: "demo",
         proves: "the demonstration of the README works at full speed",
         full: true,
