@@ -3,6 +3,7 @@
 
 mod inject;
 mod mix;
+mod storm;
 
 use std::fmt;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use peerstream_types::NodeId;
 use serde::{Deserialize, Serialize};
 
 pub use mix::Mix;
+pub use storm::Supervisor;
 
 /// Something that goes wrong, or is right again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -30,8 +30,9 @@
 //! });
 //! ```
 //!
-//! Your own store goes in the same way: put it into [`SimNode::datasets`] of a node, and see what it
-//! makes of crashes, stalls and corrupt chunks.
+//! Your own store goes in with [`NodeSpec::with_store`] and [`OwnStore`]: it is opened each time its
+//! node starts, has the same switches, and is held against the same invariants. The example `retention`
+//! tests when a store may delete what it serves.
 //!
 //! # Map
 //!
@@ -91,8 +92,11 @@ pub mod world;
 pub use content::Content;
 pub use disk::DiskSpec;
 pub use fabric::FabricStats;
+#[doc(no_inline)]
+pub use peerstream_engine::Dataset;
+
 pub use network::{LinkSpec, Network, UNLIMITED};
-pub use node::{NodeSpec, SimNode, SimStore, StoreSpec, shard};
+pub use node::{NodeSpec, OwnStore, SimNode, SimStore, StoreSpec, shard};
 pub use placement::SimPlacement;
 pub use sim::Sim;
 pub use store_faults::{Lie, SinkStep, StoreFaults};

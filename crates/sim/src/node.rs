@@ -31,7 +31,7 @@ pub(crate) use life::{End, Life};
 pub(crate) use pace::Pace;
 pub use spec::NodeSpec;
 pub(crate) use store::Medium;
-pub use store::{SimStore, StoreSpec};
+pub use store::{OwnStore, SimStore, StoreSpec};
 pub(crate) use uplink::Uplink;
 
 /// Entries of one page when a shard is read.
@@ -216,11 +216,12 @@ impl SimNode {
         faults: &StoreFaults,
         life: &Life,
     ) -> Datasets {
-        let source = FaultySource::new(store.source(), faults.clone(), life.clone());
-        let sink = FaultySink::new(store.sink(), faults.clone(), life.clone());
+        let Dataset { source, sink } = store.dataset();
+        let source = source.filter(|_| spec.source);
+        let sink = sink.filter(|_| spec.sink);
         let dataset = Dataset {
-            source: spec.source.then(|| Arc::new(source) as _),
-            sink: spec.sink.then(|| Arc::new(sink) as _),
+            source: source.map(|inner| Arc::new(FaultySource::new(inner, faults.clone(), life.clone())) as _),
+            sink: sink.map(|inner| Arc::new(FaultySink::new(inner, faults.clone(), life.clone())) as _),
         };
         let datasets = Datasets::new();
         datasets.insert(DatasetName::new(DATASET).expect("a valid name"), dataset);

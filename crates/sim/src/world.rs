@@ -39,6 +39,7 @@ pub struct SimWorld(Arc<Inner>);
 struct Inner {
     seed: u64,
     network: Network,
+    link: LinkSpec,
     net: Net,
     clock: SimWallClock,
     trace: Trace,
@@ -54,6 +55,7 @@ impl SimWorld {
         Self(Arc::new(Inner {
             seed,
             network,
+            link,
             net: Net::new(network, seed, link),
             clock: SimWallClock::start(),
             trace: Trace::start(),
@@ -81,6 +83,11 @@ impl SimWorld {
     /// The network of the run.
     pub fn network(&self) -> Network {
         self.0.network
+    }
+
+    /// What the links of the run are like in the beginning.
+    pub fn link(&self) -> LinkSpec {
+        self.0.link
     }
 
     /// Virtual time since the run began.

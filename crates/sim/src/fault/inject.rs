@@ -24,21 +24,21 @@ impl SimWorld {
             Fault::CutOneWay { from, to } => self.cut_one_way(from, to),
             Fault::Heal { a, b } => {
                 self.heal(a, b);
-                self.shape(a, b, self.network().link());
+                self.shape(a, b, self.link());
             }
             Fault::Flap { a, b, period_ms, times } => {
                 self.flap(a, b, Duration::from_millis(*period_ms), *times);
             }
             Fault::Slow { a, b, rate_kib } => {
                 let rate = ByteRate::per_sec(rate_kib << 10);
-                self.shape(a, b, LinkSpec { rate, ..self.network().link() });
+                self.shape(a, b, LinkSpec { rate, ..self.link() });
             }
             Fault::Lossy { a, b, loss_ppm, duplicate_ppm, corrupt_ppm } => {
                 let odds = LinkSpec {
                     loss_ppm: *loss_ppm,
                     duplicate_ppm: *duplicate_ppm,
                     corrupt_ppm: *corrupt_ppm,
-                    ..self.network().link()
+                    ..self.link()
                 };
                 self.shape(a, b, odds);
             }

@@ -1,5 +1,7 @@
-//! What a node has, in memory or on a disk, and what can be seen of it without disturbing it.
+//! What a node has, in memory, on a disk or in a store of its author's, and what can be seen of it
+//! without disturbing it.
 
+use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,6 +26,27 @@ pub enum StoreSpec {
     Memory(MemoryStore),
     /// In a directory store on a disk of its own, which loses what a disk may lose.
     Disk(DiskSpec),
+    /// In a store of yours.
+    Own(OwnStore),
+}
+
+/// A store of yours: opened each time the node starts. What the function that opens it shares between
+/// calls outlives a crash, as a disk does; what it makes anew does not. A process that has crashed
+/// stands still, and drops nothing that it holds.
+#[derive(Clone)]
+pub struct OwnStore(Arc<dyn Fn() -> Dataset + Send + Sync>);
+
+impl OwnStore {
+    /// A store that is opened like this.
+    pub fn new(open: impl Fn() -> Dataset + Send + Sync + 'static) -> Self {
+        Self(Arc::new(open))
+    }
+}
+
+impl fmt::Debug for OwnStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OwnStore")
+    }
 }
 
 impl From<MemoryStore> for StoreSpec {
@@ -38,11 +61,18 @@ impl From<DiskSpec> for StoreSpec {
     }
 }
 
+impl From<OwnStore> for StoreSpec {
+    fn from(own: OwnStore) -> Self {
+        Self::Own(own)
+    }
+}
+
 /// What outlives a process of what it keeps its shards in.
 #[derive(Debug, Clone)]
 pub(crate) enum Medium {
     Memory(MemoryStore),
     Disk(DiskUnit),
+    Own(OwnStore),
 }
 
 impl Medium {
@@ -50,19 +80,20 @@ impl Medium {
         match spec {
             StoreSpec::Memory(store) => Self::Memory(store.clone()),
             StoreSpec::Disk(spec) => Self::Disk(DiskUnit::new(spec.clone())),
+            StoreSpec::Own(own) => Self::Own(own.clone()),
         }
     }
 
     pub(crate) fn disk(&self) -> Option<&DiskUnit> {
         match self {
-            Self::Memory(_) => None,
+            Self::Memory(_) | Self::Own(_) => None,
             Self::Disk(unit) => Some(unit),
         }
     }
 }
 
 /// A node's store. It stands for the [`MemoryStore`] of a node that keeps its shards in memory, and
-/// panics where it is taken for one and the node has a disk: ask the node then.
+/// panics where it is taken for one and is none: ask the node then.
 #[derive(Debug, Clone)]
 pub struct SimStore(Kind);
 
@@ -70,6 +101,7 @@ pub struct SimStore(Kind);
 enum Kind {
     Memory(MemoryStore),
     Disk(Arc<OnDisk>),
+    Own(Dataset),
 }
 
 #[derive(Debug)]
@@ -94,6 +126,7 @@ impl Deref for SimStore {
         match &self.0 {
             Kind::Memory(store) => store,
             Kind::Disk(_) => panic!("this node keeps its shards on a disk: ask the node"),
+            Kind::Own(_) => panic!("this node keeps its shards in a store of its own: ask the node"),
         }
     }
 }
@@ -101,6 +134,10 @@ impl Deref for SimStore {
 impl SimStore {
     pub(crate) fn memory(store: MemoryStore) -> Self {
         Self(Kind::Memory(store))
+    }
+
+    pub(crate) fn own(store: &OwnStore) -> Self {
+        Self(Kind::Own((store.0)()))
     }
 
     /// Opens the store on a disk, in no time.
@@ -111,17 +148,14 @@ impl SimStore {
         Ok(Self(Kind::Disk(Arc::new(OnDisk { unit, store: Arc::new(opened), seen: Mutex::default() }))))
     }
 
-    pub(crate) fn source(&self) -> Arc<dyn Source> {
+    /// What serves and receives.
+    pub(crate) fn dataset(&self) -> Dataset {
         match &self.0 {
-            Kind::Memory(store) => Arc::new(store.clone()),
-            Kind::Disk(disk) => disk.store.clone(),
-        }
-    }
-
-    pub(crate) fn sink(&self) -> Arc<dyn Sink> {
-        match &self.0 {
-            Kind::Memory(store) => Arc::new(store.clone()),
-            Kind::Disk(disk) => disk.store.clone(),
+            Kind::Memory(store) => {
+                Dataset { source: Some(Arc::new(store.clone())), sink: Some(Arc::new(store.clone())) }
+            }
+            Kind::Disk(disk) => Dataset { source: Some(disk.store.clone()), sink: Some(disk.store.clone()) },
+            Kind::Own(dataset) => dataset.clone(),
         }
     }
 
@@ -129,16 +163,14 @@ impl SimStore {
     pub(crate) fn as_memory(&self) -> Option<&MemoryStore> {
         match &self.0 {
             Kind::Memory(store) => Some(store),
-            Kind::Disk(_) => None,
+            Kind::Disk(_) | Kind::Own(_) => None,
         }
     }
 
     /// What there really is, to look at only.
     pub(crate) fn observed(&self) -> Dataset {
         match &self.0 {
-            Kind::Memory(store) => {
-                Dataset { source: Some(Arc::new(store.clone())), sink: Some(Arc::new(store.clone())) }
-            }
+            Kind::Memory(_) | Kind::Own(_) => self.dataset(),
             Kind::Disk(disk) => {
                 let view = Arc::new(View(disk.clone()));
                 Dataset { source: Some(view.clone()), sink: Some(view) }
@@ -150,6 +182,7 @@ impl SimStore {
         match &self.0 {
             Kind::Memory(store) => store.open(shard, &Selector::All).await.ok(),
             Kind::Disk(disk) => disk.look().await.ok()?.open(shard, &Selector::All).await.ok(),
+            Kind::Own(own) => own.source.as_ref()?.open(shard, &Selector::All).await.ok(),
         }
     }
 
@@ -157,6 +190,7 @@ impl SimStore {
         match &self.0 {
             Kind::Memory(store) => store.current(shard).await.ok()?,
             Kind::Disk(disk) => disk.look().await.ok()?.current(shard).await.ok()?,
+            Kind::Own(own) => own.sink.as_ref()?.current(shard).await.ok()?,
         }
     }
 }

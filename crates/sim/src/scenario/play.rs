@@ -5,21 +5,17 @@ use std::time::Duration;
 
 use peerstream_engine::EngineConfig;
 use peerstream_types::{ByteCount, ByteRate, NodeId, ShardId};
-use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::{Fleet, RunOptions, Scenario, Store, donor_names, replica_names};
 use crate::disk::DiskSpec;
-use crate::fault::{Fault, Timed};
+use crate::fault::{Supervisor, Timed};
 use crate::flows::Flows;
 use crate::network::UNLIMITED;
 use crate::node::{NodeSpec, SimNode, shard};
 use crate::sim::Sim;
 use crate::watch::Watch;
 use crate::world::SimWorld;
-
-/// How long a replica waits before it is brought up again after a plan that did not complete.
-const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// What came of a run.
 #[derive(Debug, Clone)]
@@ -148,10 +144,18 @@ impl<'a> Play<'a> {
         let mut replicas = Vec::new();
         for name in replica_names(self.options.replicas) {
             self.start_replica(&name);
-            replicas.push(tokio::spawn(bring_up(self.world.clone(), name, self.shards.clone())));
+            let (world, shards) = (self.world.clone(), self.shards.clone());
+            replicas.push(tokio::spawn(async move {
+                let plans = world.bring_up(&name, &shards).await;
+                (plans, Instant::now())
+            }));
         }
-        self.disturb(started).await;
-        let supervisor = self.mend().await;
+        let come = |(place, _): &(usize, _)| !self.options.without.contains(place);
+        let faults: Vec<&Timed> =
+            self.faults.iter().enumerate().filter(come).map(|(_, timed)| timed).collect();
+        self.world.inject_all(faults.iter().copied()).await;
+        self.summary.faults = faults.len() as u64;
+        let supervisor = self.mend();
         self.watch.calm();
         let within = Duration::from_secs(self.scenario.expect.within_s);
         let ended = Instant::now() + within;
@@ -162,7 +166,7 @@ impl<'a> Play<'a> {
             self.summary.plans += plans;
             self.summary.took = self.summary.took.max(up - started);
         }
-        supervisor.abort();
+        drop(supervisor);
         self.check_equal().await?;
         let verdict = self.watch.end().await;
         if let Some(first) = verdict.violations.first() {
@@ -204,34 +208,12 @@ impl<'a> Play<'a> {
         }
     }
 
-    /// Faults come at their times.
-    async fn disturb(&mut self, started: Instant) {
-        for (place, timed) in self.faults.iter().enumerate() {
-            if self.options.without.contains(&place) {
-                continue;
-            }
-            tokio::time::sleep_until(started + timed.at()).await;
-            self.world.inject(&timed.fault);
-            self.summary.faults += 1;
-        }
-    }
-
-    /// Everything works again, and what ends all the same (it was told to, some steps from then) is
-    /// started again.
-    async fn mend(&self) -> AbortHandle {
-        let nodes = self.world.all_nodes();
-        for node in &nodes {
-            self.world.inject(&Fault::Recover(node.id.clone()));
-            node.faults.delay_reads(Duration::from_millis(self.scenario.fleet.read_ms));
-        }
-        let link = self.scenario.link(self.options.network);
-        for timed in &self.faults {
-            if let [a, b] = timed.fault.nodes()[..] {
-                self.world.heal(a, b);
-                self.world.shape(a, b, link);
-            }
-        }
-        tokio::spawn(supervise(self.world.clone())).abort_handle()
+    /// Everything works again, as it did in the beginning.
+    fn mend(&self) -> Supervisor {
+        let supervisor = self.world.mend(&self.faults);
+        let read = Duration::from_millis(self.scenario.fleet.read_ms);
+        self.world.all_nodes().iter().for_each(|node| node.faults.delay_reads(read));
+        supervisor
     }
 
     /// Everything that was published somewhere is the same everywhere.
@@ -253,44 +235,5 @@ impl<'a> Play<'a> {
 
     fn node(&self, name: Option<NodeId>) -> SimNode {
         name.and_then(|name| self.world.node(&name)).expect("it was started")
-    }
-}
-
-/// Starts again whatever ends.
-async fn supervise(world: SimWorld) {
-    loop {
-        for node in world.all_nodes() {
-            world.inject(&Fault::Restart(node.id));
-        }
-        world.sleep(AGAIN_AFTER).await;
-    }
-}
-
-/// Brings shards up at a node until it has them, however often it crashes. Says how many plans it took,
-/// and when it was done.
-async fn bring_up(world: SimWorld, name: NodeId, shards: Vec<ShardId>) -> (u64, Instant) {
-    let mut plans = 0;
-    loop {
-        plans += 1;
-        let node = loop {
-            let node = world.node(&name).expect("it was started");
-            if node.is_running() {
-                break node;
-            }
-            world.sleep(AGAIN_AFTER).await;
-        };
-        let plan = node.bring_up(&shards);
-        let crashed = async {
-            // A plan of a process that is gone never ends.
-            while node.is_running() {
-                world.sleep(AGAIN_AFTER).await;
-            }
-        };
-        tokio::select! {
-            biased;
-            outcome = plan => if outcome.is_completed() { return (plans, Instant::now()) },
-            () = crashed => {}
-        }
-        world.sleep(AGAIN_AFTER).await;
     }
 }

@@ -42,11 +42,13 @@ impl SimNode {
     /// # Errors
     ///
     /// What the sink says: the disk fails or is full, or the engine is at work on the shard.
+    /// [`SinkError::NoSuchShard`] of a store of its own that receives nothing.
     pub async fn publish(&self, shard: &ShardId, model: &MemoryStore) -> Result<Generation, SinkError> {
         // Below all fences of this life's engine: a recovery that has begun goes first.
         let fence = Fence(self.process.incarnation.0 << 16);
         let snapshot = model.open(shard, &Selector::All).await.expect("the model has the shard");
-        let staging = self.store.sink().stage(shard, &Selector::All, fence).await?;
+        let sink = self.store.dataset().sink.ok_or_else(|| SinkError::NoSuchShard(shard.clone()))?;
+        let staging = sink.stage(shard, &Selector::All, fence).await?;
         copy(&*snapshot, &*staging).await
     }
 }

@@ -171,6 +171,7 @@ impl SimWorld {
 fn open_store(machine: &Machine, life: &Life, offload: Arc<dyn Offload>) -> Result<SimStore, DiskError> {
     match &machine.medium {
         Medium::Memory(store) => Ok(SimStore::memory(store.clone())),
+        Medium::Own(own) => Ok(SimStore::own(own)),
         Medium::Disk(unit) => {
             let disk = SimDisk::new(unit.clone(), life.clone(), machine.clock.clone());
             let losses = unit.power_losses();
