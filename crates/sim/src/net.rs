@@ -6,7 +6,7 @@ mod paths;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use peerstream_quic::{CertificateAuthority, Credentials, Determinism, QuicConfig, QuicTransport};
 use peerstream_transport::PeerIdentity;
@@ -25,19 +25,28 @@ const AUTHORITY_VALID_DAYS: u32 = 3_650;
 #[derive(Debug)]
 pub(crate) enum Net {
     Memory(LinkedNetwork),
-    Quic { fabric: Fabric, authorities: Mutex<BTreeMap<ClusterName, Arc<CertificateAuthority>>> },
+    Quic {
+        fabric: Fabric,
+        authorities: Mutex<BTreeMap<ClusterName, Arc<CertificateAuthority>>>,
+        /// What each node has, and has again when it starts again.
+        issued: Mutex<BTreeMap<SocketAddr, Credentials>>,
+    },
 }
 
 impl Net {
     pub(crate) fn new(network: Network, seed: u64, link: LinkSpec) -> Self {
         match network {
             Network::Memory => Self::Memory(LinkedNetwork::new(link)),
-            Network::Quic => Self::Quic { fabric: Fabric::new(seed, link), authorities: Mutex::default() },
+            Network::Quic => Self::Quic {
+                fabric: Fabric::new(seed, link),
+                authorities: Mutex::default(),
+                issued: Mutex::default(),
+            },
         }
     }
 
-    /// A node's way to the others, with a certificate for so many days from now on. One that was at
-    /// this address before is dead from now on.
+    /// A node's way to the others, with a certificate for so many days from now on, or with the one that
+    /// the node had before. One that was at this address before is dead from now on.
     pub(crate) fn uplink(
         &self,
         identity: &PeerIdentity,
@@ -48,8 +57,9 @@ impl Net {
     ) -> Uplink {
         match self {
             Self::Memory(network) => Uplink::memory(network.node(identity.clone(), addr)),
-            Self::Quic { fabric, .. } => {
-                let own = self.credentials(identity, valid_days, clock.true_unix_ms());
+            Self::Quic { fabric, issued, .. } => {
+                let had = lock(issued).get(&addr).cloned();
+                let own = had.unwrap_or_else(|| self.issue(identity, addr, valid_days, clock.true_unix_ms()));
                 let (config, determinism) = (QuicConfig::default(), Determinism { seed });
                 let socket = Arc::new(fabric.socket(addr));
                 let transport = QuicTransport::on_socket(socket, &config, &own, Arc::new(clock), determinism);
@@ -58,13 +68,23 @@ impl Net {
         }
     }
 
-    /// A new certificate from the cluster's own authority. Every cluster has one, so nodes of two
-    /// clusters do not trust each other.
-    pub(crate) fn credentials(&self, identity: &PeerIdentity, valid_days: u32, now: u64) -> Credentials {
+    /// Gives a node a new certificate from the cluster's own authority. Every cluster has one, so nodes
+    /// of two clusters do not trust each other.
+    pub(crate) fn issue(
+        &self,
+        identity: &PeerIdentity,
+        addr: SocketAddr,
+        valid_days: u32,
+        now: u64,
+    ) -> Credentials {
         let authority = self.authority(&identity.cluster, now);
         let node = authority.issue(&identity.node, valid_days, now).expect("the clock is in range");
-        Credentials::from_pem(authority.certificate_pem(), &node.chain_pem, node.key_pem.expose())
-            .expect("the authority's own certificates are usable")
+        let new = Credentials::from_pem(authority.certificate_pem(), &node.chain_pem, node.key_pem.expose())
+            .expect("the authority's own certificates are usable");
+        if let Self::Quic { issued, .. } = self {
+            lock(issued).insert(addr, new.clone());
+        }
+        new
     }
 
     fn authority(&self, cluster: &ClusterName, now: u64) -> Arc<CertificateAuthority> {
@@ -75,8 +95,7 @@ impl Net {
         match self {
             Self::Memory(_) => new(),
             Self::Quic { authorities, .. } => {
-                let mut authorities = authorities.lock().unwrap_or_else(PoisonError::into_inner);
-                authorities.entry(cluster.clone()).or_insert_with(new).clone()
+                lock(authorities).entry(cluster.clone()).or_insert_with(new).clone()
             }
         }
     }
@@ -134,4 +153,8 @@ impl Net {
             Self::Quic { fabric, .. } => fabric.stats(),
         }
     }
+}
+
+fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }

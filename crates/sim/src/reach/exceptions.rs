@@ -139,11 +139,6 @@ pub const EXCEPTIONS: &[Exception] = &[
         &["ConnectError::NoCommonProtocol"],
     ),
     excuse(Error, "the settings of the simulator's own network are right", &["ConnectError::Local"]),
-    excuse(
-        Error,
-        "a node that starts again has a new key here, and so other tokens",
-        &["ConnectionError::Reset"],
-    ),
     excuse(Error, "nobody breaks the transport's own protocol", &["ConnectionError::Transport"]),
     excuse(
         Error,

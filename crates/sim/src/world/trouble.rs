@@ -97,6 +97,6 @@ impl SimWorld {
         self.0.trace.note(node.id.as_str(), "certificate is rotated");
         let identity = PeerIdentity { cluster: node.spec.cluster.clone(), node: node.id.clone() };
         let (days, now) = (node.spec.certificate_days, self.0.clock.true_unix_ms());
-        node.process.uplink.reload(|| self.0.net.credentials(&identity, days, now));
+        node.process.uplink.reload(|| self.0.net.issue(&identity, node.addr, days, now));
     }
 }

@@ -53,7 +53,7 @@ fn changes(reach: &mut Reach) {
 }
 
 fn side(change: u64) -> Side {
-    if change % 2 == 0 { Side::Before } else { Side::After }
+    if change.is_multiple_of(2) { Side::Before } else { Side::After }
 }
 
 /// A replica dies somewhere, starts again, and comes up. Says whether it died before it was up.
