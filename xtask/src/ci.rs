@@ -252,8 +252,8 @@ impl Invocation {
     }
 }
 
-/// Every crate in `tests/consumers` is run: it uses us from outside, as a user would. They share
-/// a target directory, and the versions of our lock file: a new release of a library may not break
+/// Every crate in `tests/consumers` is run, or tested if it is a library: it uses us from outside, as
+/// a user would. They share a target directory, and the versions of our lock file: a new release of a library may not break
 /// an old commit.
 fn consumers(root: &Path) -> anyhow::Result<()> {
     let dir = root.join("tests/consumers");
@@ -263,12 +263,13 @@ fn consumers(root: &Path) -> anyhow::Result<()> {
         std::fs::copy(root.join("Cargo.lock"), consumer.join("Cargo.lock"))
             .with_context(|| format!("copying the lock file to {}", consumer.display()))?;
         let mut command = Command::new("cargo");
-        command.args(["run", "--quiet"]).current_dir(&consumer);
+        let task = if consumer.join("src/main.rs").exists() { "run" } else { "test" };
+        command.args([task, "--quiet"]).current_dir(&consumer);
         command.env("CARGO_TARGET_DIR", root.join("target/consumers"));
         // Nobody debugs them, and debug information doubles their time and size.
         command.env("CARGO_PROFILE_DEV_DEBUG", "0");
         println!("consumer {}", consumer.display());
-        succeed(&mut command, &format!("cargo run in {}", consumer.display()))?;
+        succeed(&mut command, &format!("cargo {task} in {}", consumer.display()))?;
     }
     Ok(())
 }
