@@ -64,6 +64,28 @@ fn a_good_donor_completes_what_a_bad_one_began() {
     }
 }
 
+/// Promise 2: once its donor is right again, only the bad chunk comes again, whether nobody knew that the
+/// content had changed or the donor said so.
+#[test]
+fn a_donor_that_is_healed_gives_the_bad_entry_again() {
+    for (network, is_known) in Network::ALL.into_iter().flat_map(|n| [(n, false), (n, true)]) {
+        Sim::new(network, 26).run(async |world| {
+            let (donor, replica) = (donor(&world, "donor"), world.replica("replica"));
+            match is_known {
+                true => donor.faults.change_entry(key("large", 2)),
+                false => donor.faults.corrupt(key("large", 2)),
+            }
+            assert!(!replica.bring_up(&[shard(0)]).await.is_completed());
+            let asked = replica.asked_for();
+            donor.faults.clear();
+            let outcome = replica.bring_up(&[shard(0)]).await;
+            assert!(outcome.is_completed(), "{outcome:?}");
+            assert_eq!(replica.digest(&shard(0)).await, donor.digest(&shard(0)).await);
+            assert!(replica.asked_for() - asked <= TOTAL / 4, "one entry, no more");
+        });
+    }
+}
+
 /// Promise 9: within one plan, a bad chunk goes to the next source.
 #[test]
 fn a_bad_chunk_is_had_from_the_next_source() {

@@ -1,6 +1,6 @@
 //! An empty replica is brought up: whole, equal, in one step.
 
-use peerstream_sim::{Content, Network, Sim, shard};
+use peerstream_sim::{Content, DiskSpec, Network, NodeSpec, Sim, shard};
 
 /// The main job: an empty replica gets the bytes, keys, kinds, metadata, position and state of its
 /// donor (row F-36 for the metadata), among them an entry without a byte (rows A30 and F-61).
@@ -31,6 +31,31 @@ fn an_empty_shard_is_brought_up() {
             assert!(outcome.is_completed(), "{outcome:?}");
             assert!(replica.store.published(&shard(0)).unwrap().entries.is_empty());
             assert_eq!(replica.digest(&shard(0)).await, donor.digest(&shard(0)).await);
+        });
+    }
+}
+
+/// What was brought up is served from then on, from memory and from a disk, without whom it came from.
+#[test]
+fn a_node_serves_what_it_was_brought_up_with() {
+    for network in Network::ALL {
+        Sim::new(network, 3).run(async |world| {
+            let donor = world.donor("donor");
+            Content::small(300).fill(&donor.store, &shard(0), 1);
+            let memory = world.donor("memory");
+            let disk = world.start(NodeSpec::donor("disk").with_store(DiskSpec::default()));
+            for first in [&memory, &disk] {
+                world.placement().set_holders([donor.id.clone()]);
+                assert!(first.bring_up(&[shard(0)]).await.is_completed());
+            }
+            world.crash(&donor);
+            for first in [&memory, &disk] {
+                world.placement().set_holders([first.id.clone()]);
+                let second = world.replica(&format!("from-{}", first.id));
+                let outcome = second.bring_up(&[shard(0)]).await;
+                assert!(outcome.is_completed(), "{outcome:?}");
+                assert_eq!(second.digest(&shard(0)).await, donor.digest(&shard(0)).await);
+            }
         });
     }
 }

@@ -60,6 +60,30 @@ fn a_killed_receiver_fetches_the_rest_and_little_more() {
     }
 }
 
+/// The same ten times in one transfer: each kill costs the window and what waits to be written down, and
+/// nothing that was verified before.
+#[test]
+fn a_receiver_killed_at_every_tenth_fetches_little_again() {
+    for network in Network::ALL {
+        Sim::new(network, 211).run(async |world| {
+            let donor = donor(&world, &Content::large(16, TOTAL / 16)).await;
+            let mut replica = replica(&world, disk());
+            for tenth in 1..=9 {
+                let plan = replica.bring_up(&[shard(0)]);
+                world.until(|| plan.state().bytes_done() >= TOTAL * tenth / 10).await;
+                assert!(plan.state().result.is_none(), "it was over before kill {tenth}");
+                world.crash(&replica);
+                replica = world.restart(&replica);
+            }
+            assert!(replica.bring_up(&[shard(0)]).await.is_completed());
+            assert_eq!(replica.digest(&shard(0)).await, donor.digest(&shard(0)).await);
+            let window = config().recovery.window.0;
+            let most = TOTAL + 9 * (window + LAG);
+            assert!(donor.sent() <= most + TOTAL / 100, "{} for {TOTAL}, at most {most}", donor.sent());
+        });
+    }
+}
+
 /// What the power may be lost at: changes of the disk from the start of a transfer to its end.
 async fn changes(world: SimWorld) -> u64 {
     let (_, replica, _) = second_generation(&world).await;
@@ -157,7 +181,7 @@ fn a_node_may_end_at_any_step() {
         for seed in 0..16 {
             let store = match &store {
                 StoreSpec::Memory(_) => MemoryStore::new().into(),
-                StoreSpec::Disk(_) => store.clone(),
+                StoreSpec::Disk(_) | StoreSpec::Own(_) => store.clone(),
             };
             Sim::new(network, seed).run(async move |world| end_at_a_step(world, store).await);
         }

@@ -151,3 +151,31 @@ fn a_plan_without_a_living_donor_fails() {
         });
     }
 }
+
+/// Promise 2: whoever serves is killed at every tenth of one transfer and restarted; each time costs what
+/// was under way, there and at the one that goes on.
+#[test]
+fn donors_killed_at_every_tenth_cost_no_more_than_what_was_under_way() {
+    for network in Network::ALL {
+        Sim::new(network, 16).run(async |world| {
+            let (first, second, replica) = cluster(&world);
+            let donors = [first, second];
+            let plan = replica.bring_up(&[shard(0)]);
+            let mut kills = [0, 0];
+            for tenth in 0..9 {
+                world.until(|| plan.state().bytes_done() > TOTAL * tenth / 10).await;
+                let serving = plan.state().shards[0].peer.clone();
+                let which = donors.iter().position(|donor| Some(&donor.id) == serving.as_ref());
+                let which = which.expect("one of them serves");
+                kills[which] += 1;
+                world.restart(&donors[which]);
+            }
+            let outcome = plan.await;
+            assert!(outcome.is_completed(), "{outcome:?}");
+            assert_eq!(replica.digest(&shard(0)).await, donors[0].digest(&shard(0)).await);
+            assert!(kills.iter().all(|kills| *kills > 1), "both serve, again and again: {kills:?}");
+            let most = TOTAL + 9 * 2 * WINDOW;
+            assert!(replica.asked_for() <= most, "{} of {TOTAL}", replica.asked_for());
+        });
+    }
+}

@@ -53,6 +53,21 @@ fn a_rule_that_is_taken_away_counts_at_once() {
     }
 }
 
+/// Row F-59: a rule that is given counts for the next request, without a restart.
+#[test]
+fn a_rule_that_is_given_counts_at_once() {
+    for network in Network::ALL {
+        Sim::new(network, 42).run(async |world| {
+            let (donor, replica) = (donor(&world), world.replica("replica"));
+            donor.access.replace(AccessRules::deny_all());
+            assert!(!replica.bring_up(&[shard(0)]).await.is_completed());
+            donor.access.replace(AccessRules::members_may_read());
+            assert!(replica.bring_up(&[shard(0)]).await.is_completed());
+            assert_eq!(replica.digest(&shard(0)).await, donor.digest(&shard(0)).await);
+        });
+    }
+}
+
 /// Row F-59: nodes of another cluster get nothing, not even a session.
 #[test]
 fn another_cluster_is_refused() {
