@@ -7,6 +7,7 @@ pub(super) const EDGES: &[(&str, &[&str])] = &[
     ("peerstream-types", &[]),
     ("peerstream-wire", &["peerstream-types"]),
     ("peerstream-session", &["peerstream-types", "peerstream-wire"]),
+    ("peerstream-select", &["peerstream-types"]),
     ("peerstream-recovery", &["peerstream-types"]),
     ("peerstream-shape", &["peerstream-types"]),
     // Contracts: leaves, implementations hang off them.
@@ -65,8 +66,14 @@ const UP_TO_NODE: &[&str] = &[
 pub(super) const TEST_PACKAGES_DIR: &str = "tests/";
 
 /// Crates that are driven: no runtime, clock, randomness or I/O reaches them.
-pub(super) const PURE: &[&str] =
-    &["peerstream-types", "peerstream-wire", "peerstream-session", "peerstream-recovery", "peerstream-shape"];
+pub(super) const PURE: &[&str] = &[
+    "peerstream-types",
+    "peerstream-wire",
+    "peerstream-session",
+    "peerstream-select",
+    "peerstream-recovery",
+    "peerstream-shape",
+];
 
 /// What a pure crate may not name: runtimes, I/O, chance, and the facades of the drivers.
 pub(super) const NOT_IN_PURE: &[&str] = &[
