@@ -1,9 +1,12 @@
 //! What is left when it is over: no session, no lease, an outcome at both ends.
 
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use peerstream_engine::{EngineConfig, PlanResult, ShardOutcome};
-use peerstream_sim::{Content, Network, NodeSpec, Sim, SimNode, SimWorld, shard};
+use peerstream_sim::{Content, Dataset, Network, NodeSpec, OwnStore, Sim, SimNode, SimWorld, shard};
+use peerstream_snapshot::{BoxFuture, MemoryStore, Snapshot, Source, SourceError};
+use peerstream_types::{Selector, ShardId};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -213,6 +216,95 @@ fn a_donor_with_other_content_goes_on() {
             assert!(outcome.is_completed(), "{outcome:?}");
             assert_eq!(replica.digest(&shard(0)).await, second.digest(&shard(0)).await);
             assert!(second.sent() < 2 * MIB, "{}", second.sent());
+        });
+    }
+}
+
+/// A node that goes down in good order ends what it serves first, if that takes no longer than it may.
+#[test]
+fn a_donor_that_is_asked_to_stop_ends_what_it_serves() {
+    for network in Network::ALL {
+        Sim::new(network, 70).run(async |world| {
+            let config = EngineConfig { drain_timeout: Duration::from_secs(60), ..EngineConfig::default() };
+            let donor = world.start(NodeSpec { config, ..NodeSpec::donor("donor") });
+            Content::large(16, MIB).fill(&donor.store, &shard(0), 1);
+            donor.faults.delay_reads(Duration::from_millis(200));
+            let replica = world.replica("replica");
+            let plan = replica.bring_up(&[shard(0)]);
+            world.until(|| plan.state().bytes_done() > 0).await;
+            donor.engine.shutdown().await;
+            let outcome = plan.await;
+            assert!(outcome.is_completed(), "{outcome:?}");
+            assert_eq!(replica.digest(&shard(0)).await, donor.digest(&shard(0)).await);
+        });
+    }
+}
+
+/// Row C35: a plan goes on when nobody holds its handle, and can be called off by its id, once.
+#[test]
+fn a_plan_without_its_handle_goes_on_until_it_is_called_off() {
+    for network in Network::ALL {
+        Sim::new(network, 71).run(async |world| {
+            let (donor, replica) = (donor(&world, "donor"), world.replica("replica"));
+            donor.faults.stall_after(MIB);
+            drop(replica.bring_up(&[shard(0)]));
+            world.sleep(Duration::from_secs(10)).await;
+            let plan = replica.engine.plans().remove(0);
+            assert_eq!(plan.result, None, "the plan goes on");
+            assert!(replica.engine.abort(plan.plan, "enough"));
+            world.until(|| replica.engine.plans()[0].result.is_some()).await;
+            assert_eq!(replica.engine.plans()[0].result, Some(PlanResult::Aborted));
+            assert!(!replica.engine.abort(plan.plan, "again"), "it has ended already");
+        });
+    }
+}
+
+/// A store that knows how often its snapshot is held.
+#[derive(Debug, Clone)]
+struct Leased {
+    store: MemoryStore,
+    snapshot: Arc<Mutex<Option<Weak<dyn Snapshot>>>>,
+}
+
+impl Leased {
+    fn leases(&self) -> usize {
+        let held = self.snapshot.lock().unwrap().as_ref().map_or(0, Weak::strong_count);
+        held.saturating_sub(1) // the store in memory keeps its image itself
+    }
+}
+
+impl Source for Leased {
+    fn open<'a>(
+        &'a self,
+        shard: &'a ShardId,
+        selector: &'a Selector,
+    ) -> BoxFuture<'a, Result<Arc<dyn Snapshot>, SourceError>> {
+        Box::pin(async move {
+            let snapshot = self.store.open(shard, selector).await?;
+            *self.snapshot.lock().unwrap() = Some(Arc::downgrade(&snapshot));
+            Ok(snapshot)
+        })
+    }
+}
+
+/// F-40, C20: a session that ends without a word keeps its snapshot only until it is missed.
+#[test]
+fn a_killed_receiver_lets_go_of_its_snapshot() {
+    for network in Network::ALL {
+        Sim::new(network, 72).run(async |world| {
+            let leased = Leased { store: MemoryStore::new(), snapshot: Arc::default() };
+            Content::large(4, MIB).fill(&leased.store, &shard(0), 1);
+            let served = leased.clone();
+            let store = OwnStore::new(move || Dataset { source: Some(Arc::new(served.clone())), sink: None });
+            let donor = world.start(NodeSpec::donor("donor").with_store(store));
+            donor.faults.delay_reads(Duration::from_millis(20));
+            let replica = world.replica("replica");
+            let plan = replica.bring_up(&[shard(0)]);
+            world.until(|| plan.state().bytes_done() >= MIB).await;
+            assert!(leased.leases() > 0);
+            world.crash(&replica);
+            world.until(|| leased.leases() == 0).await;
+            assert!(world.now().since_origin() < Duration::from_secs(120), "{}", world.now());
         });
     }
 }
