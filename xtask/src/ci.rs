@@ -253,8 +253,8 @@ impl Invocation {
 }
 
 /// Every crate in `tests/consumers` is run, or tested if it is a library: it uses us from outside, as
-/// a user would. They share a target directory, and the versions of our lock file: a new release of a library may not break
-/// an old commit.
+/// a user would. They share a target directory, and the versions of our lock file: a new release of a
+/// library may not break an old commit.
 fn consumers(root: &Path) -> anyhow::Result<()> {
     let dir = root.join("tests/consumers");
     let consumers = consumers_in(&dir)?;
