@@ -106,7 +106,8 @@ impl MemoryStore {
         self.change(shard, |image| image.position = position);
     }
 
-    /// Sets what the store needs to open the data.
+    /// Sets what the store needs to open the data. A shard with more than
+    /// [`STATE_LEN_MAX`](peerstream_types::manifest::STATE_LEN_MAX) bytes of it cannot be served.
     pub fn set_state(&self, shard: &ShardId, state: Vec<u8>) {
         self.change(shard, |image| image.state = state);
     }

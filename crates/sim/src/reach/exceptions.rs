@@ -152,11 +152,6 @@ pub const EXCEPTIONS: &[Exception] = &[
     ),
     excuse(
         Error,
-        "content of a simulated store comes from the simulator: the directory store's tests lay out worse",
-        &["SourceError::BadEntry"],
-    ),
-    excuse(
-        Error,
         "an engine checks pages before its sink sees them, and does things in their order: the conformance \
          suite of stores does not",
         &[

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use peerstream_types::manifest::STATE_LEN_MAX;
 use peerstream_types::{ChunkSize, Codec, Entry, EntryKey, EntryKind, Ordinal, Position, ShardId};
 
 use super::snapshot::{Levels, MemorySnapshot};
@@ -59,6 +60,9 @@ impl Image {
     }
 
     fn hash(&self) -> Result<MemorySnapshot, String> {
+        if self.state.len() > STATE_LEN_MAX || !self.position.as_ref().is_none_or(Position::is_well_formed) {
+            return Err("its position or its state is larger than allowed".into());
+        }
         let described: Vec<Described> =
             self.contents.values().map(|stored| Described::of(self.chunk_size, &stored.content)).collect();
         let entry = |((key, stored), described): ((&EntryKey, &Stored), &Described)| Entry {
@@ -81,5 +85,23 @@ impl Image {
         };
         let outlines = described.into_iter().zip(listing.entries()).map(levels).collect();
         Ok(MemorySnapshot::new(listing, contents, outlines))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use peerstream_types::DatasetName;
+
+    use super::*;
+
+    /// Promise 9: it costs this shard, and not the session that would have to say it.
+    #[test]
+    fn a_state_that_no_header_carries_is_not_served() {
+        let shard = ShardId::new(DatasetName::new("metrics").expect("a name"), 1, 0);
+        let mut image = Image::new(ChunkSize::DEFAULT);
+        image.changed().state = vec![7; STATE_LEN_MAX];
+        assert!(image.hashed(&shard).is_ok());
+        image.changed().state.push(7);
+        assert!(matches!(image.hashed(&shard), Err(SourceError::BadEntry { .. })));
     }
 }
