@@ -219,10 +219,14 @@ async fn admit(staging: &dyn Staging, page: CheckedPage) -> Result<PageIn, PageF
             let held = held.into_iter().map(|held| (held.ordinal, held.chunks)).collect();
             Ok(PageIn { entries, held, unusable: Vec::new(), next, sealed })
         }
-        Err(error @ (SinkError::Disk(_) | SinkError::Fenced { .. })) => {
-            Err(PageFailed::Store(error.to_string()))
-        }
-        Err(error) => Err(PageFailed::Source(Fault::Wrong(error.to_string()))),
+        Err(
+            error @ (SinkError::BadKey(_)
+            | SinkError::BadEntry { .. }
+            | SinkError::DuplicateKey(_)
+            | SinkError::BadManifest(_)),
+        ) => Err(PageFailed::Source(Fault::Wrong(error.to_string()))),
+        // No room, no disk, no place here any more: no fault of the source's.
+        Err(error) => Err(PageFailed::Store(error.to_string())),
     }
 }
 
