@@ -268,7 +268,8 @@ struct Leased {
 
 impl Leased {
     fn leases(&self) -> usize {
-        let held = self.snapshot.lock().unwrap().as_ref().map_or(0, Weak::strong_count);
+        let held =
+            self.snapshot.lock().expect("nobody panics with it").as_ref().map_or(0, Weak::strong_count);
         held.saturating_sub(1) // the store in memory keeps its image itself
     }
 }
@@ -281,7 +282,7 @@ impl Source for Leased {
     ) -> BoxFuture<'a, Result<Arc<dyn Snapshot>, SourceError>> {
         Box::pin(async move {
             let snapshot = self.store.open(shard, selector).await?;
-            *self.snapshot.lock().unwrap() = Some(Arc::downgrade(&snapshot));
+            *self.snapshot.lock().expect("nobody panics with it") = Some(Arc::downgrade(&snapshot));
             Ok(snapshot)
         })
     }

@@ -9,10 +9,10 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 /// How a process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,8 @@ pub(crate) enum End {
 pub(crate) struct Life(Arc<State>);
 
 struct State {
-    over: watch::Sender<bool>,
+    over: AtomicBool,
+    ended: Notify,
     steps: AtomicU64,
     /// The step after which it is killed.
     last: AtomicU64,
@@ -40,23 +41,27 @@ impl Life {
     /// A process that begins. `end_node` is called when it has come to the step that was to be its
     /// last, or its disk to the change that was.
     pub(crate) fn begin(end_node: impl Fn(End) + Send + Sync + 'static) -> Self {
-        let (over, end_node) = (watch::Sender::new(false), Box::new(end_node));
-        Self(Arc::new(State { over, steps: AtomicU64::new(0), last: AtomicU64::new(u64::MAX), end_node }))
+        let (over, ended, end_node) = (AtomicBool::new(false), Notify::new(), Box::new(end_node));
+        let (steps, last) = (AtomicU64::new(0), AtomicU64::new(u64::MAX));
+        Self(Arc::new(State { over, ended, steps, last, end_node }))
     }
 
     /// Nothing is answered any more.
     pub(crate) fn finish(&self) {
-        self.0.over.send_replace(true);
+        self.0.over.store(true, Ordering::Relaxed);
+        self.0.ended.notify_waiters();
     }
 
     pub(crate) fn is_over(&self) -> bool {
-        *self.0.over.borrow()
+        self.0.over.load(Ordering::Relaxed)
     }
 
     /// Waits for the end.
     pub(crate) async fn over(&self) {
-        // The sender is here, so there is no error.
-        let _ = self.0.over.subscribe().wait_for(|over| *over).await;
+        let ended = self.0.ended.notified();
+        if !self.is_over() {
+            ended.await;
+        }
     }
 
     /// Steps so far.
@@ -111,6 +116,7 @@ mod tests {
     use std::future::ready;
     use std::time::Duration;
 
+    use tokio::sync::watch;
     use tokio::time::timeout;
 
     use super::*;

@@ -231,6 +231,7 @@ impl Inner {
             shard: shelf.shard.clone(),
             why: "its checkpoint was abandoned: the host panicked, or this node is shutting down".into(),
         };
+        #[expect(clippy::disallowed_methods, reason = "no simulated store makes checkpoints")]
         let answer = told.wait_for(Option::is_some).await.ok().and_then(|answer| answer.clone());
         answer.unwrap_or_else(|| Err(abandoned()))
     }
