@@ -278,6 +278,10 @@ impl Sink for DirectoryStore {
 mod tests;
 
 #[cfg(test)]
+#[path = "store/checkpoint_tests.rs"]
+mod checkpoint_tests;
+
+#[cfg(test)]
 #[path = "store/resume_tests.rs"]
 mod resume_tests;
 
