@@ -18,13 +18,25 @@
 //! |---|---|
 //! | [`level`] | [`Level`], [`Ballot`], [`Standing`], [`OwnVote`]: the truth tables |
 //! | [`availability`] | [`Availability`], [`Birth`]: what the placement of a shard allows |
+//! | [`roster`] | [`Roster`], [`Slot`], [`Slots`]: the replicas of one decision, and sets of them |
+//! | [`join`] | [`Join`]: the merge join of the inventories of several replicas |
+//! | [`agree`] | [`Verdict`]: whether they say the same of an entry |
+//! | [`choice`] | [`Pursuit`], [`Loads`]: whom to fetch an entry from, until the level has enough |
 //!
 //! # Not here
 //!
 //! The job of a shard (`peerstream-recovery`), placements (`peerstream-placement`).
 
+pub mod agree;
 pub mod availability;
+pub mod choice;
+pub mod join;
 pub mod level;
+pub mod roster;
 
+pub use agree::{Difference, Verdict};
 pub use availability::{Availability, Birth, NoSource, Replica, ReplicaState, UnknownState};
+pub use choice::{Failure, Loads, Next, Pursuit, View};
+pub use join::{Join, JoinConfig, Joined, Page, PageError, PageFault, PageRequest, Step};
 pub use level::{Ballot, Level, OwnVote, ParseLevelError, Standing};
+pub use roster::{Roster, Slot, Slots, TooManyReplicas};
