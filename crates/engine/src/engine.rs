@@ -119,10 +119,10 @@ impl Engine {
     pub async fn shutdown(&self) {
         self.shared.drain();
         let limit = self.shared.config.drain_timeout;
-        if tokio::time::timeout(limit, self.idle()).await.is_err() {
-            self.shared.plans.abort_all("this node is going down");
-            let _ = tokio::time::timeout(limit, self.idle()).await;
-        }
+        let _ = tokio::time::timeout(limit, self.idle()).await;
+        // Also plans without a session at this moment: they would find the transport closed.
+        self.shared.plans.abort_all("this node is going down");
+        let _ = tokio::time::timeout(limit, self.idle()).await;
         self.shared.parts.transport.close().await;
     }
 

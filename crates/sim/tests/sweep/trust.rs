@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use peerstream_engine::Parts;
+use peerstream_engine::{Parts, PlanResult};
 use peerstream_placement::{Holder, Placement};
 use peerstream_sim::reach::Reach;
 use peerstream_sim::seam::{Boot, Seam};
@@ -65,10 +65,12 @@ fn leaving(reach: &mut Reach) {
                 world.sleep(Duration::from_millis(10)).await;
                 assert!(!replica.bring_up(&[shard(1)]).await.is_completed(), "it is going down");
             });
+            world.cut(&donor, &replica);
             let second = replica.bring_up(&[shard(0)]);
             world.sleep(Duration::from_secs(1)).await;
             replica.engine.shutdown().await;
-            assert!(!second.await.is_completed());
+            assert_eq!(second.await.result, PlanResult::Aborted);
+            world.sleep(Duration::from_secs(10)).await;
         });
     }
 }
