@@ -56,6 +56,7 @@
 //! | `checkpoint` | `CheckpointSource`: snapshots of a live store, made when someone asks |
 //! | [`conformance`] | facts that hold for every source and sink; run them on your own |
 //! | [`listing`], [`content`], [`admission`] | parts for authors of stores: a sealed manifest, digests, the checks at the door |
+//! | `watch` | a value that many wait for, in an order that comes again |
 //! | [`limits`] | what is bounded, and why |
 //!
 //! # Features
@@ -86,6 +87,8 @@ pub mod pace;
 pub mod sink;
 pub mod source;
 pub mod verify;
+#[cfg(feature = "tokio")]
+pub mod watch;
 mod writer;
 
 use std::future::Future;

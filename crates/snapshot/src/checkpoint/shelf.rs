@@ -4,11 +4,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use peerstream_types::ShardId;
-use tokio::sync::watch;
 
 use super::lease::{Checkpoint, leases};
 use super::source::CheckpointSettings;
-use crate::SourceError;
+use crate::{SourceError, watch};
 
 /// A checkpoint, leased, or why there is none.
 pub(super) type Answer = Result<Arc<Checkpoint>, SourceError>;
@@ -51,7 +50,7 @@ impl Shelf {
     /// A lease on a fresh checkpoint, or on the one to come.
     pub(super) fn turn(&self, settings: &CheckpointSettings, now_ms: u64) -> Turn {
         let mut state = self.lock();
-        if let Some(making) = state.making.as_ref().filter(|making| making.has_changed().is_ok()) {
+        if let Some(making) = state.making.as_ref().filter(|making| !making.is_closed()) {
             return Turn::Wait(making.clone());
         }
         if let Some(last) = state.whole.last().filter(|last| !settings.is_stale(last, now_ms)) {

@@ -213,7 +213,7 @@ impl Inner {
     /// A lease on a fresh checkpoint. It is made in a task of its own: whoever asks may go away, and the
     /// others, or the next one, still get it.
     async fn lease(self: &Arc<Self>, shelf: &Arc<Shelf>) -> Answer {
-        let mut told = match shelf.turn(&self.settings, self.parts.clock.unix_ms()) {
+        let told = match shelf.turn(&self.settings, self.parts.clock.unix_ms()) {
             Turn::Leased(checkpoint) => return Ok(checkpoint),
             Turn::Wait(told) => told,
             Turn::Make(tell, told) => {
@@ -231,8 +231,7 @@ impl Inner {
             shard: shelf.shard.clone(),
             why: "its checkpoint was abandoned: the host panicked, or this node is shutting down".into(),
         };
-        #[expect(clippy::disallowed_methods, reason = "no simulated store makes checkpoints")]
-        let answer = told.wait_for(Option::is_some).await.ok().and_then(|answer| answer.clone());
+        let answer = told.wait_for(Option::is_some).await.ok().flatten();
         answer.unwrap_or_else(|| Err(abandoned()))
     }
 

@@ -29,14 +29,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use peerstream_types::{ChunkSize, Entry, ManifestHeader, Ordinal, PageToken};
-use tokio::sync::watch;
 
 use self::cache::PageCache;
 use self::page::{INDEX_RECORD_LEN, Mark, PAGE_ENTRIES, Place, StoredPage};
 use super::open_files::OpenFiles;
 use crate::disk::OpenMode;
 use crate::limits::READ_LEN_MAX;
-use crate::{Disk, DiskError, DiskFile, Page, SourceError};
+use crate::{Disk, DiskError, DiskFile, Page, SourceError, watch};
 
 pub(super) use self::cursor::Cursor;
 pub(super) use self::writer::{CatalogError, CatalogWriter};
@@ -112,17 +111,17 @@ impl Catalog {
 
     /// What it holds, as far as it is known.
     pub(super) fn header(&self) -> ManifestHeader {
-        self.state.borrow().header.clone()
+        self.state.look(|state| state.header.clone())
     }
 
     /// How content is cut.
     pub(super) fn chunk_size(&self) -> ChunkSize {
-        self.state.borrow().header.chunk_size
+        self.state.look(|state| state.header.chunk_size)
     }
 
     /// How many entries are announced, without a copy of the header.
     pub(super) fn entries(&self) -> u64 {
-        self.state.borrow().entries()
+        self.state.look(State::entries)
     }
 
     /// Waits until it is sealed.
@@ -132,16 +131,15 @@ impl Catalog {
     /// Why it never will be.
     pub(super) async fn sealed(&self) -> Result<ManifestHeader, SourceError> {
         self.wait(State::has_ended).await;
-        let state = self.state.borrow();
-        match &state.end {
+        self.state.look(|state| match &state.end {
             End::Failed(error) => Err(error.clone()),
             End::Growing | End::Sealed => Ok(state.header.clone()),
-        }
+        })
     }
 
     /// Whether its writer gave up.
     pub(super) fn has_failed(&self) -> bool {
-        matches!(self.state.borrow().end, End::Failed(_))
+        self.state.look(|state| matches!(state.end, End::Failed(_)))
     }
 
     /// The entries from `token` on, as [`Snapshot::page`](crate::Snapshot::page) answers it: waits for
@@ -154,15 +152,14 @@ impl Catalog {
     pub(super) async fn page(&self, token: &PageToken, limit: usize) -> Result<Page, SourceError> {
         let from = self.place_of(token).await?;
         self.wait(|state| state.entries() > from || state.has_ended()).await;
-        let (to, sealed) = {
-            let state = self.state.borrow();
+        let (to, sealed) = self.state.look(|state| {
             let to = from.saturating_add(limit.max(1) as u64).min(state.entries());
             match &state.end {
-                End::Failed(error) if to == from => return Err(error.clone()),
-                End::Sealed if to == state.entries() => (to, Some(state.header.clone())),
-                End::Growing | End::Failed(_) | End::Sealed => (to, None),
+                End::Failed(error) if to == from => Err(error.clone()),
+                End::Sealed if to == state.entries() => Ok((to, Some(state.header.clone()))),
+                End::Growing | End::Failed(_) | End::Sealed => Ok((to, None)),
             }
-        };
+        })?;
         let entries = self.gather(from, to).await?;
         let next = if sealed.is_some() { None } else { Some(self.token(to).await?) };
         Ok(Page { entries, next, sealed })
@@ -234,9 +231,7 @@ impl Catalog {
     }
 
     async fn wait(&self, until: impl FnMut(&State) -> bool) {
-        let mut watch = self.state.subscribe();
-        #[expect(clippy::disallowed_methods, reason = "no simulated store has many who wait for a manifest")]
-        watch.wait_for(until).await.map(drop).expect("the sender is this catalog's own");
+        self.state.subscribe().until(until).await.expect("the sender is this catalog's own");
     }
 
     async fn gather(&self, from: u64, to: u64) -> Result<Vec<Entry>, DiskError> {
@@ -261,7 +256,7 @@ impl Catalog {
     /// The page with an entry that exists.
     async fn page_with(&self, ordinal: u64) -> Result<Arc<StoredPage>, DiskError> {
         let place = Place::of(ordinal);
-        let tail = self.state.borrow().tail.clone();
+        let tail = self.state.look(|state| state.tail.clone());
         if let Some(tail) = tail.filter(|tail| tail.first <= ordinal) {
             return Ok(tail);
         }

@@ -206,9 +206,9 @@ impl Contents {
         Ok(found.filter(|found| found.kind == FileKind::File).map(|found| found.len))
     }
 
-    /// The file of a content that may have chunks, if there is one.
-    pub(super) async fn partial_file(&self, id: ContentId) -> Option<Arc<dyn DiskFile>> {
-        self.files.open(&*self.seams.disk, id, &self.dir.partial(&id), OpenMode::Write).await.ok()
+    /// The file of a content that may have chunks.
+    pub(super) async fn partial_file(&self, id: ContentId) -> Result<Arc<dyn DiskFile>, DiskError> {
+        self.files.open(&*self.seams.disk, id, &self.dir.partial(&id), OpenMode::Write).await
     }
 
     /// An outline needs no care in writing: it is checked against the digest when it is read. The

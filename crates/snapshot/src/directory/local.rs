@@ -106,7 +106,12 @@ impl Local {
         disk.remove_file(&beside).await?;
         let linked = self.link && disk.hard_link(path, &beside).await.is_ok();
         let taken = linked || disk.clone_file(path, &beside).await.is_ok();
-        if !taken || good_in(&area.contents, &beside, entry, *id).await?.len() < id.chunks() {
+        let good = match good_in(&area.contents, &beside, entry, *id).await {
+            // The generation keeps it, and peers have it too.
+            Err(SinkError::Disk(_)) => 0,
+            good => good?.len(),
+        };
+        if !taken || good < id.chunks() {
             disk.remove_file(&beside).await?;
             return Ok(false);
         }

@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use super::open_files::OpenFiles;
 use super::slots::{PACK_MAX, Place};
 use super::sweep::list;
-use crate::disk::OpenMode;
+use crate::disk::{DiskErrorKind, OpenMode};
 use crate::limits::{PACK_GAP_MAX, PACK_LEN_MAX, PACK_READ_MAX};
 use crate::{Disk, DiskError, DiskFile};
 
@@ -86,7 +86,8 @@ impl Packs {
     }
 
     /// Reads many extents and hands each to `each` by its index: neighbours with one read. What is
-    /// not there, or cannot be read, is left out, and the first failure is the answer.
+    /// not there, or cannot be read, is left out, and a failure is the answer: the last one that is more
+    /// than that there is no such pack.
     pub(super) async fn read(
         &self,
         extents: &[Extent],
@@ -104,7 +105,10 @@ impl Packs {
             let bytes = match self.read_at(first.pack, first.offset, len).await {
                 Ok(bytes) => bytes,
                 Err(error) => {
-                    result = result.and(Err(error));
+                    // What is not there says less than what cannot be read.
+                    if result.is_ok() || error.kind != DiskErrorKind::NotFound {
+                        result = Err(error);
+                    }
                     continue;
                 }
             };

@@ -13,14 +13,18 @@ use super::contents::{Contents, Partial, VALUE_LEN, tops_of};
 use super::packs::Extent;
 use crate::chunk_set::ChunkSet;
 use crate::content::ContentId;
-use crate::disk::OpenMode;
+use crate::disk::{DiskErrorKind, OpenMode};
 use crate::limits::HASH_JOBS;
 use crate::offload::run_for;
 use crate::verify::{Scheme, chaining_value, scheme};
-use crate::{BoxFuture, DiskFile, OffloadGone, SinkError, VerifiedChunk, VerifiedOutline, VerifiedTop};
+use crate::{BoxFuture, DiskError, DiskFile, SinkError, VerifiedChunk, VerifiedOutline, VerifiedTop};
 
 /// Checks what is claimed of the content of `entry` and makes what is really there count. Chunks that
-/// cannot be read back, or are not what they should be, are simply not held: they are fetched again.
+/// are not there, or are not what they should be, are simply not held: they are fetched again.
+///
+/// # Errors
+///
+/// What is there cannot be read: nothing is decided about it, and nothing is lost.
 pub(super) async fn recheck(
     area: &Area,
     attempt: &Attempt,
@@ -33,9 +37,9 @@ pub(super) async fn recheck(
         return Ok(());
     }
     let claims = content.claims();
-    let mut file = area.contents.partial_file(id).await;
+    let mut file = if_there(area.contents.partial_file(id).await)?;
     if let Some(found) = &file
-        && !found.len().await.is_ok_and(|len| len >= end_of(id, &content.held_ranges()))
+        && found.len().await? < end_of(id, &content.held_ranges())
     {
         file = None;
     }
@@ -105,16 +109,30 @@ pub(super) async fn recheck_whole(
     Ok(false)
 }
 
-/// The chunks of a content that are in a file.
+/// The chunks of a content that are in a file; none if there is no file.
+///
+/// # Errors
+///
+/// It cannot be read.
 pub(super) async fn good_in(
     contents: &Contents,
     path: &Path,
     entry: &Arc<Entry>,
     id: ContentId,
-) -> Result<ChunkSet, OffloadGone> {
-    match contents.seams.disk.open(path, OpenMode::Read).await {
-        Ok(file) => good_chunks(contents, &*file, entry, id, &all_chunks(id)).await,
-        Err(_) => Ok(ChunkSet::default()),
+) -> Result<ChunkSet, SinkError> {
+    match if_there(contents.seams.disk.open(path, OpenMode::Read).await)? {
+        Some(file) => good_chunks(contents, &*file, entry, id, &all_chunks(id)).await,
+        None => Ok(ChunkSet::default()),
+    }
+}
+
+/// What is not there, or not what was written, counts for nothing. What cannot be read for another
+/// reason may be right: it is not to be thrown away for that.
+fn if_there<T>(found: Result<T, DiskError>) -> Result<Option<T>, DiskError> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if matches!(error.kind, DiskErrorKind::NotFound | DiskErrorKind::Corrupt) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -134,10 +152,10 @@ async fn good_chunks(
     entry: &Arc<Entry>,
     id: ContentId,
     claims: &[ChunkRange],
-) -> Result<ChunkSet, OffloadGone> {
+) -> Result<ChunkSet, SinkError> {
     let mut good = ChunkSet::default();
     let mut indexes = claims.iter().copied().flat_map(indexes_of).peekable();
-    let outlines = Outlines::open(contents, entry, id).await;
+    let outlines = Outlines::open(contents, entry, id).await?;
     while let Some(first) = indexes.peek().copied() {
         // A group at a time: claims of a large content are many.
         let group = first.group();
@@ -145,7 +163,7 @@ async fn good_chunks(
         while let Some(index) = indexes.next_if(|index| index.group() == group) {
             of_group.push(index);
         }
-        let Some(outline) = outlines.group(group).await else { continue };
+        let Some(outline) = outlines.group(group).await? else { continue };
         let checks: Vec<BoxFuture<'_, _>> = of_group
             .into_iter()
             .map(|index| Box::pin(holds(contents, file, entry, id, outline.clone(), index)) as _)
@@ -169,11 +187,12 @@ async fn holds(
     id: ContentId,
     outline: Option<VerifiedOutline>,
     index: ChunkIndex,
-) -> Result<Option<ChunkIndex>, OffloadGone> {
+) -> Result<Option<ChunkIndex>, SinkError> {
     let _slot = contents.rechecks.acquire().await;
     let size = id.chunk_size;
     let len = usize::try_from(size.len_of(index, id.len)).expect("a chunk fits in memory");
-    let Ok(bytes) = file.read_at(index.0 * size.bytes(), len).await else { return Ok(None) };
+    let read = file.read_at(index.0 * size.bytes(), len).await;
+    let Some(bytes) = if_there(read)? else { return Ok(None) };
     let entry = entry.clone();
     let check = move || VerifiedChunk::check(&entry, size, outline.as_ref(), index, bytes).is_ok();
     Ok(run_for(&*contents.seams.offload, check).await?.then_some(index))
@@ -189,34 +208,45 @@ pub(super) struct Outlines<'a> {
 }
 
 impl<'a> Outlines<'a> {
-    pub(super) async fn open(contents: &Contents, entry: &'a Entry, id: ContentId) -> Self {
+    pub(super) async fn open(
+        contents: &Contents,
+        entry: &'a Entry,
+        id: ContentId,
+    ) -> Result<Self, DiskError> {
         let scheme = scheme(entry, id.chunk_size).ok();
         let (mut file, mut top) = (None, None);
         if id.chunks() > 1 {
-            file = contents.seams.disk.open(&contents.dir.outline(&id), OpenMode::Read).await.ok();
+            file = if_there(contents.seams.disk.open(&contents.dir.outline(&id), OpenMode::Read).await)?;
         }
         if let (Some(file), Some(Scheme::Groups)) = (&file, scheme)
-            && let Some(values) = read_values(&**file, 0, tops_of(id)).await
+            && let Some(values) = read_values(&**file, 0, tops_of(id)).await?
         {
             top = VerifiedTop::check(entry, id.chunk_size, values).ok();
         }
-        Self { entry, id, scheme, file, top }
+        Ok(Self { entry, id, scheme, file, top })
     }
 
     /// What vouches for the chunks of a group; `None` if nothing does, and in that nothing if the
     /// digest itself does.
-    pub(super) async fn group(&self, group: GroupIndex) -> Option<Option<VerifiedOutline>> {
-        if self.scheme? == Scheme::Whole {
-            return Some(None);
-        }
+    pub(super) async fn group(
+        &self,
+        group: GroupIndex,
+    ) -> Result<Option<Option<VerifiedOutline>>, DiskError> {
+        let file = match (&self.file, self.scheme) {
+            (_, Some(Scheme::Whole)) => return Ok(Some(None)),
+            (Some(file), Some(Scheme::Empty | Scheme::Outline | Scheme::Groups)) => file,
+            (None, _) | (_, None) => return Ok(None),
+        };
         let (size, chunks) = (self.id.chunk_size, self.id.chunk_size.chunks_of(group, self.id.len));
         let first = tops_of(self.id) + chunks.first.0;
-        let values = read_values(&**self.file.as_ref()?, first, u64::from(chunks.count)).await?;
+        let Some(values) = read_values(&**file, first, u64::from(chunks.count)).await? else {
+            return Ok(None);
+        };
         let outline = match &self.top {
             Some(top) => VerifiedOutline::check_group(self.entry, size, top, group, values),
             None => VerifiedOutline::check(self.entry, size, values),
         };
-        outline.ok().map(Some)
+        Ok(outline.ok().map(Some))
     }
 }
 
@@ -237,22 +267,29 @@ pub(super) async fn hash_group(
     Ok(values)
 }
 
-async fn read_values(file: &dyn DiskFile, first: u64, count: u64) -> Option<Vec<ChainingValue>> {
-    let len = usize::try_from(count * VALUE_LEN).ok()?;
-    let bytes = file.read_at(first * VALUE_LEN, len).await.ok()?;
+async fn read_values(
+    file: &dyn DiskFile,
+    first: u64,
+    count: u64,
+) -> Result<Option<Vec<ChainingValue>>, DiskError> {
+    let Ok(len) = usize::try_from(count * VALUE_LEN) else { return Ok(None) };
+    let Some(bytes) = if_there(file.read_at(first * VALUE_LEN, len).await)? else { return Ok(None) };
     let (values, _) = bytes.as_chunks::<32>();
-    (bytes.len() == len).then(|| values.iter().copied().map(ChainingValue).collect())
+    Ok((bytes.len() == len).then(|| values.iter().copied().map(ChainingValue).collect()))
 }
 
 /// An entry that is said to lie in a pack.
 pub(super) type Said = (Arc<Entry>, ContentId, Extent);
 
 /// Which of these entries really lie where they are said to.
-pub(super) async fn recheck_packed(area: &Area, said: &[Said]) -> Result<Vec<bool>, OffloadGone> {
+///
+/// # Errors
+///
+/// What is there cannot be read.
+pub(super) async fn recheck_packed(area: &Area, said: &[Said]) -> Result<Vec<bool>, SinkError> {
     let extents: Vec<Extent> = said.iter().map(|(_, _, extent)| *extent).collect();
     let mut found: Vec<Option<Bytes>> = vec![None; said.len()];
-    // What cannot be read is not there.
-    area.packs.read(&extents, |at, bytes| found[at] = Some(bytes)).await.ok();
+    if_there(area.packs.read(&extents, |at, bytes| found[at] = Some(bytes)).await)?;
     let entries: Vec<_> = said.iter().map(|(entry, id, _)| (entry.clone(), *id)).collect();
     let check = move || {
         let good = |((entry, id), bytes): ((Arc<Entry>, ContentId), Option<Bytes>)| {
@@ -260,7 +297,7 @@ pub(super) async fn recheck_packed(area: &Area, said: &[Said]) -> Result<Vec<boo
         };
         entries.into_iter().zip(found).map(good).collect()
     };
-    run_for(&*area.seams.offload, check).await
+    Ok(run_for(&*area.seams.offload, check).await?)
 }
 
 /// Whether these are the bytes of an entry of one chunk.

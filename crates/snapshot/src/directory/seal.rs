@@ -211,9 +211,9 @@ impl Build<'_> {
     async fn list(&mut self, entry: Entry, id: ContentId) -> Result<(), SinkError> {
         if id.chunks() > 1 {
             let contents = &self.area.contents;
-            let outlines = Outlines::open(contents, &entry, id).await;
+            let outlines = Outlines::open(contents, &entry, id).await?;
             for group in (0..id.chunk_size.groups_in(id.len)).map(GroupIndex) {
-                let values = match outlines.group(group).await {
+                let values = match outlines.group(group).await? {
                     Some(Some(outline)) => outline.values().to_vec(),
                     Some(None) | None => hash_group(contents, id, group).await?,
                 };

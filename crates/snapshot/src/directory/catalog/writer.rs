@@ -84,7 +84,7 @@ impl CatalogWriter {
     ) -> Result<(), CatalogError> {
         let pushed = self.push_all(entries).await;
         // Once for all of them: a page for each entry would be a lot of pages.
-        self.catalog.state.send_modify(|_| {});
+        self.catalog.state.modify(|_| {});
         pushed
     }
 
@@ -168,7 +168,7 @@ impl CatalogWriter {
         let mut header = ManifestHeader { chunk_size, counts, digest: None, position, state };
         header.digest = Some(self.hasher.clone().seal(&header));
         self.catalog.file(Part::Head).await?.write_at(0, head::encode(&header)).await?;
-        self.catalog.state.send_modify(|state| {
+        self.catalog.state.modify(|state| {
             *state = State { header, tail: None, end: End::Sealed };
         });
         Ok(self.catalog.clone())
@@ -176,7 +176,7 @@ impl CatalogWriter {
 
     /// Gives it up; readers that wait for more get the error.
     pub(in crate::directory) fn fail(self, error: SourceError) {
-        self.catalog.state.send_modify(|state| state.end = End::Failed(error));
+        self.catalog.state.modify(|state| state.end = End::Failed(error));
     }
 
     /// Adds an entry. Wakes nobody.
@@ -198,11 +198,11 @@ impl CatalogWriter {
     fn turn(&mut self) {
         let size = self.catalog.chunk_size();
         let next = self.tail().following(size);
-        self.catalog.state.send_modify(|state| state.tail = Some(Arc::new(next)));
+        self.catalog.state.modify(|state| state.tail = Some(Arc::new(next)));
     }
 
     fn tail(&self) -> Arc<StoredPage> {
-        self.catalog.state.borrow().tail.clone().expect("a catalog that grows has a tail")
+        self.catalog.state.look(|state| state.tail.clone()).expect("a catalog that grows has a tail")
     }
 }
 

@@ -312,6 +312,44 @@ async fn a_content_that_cannot_be_opened_stays() {
     assert_eq!(count(&staging.admit(offer.entries.clone()).await.unwrap()), 5);
 }
 
+/// D1: whatever cannot be opened or read while it is looked for is not thrown away: the page is refused,
+/// and all of it is there when the disk works again.
+#[tokio::test]
+async fn what_cannot_be_read_now_is_not_lost() {
+    let (disk, offer) = (CrashDisk::new(), offer(&files()).await);
+    let (store, _) = open_on(&disk).await;
+    let (staging, _) = begin(&store, &offer).await;
+    half(&offer, &*staging).await;
+    let long = EntryKey::from_path("d/long").unwrap();
+    let chunks = offer.chunks().await.into_iter().filter(|chunk| chunk.entry().key == long);
+    let more = offer.chunks().await.into_iter().filter(|chunk| chunk.entry().key != long);
+    staging.store(more.chain(chunks.take(3)).collect()).await.unwrap();
+    let disk = disk.kill();
+    let looked = |of: fn(OperationKind) -> bool| {
+        let (disk, offer) = (disk.clone(), &offer);
+        async move {
+            for skip in 0.. {
+                let disk = disk.fork();
+                let (store, _) = open_on(&disk).await;
+                let staging = store.stage(&shard(), &Selector::All, Fence(1)).await.unwrap();
+                staging.begin(&offer.header).await.unwrap();
+                disk.fail(Fault { of, skip, ..Fault::next(DiskErrorKind::Other) });
+                let admitted = staging.admit(offer.entries.clone()).await;
+                disk.heal();
+                if admitted.is_ok() {
+                    return skip;
+                }
+                let admitted = staging.admit(offer.entries.clone()).await.unwrap();
+                assert_eq!(keys(offer, &admitted), ["d/long", "d/short", "f"], "{skip}");
+            }
+            unreachable!("it ends when nothing is left to fail")
+        }
+    };
+    let (opens, reads) =
+        (looked(|kind| kind == OperationKind::Open).await, looked(|kind| kind == OperationKind::Read).await);
+    assert!(opens >= 3 && reads >= 6, "{opens} opens and {reads} reads were made to fail");
+}
+
 /// F-55, D8, C19: a staging that was being discarded when the power went vouches for nothing, whatever
 /// the disk has kept of it.
 #[tokio::test]
