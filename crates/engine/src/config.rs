@@ -53,7 +53,10 @@ pub struct EngineConfig {
     pub plans_max: usize,
     /// How many ended plans are remembered for `status`. Default 64.
     pub plans_remembered: usize,
-    /// Most connections that peers may have open. Default 1,024.
+    /// Most connections that peers may have open. A peer that is let in has two of them for itself, one
+    /// per lane, so that half as many peers are served at a time. When all are taken, the peer that has
+    /// had no session for longest, and for 2 s at the least, makes room; if there is none, the newcomer is
+    /// told to come back. At least 2; default 1,024.
     pub connections_max: usize,
     /// How long a dial may take until the peer has answered Hello. Default 50 s (row F-50).
     pub connect_timeout: Duration,

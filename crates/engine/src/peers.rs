@@ -4,15 +4,19 @@ mod accept;
 mod dial;
 mod greeting;
 mod incoming;
+mod room;
 mod table;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use peerstream_transport::{ConnectError, Connection, Lane};
+use peerstream_transport::{ConnectError, Connection, ConnectionError, Lane};
 use peerstream_types::{Incarnation, NodeId};
+use peerstream_wire::Code;
 
 pub(crate) use accept::accept_loop;
 pub(crate) use dial::{connect, reach};
+pub(crate) use room::Room;
 pub use table::PeerStatus;
 pub(crate) use table::PeerTable;
 
@@ -46,14 +50,31 @@ pub(crate) enum ReachError {
     #[error("greeting failed: {0}")]
     Greeting(#[from] IoError),
     #[error("the peer turned us away ({code}): {reason}")]
-    Unwelcome { code: peerstream_wire::Code, reason: String },
+    Unwelcome { code: Code, reason: String },
     #[error("no answer to our greeting in time")]
     GreetingTimedOut,
     #[error("the connection was lost: {0}")]
-    Lost(#[from] peerstream_transport::ConnectionError),
+    Lost(#[from] ConnectionError),
 }
 
+/// How long a peer that has no room asks to be left alone: until some of those that are in are done.
+const NO_ROOM_FOR: Duration = Duration::from_secs(5);
+
 impl ReachError {
+    /// When a peer that had no room for this node can be asked again.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        let code = match self {
+            Self::Lost(ConnectionError::ClosedByPeer { code, .. }) => *code,
+            Self::Unwelcome { code, .. } => u32::from(code.number()),
+            Self::Lost(_)
+            | Self::Connect(_)
+            | Self::NoAddress(_)
+            | Self::Greeting(_)
+            | Self::GreetingTimedOut => return None,
+        };
+        (code == u32::from(Code::Busy.number())).then_some(NO_ROOM_FOR)
+    }
+
     /// Whether asking again is useless until someone changes a certificate, a version or a config.
     pub(crate) fn is_permanent(&self) -> bool {
         match self {
@@ -68,7 +89,7 @@ impl ReachError {
                     | ConnectError::Local(_)
             ),
             Self::Unwelcome { code, .. } => !code.is_transient(),
-            Self::Lost(error) => matches!(error, peerstream_transport::ConnectionError::Rejected(_)),
+            Self::Lost(error) => matches!(error, ConnectionError::Rejected(_)),
             Self::NoAddress(_) => true,
             Self::Greeting(_) | Self::GreetingTimedOut => false,
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use peerstream_snapshot::Fence;
 use peerstream_types::{NodeId, PlanId};
@@ -12,7 +13,7 @@ use tokio::sync::Semaphore;
 use crate::clock::Clock;
 use crate::config::EngineConfig;
 use crate::parts::Parts;
-use crate::peers::PeerTable;
+use crate::peers::{PeerTable, Room};
 use crate::plans::Plans;
 use crate::receive::Buffers;
 use crate::session::SessionTable;
@@ -28,6 +29,7 @@ pub(crate) struct Shared {
     pub(crate) parts: Parts,
     pub(crate) clock: Clock,
     pub(crate) peers: PeerTable,
+    pub(crate) room: Arc<Room>,
     pub(crate) sessions: SessionTable,
     pub(crate) plans: Plans,
     pub(crate) serve_slots: Arc<Semaphore>,
@@ -46,6 +48,7 @@ impl Shared {
         Self {
             clock: Clock::start(),
             peers: PeerTable::new(parts.node.clone()),
+            room: Arc::new(Room::new(config.connections_max)),
             sessions: SessionTable::new(config.sessions_max),
             plans: Plans::new(config.plans_max, config.plans_remembered),
             serve_slots: Arc::new(Semaphore::new(config.serves_in_parallel)),
@@ -67,6 +70,13 @@ impl Shared {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
+    }
+
+    /// Some part of a wait, drawn like [`next_random`](Self::next_random).
+    pub(crate) fn part_of(&self, wait: Duration) -> Duration {
+        let share = self.next_random() >> 32;
+        let nanos = (wait.as_nanos() * u128::from(share)) >> 32;
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
     pub(crate) fn new_plan_id(&self) -> PlanId {

@@ -102,6 +102,8 @@ impl Running {
             }
             Err(failed) if failed.refused => {
                 let OpeningFailed { reason, retry_after, permanent, .. } = failed;
+                // Whoever was refused at the same time does not come back at the same time.
+                let retry_after = retry_after.map(|wait| wait + self.job.shared.part_of(wait));
                 self.recovery.handle_refusal(now, source, Refusal { reason, retry_after, permanent })
             }
             Err(failed) => self.recovery.handle_source_lost(now, source, &failed.reason),

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use peerstream_transport::Connection;
 use peerstream_wire::Code;
-use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
 use super::table::Origin;
@@ -14,9 +13,9 @@ use crate::shared::Shared;
 
 /// Accepts connections until the transport is closed.
 pub(crate) async fn accept_loop(shared: Arc<Shared>) {
-    let room = Arc::new(Semaphore::new(shared.config.connections_max));
     while let Some(connection) = shared.parts.transport.accept().await {
-        let Ok(permit) = room.clone().try_acquire_owned() else {
+        let busy = || shared.sessions.all().into_iter().map(|session| session.id.peer).collect();
+        let Some(place) = shared.room.enter(&connection, shared.clock.now(), busy) else {
             warn!(peer = %connection.peer(), "too many connections, one is refused");
             connection.close(u32::from(Code::Busy.number()), "too many connections");
             continue;
@@ -29,7 +28,7 @@ pub(crate) async fn accept_loop(shared: Arc<Shared>) {
                 Ok(()) => drop(connection.closed().await),
                 Err(error) => refuse(&*connection, error, limit).await,
             }
-            drop(permit);
+            drop(place);
         });
     }
 }

@@ -16,6 +16,19 @@ pub(super) async fn greet(
     lane: Lane,
     incarnation: Incarnation,
 ) -> Result<Incarnation, ReachError> {
+    let said = say_hello(connection, lane, incarnation).await;
+    said.map_err(|error| {
+        // The reason that the connection gives says more than the stream's.
+        let closed = connection.close_reason().filter(|_| matches!(error, ReachError::Greeting(_)));
+        closed.map_or(error, ReachError::Lost)
+    })
+}
+
+async fn say_hello(
+    connection: &dyn Connection,
+    lane: Lane,
+    incarnation: Incarnation,
+) -> Result<Incarnation, ReachError> {
     let (mut send, recv) = connection.open_bi().await?;
     let hello = HelloMessage::Hello(HelloV1 {
         minors: (Minor::OLDEST, Minor::NEWEST),
@@ -29,14 +42,12 @@ pub(super) async fn greet(
     frame::encode(&hello, &mut out).map_err(IoError::from)?;
     send.write_all(out.freeze()).await.map_err(IoError::from)?;
     send.finish().map_err(IoError::from)?;
-    match StreamReader::new(recv).frame::<HelloMessage>().await {
-        Ok(Some(HelloMessage::Welcome(welcome))) => Ok(welcome.incarnation),
-        Ok(Some(HelloMessage::Unwelcome(no))) => {
+    match StreamReader::new(recv).frame::<HelloMessage>().await? {
+        Some(HelloMessage::Welcome(welcome)) => Ok(welcome.incarnation),
+        Some(HelloMessage::Unwelcome(no)) => {
             Err(ReachError::Unwelcome { code: no.code, reason: no.reason.to_string() })
         }
-        Ok(Some(HelloMessage::Hello(_)) | None) => Err(IoError::Ended("the answer to our greeting").into()),
-        // The reason that the connection gives says more than the stream's.
-        Err(error) => Err(connection.close_reason().map_or(ReachError::Greeting(error), ReachError::Lost)),
+        Some(HelloMessage::Hello(_)) | None => Err(IoError::Ended("the answer to our greeting").into()),
     }
 }
 

@@ -323,6 +323,7 @@ impl Driver {
             let _ = tokio::time::timeout(FLUSH_TIMEOUT, control.finish()).await;
         }
         self.shared.sessions.remove(&self.handle);
+        self.shared.room.session_ended(&self.handle.id.peer, self.shared.clock.now());
     }
 }
 

@@ -52,8 +52,9 @@ impl OpeningFailed {
 
 impl From<ReachError> for OpeningFailed {
     fn from(error: ReachError) -> Self {
-        let permanent = error.is_permanent();
-        Self { reason: error.to_string(), retry_after: None, permanent, refused: permanent }
+        let (permanent, retry_after) = (error.is_permanent(), error.retry_after());
+        let refused = permanent || retry_after.is_some();
+        Self { reason: error.to_string(), retry_after, permanent, refused }
     }
 }
 
