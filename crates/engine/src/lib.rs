@@ -72,7 +72,6 @@
 //! | `peers` | connections are dialled, accepted, greeted and kept |
 //! | `io` | streams as kinds, frames and raw bytes |
 //! | `visited` | what sessions and jobs came across, for simulations |
-//! | `watch` | values that many wait for, each in its turn |
 //!
 //! The contracts that [`Parts`] are made of are here under short names, so that an author of a store
 //! names one crate: [`placement`], [`shape`], [`snapshot`], [`transport`], [`types`].
@@ -100,7 +99,9 @@ mod session;
 mod shared;
 mod transfer;
 mod visited;
-mod watch;
+
+// Under its own name in all modules: tokio's wakes in an order that does not come again.
+use peerstream_snapshot::watch;
 
 pub use {
     peerstream_placement as placement, peerstream_shape as shape, peerstream_snapshot as snapshot,

@@ -22,6 +22,7 @@ use peerstream_engine::types::{
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 #[path = "data_path/pair.rs"]
+#[expect(dead_code, reason = "other tests look at more of it")]
 mod pair;
 
 use pair::{Pair, content, key, shard, within};

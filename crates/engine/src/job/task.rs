@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use peerstream_recovery::{Fault, Job, Outcome, OutlinePart, Phase, Recovery, SourceId};
 use peerstream_shape::Class;
 use peerstream_snapshot::{Sink, Staging};
 use peerstream_types::{FetchId, NodeId, Ordinal, Selector, ShardId};
+use peerstream_wire::message::ReleaseReason;
 use tokio::sync::mpsc;
 use tracing::{Instrument, info, info_span, warn};
 
@@ -23,6 +25,9 @@ use crate::watch;
 
 /// Events that may wait for a job: those who report wait when it is full.
 const EVENTS_MAX: usize = 256;
+/// How long a job that has ended lets its source wait for the store, and itself for its source: a sync
+/// of one checkpoint's bytes on a disk that works.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One shard that is brought to this node.
 pub(crate) struct ShardJob {
@@ -186,8 +191,11 @@ impl Running {
             JobEvent::Page(source, Err(PageFailed::Source(fault))) => {
                 self.recovery.handle_page_failed(now, source, fault)
             }
-            JobEvent::Page(_, Err(PageFailed::Store(why))) => {
-                self.recovery.handle_store_failed(now, &why);
+            JobEvent::Page(source, Err(PageFailed::Store(why))) => {
+                // As with a fetch that was given up.
+                if self.sources.contains_key(&source) {
+                    self.recovery.handle_store_failed(now, &why);
+                }
                 Ok(())
             }
             JobEvent::Outline(source, ordinal, part, answer) => {
@@ -254,7 +262,11 @@ impl Running {
                 self.recovery.handle_fetch_failed(now, fetch, span, super::actions::fault_of_code(code, why))
             }
             FetchEvent::StoreFailed(error) => {
-                self.recovery.handle_store_failed(now, &error.to_string());
+                // Of a fetch that was given up, its task may just have gone on: the store may be busy
+                // with another source by then, and is right to refuse.
+                if self.fetches.contains_key(&fetch) {
+                    self.recovery.handle_store_failed(now, &error.to_string());
+                }
                 Ok(())
             }
             FetchEvent::Ended => {
@@ -330,23 +342,42 @@ impl Running {
     async fn end(mut self, outcome: Outcome) -> ShardOutcome {
         self.show();
         self.job.shared.visited(|visited| visited.job(&self.waits));
-        let published = matches!(outcome, Outcome::Published { .. });
-        if !published {
-            self.job.record.update(self.job.index, |shard| {
-                shard.stage = Stage::Keeping;
-                shard.waiting = Some("the store to make durable what is verified".into());
-            });
-        }
-        if let Some(hold) = self.retiring.take() {
-            use peerstream_wire::message::ReleaseReason::{Done, GivenUp};
-            hold.release(if published { Done } else { GivenUp }).await;
-        }
-        if !published {
-            // Keep what is verified across a power loss too; it is no new failure if that fails.
-            let _ = self.staging.checkpoint().await;
+        if matches!(outcome, Outcome::Published { .. }) {
+            self.retire(ReleaseReason::Done).await;
+        } else {
+            self.keep().await;
         }
         info!(%outcome, "shard ended");
         outcome_of(outcome)
+    }
+
+    /// Keeps what is verified across a power loss too; it is no new failure if that fails. A store that
+    /// hangs delays neither the source for long, nor a plan that is called off.
+    async fn keep(&mut self) {
+        self.job.record.update(self.job.index, |shard| {
+            shard.stage = Stage::Keeping;
+            shard.waiting = Some("the store to make durable what is verified".into());
+        });
+        let staging = self.staging.clone();
+        let mut checkpoint = tokio::spawn(async move { staging.checkpoint().await });
+        let in_time = tokio::time::timeout(PATIENCE, &mut checkpoint).await.is_ok();
+        self.retire(ReleaseReason::GivenUp).await;
+        if !in_time {
+            tokio::select! {
+                biased;
+                _ = &mut checkpoint => {}
+                Ok(_) = self.job.abort.wait_for(Option::is_some) => {
+                    warn!("the store has not made durable what is verified; it may still do");
+                }
+            }
+        }
+    }
+
+    /// Tells the source how it went.
+    async fn retire(&mut self, reason: ReleaseReason) {
+        if let Some(hold) = self.retiring.take() {
+            let _ = tokio::time::timeout(PATIENCE, hold.release(reason)).await;
+        }
     }
 }
 

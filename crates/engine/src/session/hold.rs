@@ -19,10 +19,11 @@ impl Hold {
         Self { session, offer, released: false }
     }
 
-    /// Releases the offer with a reason.
+    /// Releases the offer with a reason. If it is dropped before the session has taken that, the offer
+    /// is released as if nothing had been said.
     pub(crate) async fn release(mut self, reason: ReleaseReason) {
-        self.released = true;
         self.session.release(self.offer, reason).await;
+        self.released = true;
     }
 }
 

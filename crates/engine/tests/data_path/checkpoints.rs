@@ -1,6 +1,6 @@
 //! What is stored is made durable while the transfer goes on.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use peerstream_engine::snapshot::{
 };
 use peerstream_engine::transport::memory::MemoryNetwork;
 use peerstream_engine::types::{ByteCount, ChunkSize, Entry, ManifestHeader, Selector, ShardId};
-use peerstream_engine::{EngineConfig, PlanOutcome};
+use peerstream_engine::{EngineConfig, PlanOutcome, ShardOutcome, Stage};
 use tokio::time::Instant;
 
 use crate::pair::{Pair, content, key, shard, within};
@@ -26,6 +26,7 @@ struct Watch {
     checkpoint_takes: Duration,
     /// The checkpoint that fails, counted from one.
     failing: Option<usize>,
+    stores_fail: AtomicBool,
     stored: AtomicU64,
     /// For each checkpoint: how much was stored when it began, and when it ended.
     checkpoints: Mutex<Vec<(u64, u64)>>,
@@ -78,6 +79,10 @@ impl Staging for WatchedStaging {
         Box::pin(async move {
             let bytes: u64 = chunks.iter().map(|chunk| chunk.bytes().len() as u64).sum();
             tokio::time::sleep(self.watch.store_takes * chunks.len() as u32).await;
+            if self.watch.stores_fail.load(Relaxed) {
+                let error = std::io::Error::other("full of sand");
+                return Err(DiskError::new("write", "staging".as_ref(), &error).into());
+            }
             self.inner.store(chunks).await?;
             self.watch.stored.fetch_add(bytes, Relaxed);
             Ok(())
@@ -118,6 +123,16 @@ async fn bring_up(
     checkpoint_takes: Duration,
     failing: Option<usize>,
 ) -> (PlanOutcome, Arc<Watch>) {
+    let (pair, watch) = pair(checkpoint_bytes, checkpoint_interval, checkpoint_takes, failing);
+    (pair.bring_up().await, watch)
+}
+
+fn pair(
+    checkpoint_bytes: u64,
+    checkpoint_interval: Duration,
+    checkpoint_takes: Duration,
+    failing: Option<usize>,
+) -> (Pair, Arc<Watch>) {
     let size = ChunkSize::new(CHUNK).unwrap();
     let source = MemoryStore::with_chunk_size(size);
     source.put(&shard(), key("big"), content((CHUNKS * CHUNK) as usize), Vec::new());
@@ -125,6 +140,7 @@ async fn bring_up(
         store_takes: Duration::from_secs(1),
         checkpoint_takes,
         failing,
+        stores_fail: AtomicBool::new(false),
         stored: AtomicU64::new(0),
         checkpoints: Mutex::default(),
         started: Instant::now(),
@@ -136,7 +152,7 @@ async fn bring_up(
     config.recovery.window = ByteCount(4 * CHUNK);
     config.recovery.fetch_bytes = ByteCount(4 * CHUNK);
     let pair = Pair::new(&MemoryNetwork::new(), config, Arc::new(source), Arc::new(sink));
-    (pair.bring_up().await, watch)
+    (pair, watch)
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -188,6 +204,45 @@ async fn a_checkpoint_that_fails_ends_the_shard() {
         let said = outcome.shards[0].outcome.to_string();
         assert!(said.contains("the cable is out"), "{said}");
         assert!(watch.stored.load(Relaxed) < CHUNKS * CHUNK);
+    })
+    .await;
+}
+
+/// Promise 8: a disk that hangs while it keeps what is verified does not keep a plan that is called off.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_does_not_hold_a_plan_that_is_called_off() {
+    within(async {
+        let (pair, watch) = pair(u64::MAX, HOUR, Duration::MAX, None);
+        let plan = pair.bring_up();
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        plan.abort("changed my mind");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let shown = plan.state().shards[0].clone();
+        assert_eq!(shown.stage, Stage::Keeping);
+        assert_eq!(shown.waiting.as_deref(), Some("the store to make durable what is verified"));
+        let outcome = plan.await;
+        assert!(matches!(outcome.shards[0].outcome, ShardOutcome::Aborted { .. }), "{outcome:?}");
+        assert!(watch.started.elapsed() < Duration::from_secs(20), "{:?}", watch.started.elapsed());
+    })
+    .await;
+}
+
+/// A plan that failed waits for its store as long as nobody calls it off, and its source does not.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_does_not_hold_the_source() {
+    within(async {
+        let (pair, watch) = pair(u64::MAX, HOUR, Duration::MAX, None);
+        watch.stores_fail.store(true, Relaxed);
+        let plan = pair.bring_up();
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        assert_eq!(plan.state().shards[0].stage, Stage::Keeping);
+        assert_eq!(pair.donor_sessions(), 0, "it was released");
+        tokio::time::sleep(HOUR).await;
+        assert_eq!(plan.state().shards[0].stage, Stage::Keeping);
+        plan.abort("it hangs");
+        let outcome = plan.await;
+        assert!(outcome.shards[0].outcome.to_string().contains("full of sand"), "{outcome:?}");
+        assert!(watch.started.elapsed() < HOUR + Duration::from_secs(60));
     })
     .await;
 }

@@ -29,7 +29,7 @@ impl WallClock for Stopped {
 
 /// A donor and a replica.
 pub(crate) struct Pair {
-    _donor: Engine,
+    donor: Engine,
     replica: Engine,
 }
 
@@ -44,7 +44,12 @@ impl Pair {
         let into = Dataset { source: None, sink: Some(sink) };
         let donor = engine(network, "donor", DONOR, from, config.clone());
         let replica = engine(network, "replica", REPLICA, into, config);
-        Self { _donor: donor, replica }
+        Self { donor, replica }
+    }
+
+    /// Sessions that run at the donor.
+    pub(crate) fn donor_sessions(&self) -> usize {
+        self.donor.sessions()
     }
 
     /// The replica brings the shard up.
