@@ -55,6 +55,9 @@ impl Finding {
     }
 }
 
+/// What every violation says, so that it is found in a trace.
+pub(crate) const VIOLATED: &str = " is violated";
+
 /// A promise that was broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
@@ -77,7 +80,7 @@ impl Violation {
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Finding { node, shard, seen } = &self.finding;
-        write!(f, "{} {} is violated", self.at, self.invariant)?;
+        write!(f, "{} {}{VIOLATED}", self.at, self.invariant)?;
         node.as_ref().map_or(Ok(()), |node| write!(f, " at {node}"))?;
         shard.as_ref().map_or(Ok(()), |shard| write!(f, ", shard {shard}"))?;
         write!(f, ": {seen}")

@@ -17,6 +17,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bound;
 mod play;
 mod shrink;
 
@@ -24,15 +25,15 @@ use std::collections::BTreeSet;
 use std::str::FromStr;
 use std::time::Duration;
 
-use peerstream_snapshot::MemoryStore;
-use peerstream_types::{ByteCount, ByteRate, NodeId, ShardId};
+use peerstream_engine::EngineConfig;
+use peerstream_snapshot::directory::StoreOptions;
+use peerstream_types::{ByteCount, ByteRate, NodeId};
 use serde::{Deserialize, Serialize};
 
 use crate::content::Content;
 use crate::fault::{Mix, Timed};
 use crate::network::{LinkSpec, Network};
-use crate::node::shard;
-use crate::oracle::{Fluid, Receiver};
+use crate::oracle::Limit;
 
 pub use play::{Done, Failure, Summary};
 pub use shrink::Narrowed;
@@ -60,6 +61,9 @@ pub struct Scenario {
     pub mix: Option<Mix>,
     /// Faults that always come.
     pub fault: Vec<Timed>,
+    /// How long after the last fault everything is mended, in milliseconds; as soon as every replica is
+    /// up, if that is earlier.
+    pub mend_after_ms: u64,
     /// What must have come of it.
     pub expect: Expect,
 }
@@ -78,6 +82,11 @@ pub struct Fleet {
     pub read_ms: u64,
     /// What a replica has under way for one shard at the most, in KiB.
     pub window_kib: u64,
+    /// How much of a shard a replica stores before it makes it durable, in KiB.
+    pub checkpoint_kib: u64,
+    /// How much of a shard a replica on a disk stores before it writes down that it did, of small entries
+    /// and of larger ones each, in KiB.
+    pub lag_kib: u64,
     /// How fast a node may send, in KiB per second; zero is without a limit.
     pub up_kib: u64,
     /// How fast a node may receive, in KiB per second; zero is without a limit.
@@ -128,14 +137,14 @@ pub struct Links {
     pub loss_ppm: u32,
 }
 
-/// What must have come of a run once all faults have ended.
+/// What must have come of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Expect {
-    /// Every replica has every shard within this many seconds after the last fault.
+    /// Every replica has every shard within this many seconds after everything was mended.
     pub within_s: u64,
-    /// If set: the run takes at most so much of the least time that the caps of the nodes allow, in
-    /// percent.
+    /// If set: the run takes at most so much of [`Scenario::bound`], in percent. Caps or links have to
+    /// bound it.
     pub percent_of_bound: Option<u32>,
 }
 
@@ -144,12 +153,13 @@ impl Default for Scenario {
         Self {
             about: String::new(),
             network: Network::Memory,
-            limit_s: 900,
+            limit_s: 6_000,
             fleet: Fleet::default(),
             content: ContentSpec::default(),
             link: None,
             mix: None,
             fault: Vec::new(),
+            mend_after_ms: 1_000,
             expect: Expect::default(),
         }
     }
@@ -163,6 +173,8 @@ impl Default for Fleet {
             store: Store::Memory,
             read_ms: 0,
             window_kib: 1024,
+            checkpoint_kib: EngineConfig::default().checkpoint_bytes.0 >> 10,
+            lag_kib: StoreOptions::default().lag >> 10,
             up_kib: 0,
             down_kib: 0,
         }
@@ -225,6 +237,9 @@ pub enum ScenarioError {
     /// Without donors or replicas nothing happens; with more than [`NODES_MAX`] of them nothing ends.
     #[error("a fleet has at least one donor and one replica, and at most {NODES_MAX} nodes")]
     Fleet,
+    /// How long it takes cannot be held against what nothing bounds.
+    #[error("percent_of_bound needs caps (up_kib, down_kib) or links with a rate: nothing bounds this run")]
+    NothingBounds,
 }
 
 impl FromStr for Scenario {
@@ -232,7 +247,7 @@ impl FromStr for Scenario {
 
     fn from_str(text: &str) -> Result<Self, ScenarioError> {
         let scenario: Self = toml::from_str(text)?;
-        scenario.check(scenario.fleet.replicas)?;
+        scenario.check(&scenario.options(0))?;
         Ok(scenario)
     }
 }
@@ -244,10 +259,13 @@ impl Scenario {
         RunOptions { seed, network, replicas, without: BTreeSet::new() }
     }
 
-    fn check(&self, replicas: u32) -> Result<(), ScenarioError> {
-        let Fleet { donors, .. } = self.fleet;
+    fn check(&self, options: &RunOptions) -> Result<(), ScenarioError> {
+        let (donors, replicas) = (self.fleet.donors, options.replicas);
         if donors == 0 || replicas == 0 || donors.saturating_add(replicas) > NODES_MAX {
             return Err(ScenarioError::Fleet);
+        }
+        if self.expect.percent_of_bound.is_some() && self.limit(options) == Limit::Nothing {
+            return Err(ScenarioError::NothingBounds);
         }
         let known =
             |node: &NodeId| donor_names(donors).chain(replica_names(replicas)).any(|name| name == *node);
@@ -264,7 +282,8 @@ impl Scenario {
     pub fn faults(&self, options: &RunOptions) -> Vec<Timed> {
         let donors: Vec<_> = donor_names(self.fleet.donors).collect();
         let replicas: Vec<_> = replica_names(options.replicas).collect();
-        let drawn = self.mix.iter().flat_map(|mix| mix.draw(options.seed, &donors, &replicas));
+        let drawn =
+            self.mix.iter().flat_map(|mix| mix.draw(options.seed, options.network, &donors, &replicas));
         let mut faults: Vec<Timed> = self.fault.iter().cloned().chain(drawn).collect();
         faults.sort_by_key(|timed| timed.at_ms);
         faults
@@ -295,28 +314,6 @@ impl Scenario {
             ..Content::small(small)
         }
     }
-
-    /// The least time that the caps of the nodes allow, if they limit anything.
-    pub fn bound(&self, options: &RunOptions) -> Option<Duration> {
-        let rate = |kib: u64| (kib > 0).then(|| ByteRate::per_sec(kib << 10));
-        let Fleet { donors, up_kib, down_kib, .. } = self.fleet;
-        if up_kib == 0 && down_kib == 0 {
-            return None;
-        }
-        let store = MemoryStore::new();
-        let shards: Vec<ShardId> = (0..self.content.shards).map(shard).collect();
-        shards.iter().for_each(|shard| self.content().fill(&store, shard, options.seed));
-        let fluid = Fluid {
-            bytes: shards
-                .iter()
-                .filter_map(|shard| store.published(shard))
-                .map(|seen| seen.header.counts.bytes)
-                .sum(),
-            seeds: vec![rate(up_kib); donors as usize],
-            receivers: vec![Receiver::only_receives(rate(down_kib)); options.replicas as usize],
-        };
-        Some(fluid.bound().0)
-    }
 }
 
 fn donor_names(count: u32) -> impl Iterator<Item = NodeId> {
@@ -337,6 +334,7 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("fault-mix", include_str!("../scenarios/fault-mix.toml")),
     ("fault-mix-disk", include_str!("../scenarios/fault-mix-disk.toml")),
     ("slow-source", include_str!("../scenarios/slow-source.toml")),
+    ("capped", include_str!("../scenarios/capped.toml")),
     ("fleet", include_str!("../scenarios/fleet.toml")),
 ];
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use peerstream_engine::{Dataset, Engine, EngineConfig, Parts};
 use peerstream_transport::PeerIdentity;
 use peerstream_transport::access::SharedAccess;
-use peerstream_types::{Incarnation, NodeId};
+use peerstream_types::{ByteCount, Incarnation, NodeId};
 
 use crate::world::SimWorld;
 
@@ -23,6 +23,9 @@ pub struct Boot {
     pub store: Dataset,
     /// Who may do what there.
     pub access: SharedAccess,
+    /// How much of a shard its store may have taken without writing down that it did, when its process
+    /// is killed; `None` if the store does not say.
+    pub lag: Option<ByteCount>,
 }
 
 impl Boot {

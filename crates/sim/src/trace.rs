@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use peerstream_types::Timestamp;
 use tokio::time::Instant;
 
-/// Most lines kept; beyond it they are counted only, so that a loop cannot fill the memory.
+/// Most lines kept; beyond it they are counted and hashed only, so that a loop cannot fill the memory.
 const LINES_MAX: usize = 100_000;
 
 /// The trace of a run: virtual time, node, event. Clones share it.
@@ -20,6 +20,26 @@ pub struct Trace {
 struct Inner {
     lines: Vec<String>,
     dropped: u64,
+    /// Of all that were dropped, one after another.
+    hash: Fnv,
+}
+
+/// FNV-1a, 64 bits: the same in every build, and enough to tell traces apart that nobody forges.
+#[derive(Debug)]
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Fnv {
+    fn take(&mut self, line: &str) {
+        for byte in line.bytes().chain([b'\n']) {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
 }
 
 impl Trace {
@@ -40,6 +60,7 @@ impl Trace {
             inner.lines.push(line);
         } else {
             inner.dropped += 1;
+            inner.hash.take(&line);
         }
     }
 
@@ -47,6 +68,17 @@ impl Trace {
     pub(crate) fn count(&self, is_wanted: impl Fn(&str) -> bool) -> usize {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.lines.iter().filter(|line| is_wanted(line)).count()
+    }
+
+    /// Whether lines were dropped.
+    pub(crate) fn is_full(&self) -> bool {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).dropped > 0
+    }
+
+    /// The lines from a place on, as far as they are kept.
+    pub(crate) fn lines_from(&self, place: usize) -> Vec<String> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.lines.get(place..).unwrap_or_default().to_vec()
     }
 
     /// All lines.
@@ -60,8 +92,28 @@ impl Trace {
         let from = inner.lines.len().saturating_sub(count);
         let mut text = inner.lines[from..].join("\n");
         if inner.dropped > 0 {
-            let _ = write!(text, "\n... and {} more lines", inner.dropped);
+            let _ =
+                write!(text, "\n... and {} more lines, which hash to {:016x}", inner.dropped, inner.hash.0);
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn lines_beyond_the_limit_still_tell_traces_apart() {
+        let trace = |last: &str| {
+            let trace = Trace::start();
+            (0..LINES_MAX + 2).for_each(|line| trace.note("a", line));
+            trace.note("a", last);
+            trace.text()
+        };
+        let (one, other) = (trace("one"), trace("other"));
+        assert!(one.ends_with(|c: char| c.is_ascii_hexdigit()) && one.contains("... and 3 more lines"));
+        assert_eq!(one, trace("one"));
+        assert_ne!(one, other);
     }
 }

@@ -47,9 +47,11 @@ pub use view::{NodeView, View, Visible};
 
 use crate::invariant::{self, Invariant, Violation};
 use crate::seam::{Boot, Seam};
+use crate::trace::Trace;
 use crate::world::SimWorld;
 use books::SharedBooks;
-use look::Looks;
+use kept::Toll;
+use look::{Glimpses, Looks};
 use shape_tap::TapShaper;
 use store_tap::{TapSink, TapSource};
 use wire_tap::{Place, TapTransport};
@@ -85,7 +87,6 @@ struct State {
 /// What a watch remembers from look to look.
 struct Checks {
     invariants: Vec<Box<dyn Invariant>>,
-    looks: Looks,
     distortion: Option<Distortion>,
     violations: Vec<Violation>,
     /// Where the plans stood.
@@ -107,27 +108,71 @@ struct Life {
 }
 
 /// The seam of a watch.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Taps {
     books: SharedBooks,
+    looks: Looks,
     lives: Mutex<BTreeMap<NodeId, Life>>,
+    /// How often each node had lost its power when it booted last.
+    power_losses: Mutex<BTreeMap<NodeId, usize>>,
+    trace: Trace,
 }
 
 impl Taps {
     fn lives(&self) -> MutexGuard<'_, BTreeMap<NodeId, Life>> {
         self.lives.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Whether no node that runs has anything under way.
+    fn are_settled(&self) -> bool {
+        let lives = self.lives();
+        let engines = lives.iter().filter_map(|(id, life)| Some((id, life.engine.as_ref()?)));
+        let mut busy = engines.filter(|(id, engine)| {
+            engine.sessions() > 0
+                || self.books.lock().node(id).leases > 0
+                || engine.plans().iter().any(|plan| plan.result.is_none())
+        });
+        busy.next().is_none()
+    }
+
+    fn glimpses(&self, boot: &Boot) -> Glimpses {
+        Glimpses { boot: boot.clone(), looks: self.looks.clone(), books: self.books.clone() }
+    }
+
+    /// What the end of a node's last life may have cost. A loss of power may come after a kill, before
+    /// the node is started again.
+    fn toll(&self, boot: &Boot) -> Toll {
+        let lost = format!(" {}: power is lost", boot.node());
+        let losses = self.trace.count(|line| line.contains(&lost));
+        let mut known = self.power_losses.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = known.insert(boot.node().clone(), losses).unwrap_or(0);
+        if losses > before || self.trace.is_full() {
+            let config = &boot.config;
+            let unsynced = config.checkpoint_bytes.0.saturating_add(config.recovery.window.0);
+            return Toll::PowerLost { unsynced };
+        }
+        Toll::Killed { lag: boot.lag.map(|lag| lag.0) }
+    }
+
+    fn booted(&self, boot: &Boot) {
+        let is_first = self.books.lock().node(boot.node()).boots == 0;
+        // Nothing is lost at the beginning, and a trace is long to search.
+        let toll = (!is_first).then(|| self.toll(boot));
+        {
+            let mut books = self.books.lock();
+            let books = books.node(boot.node());
+            books.boots += 1;
+            books.leases = 0;
+            toll.into_iter().for_each(|toll| books.stored.booted(toll));
+        }
+        self.glimpses(boot).take_all();
+    }
 }
 
 impl Seam for Taps {
     fn wrap(&self, boot: &Boot, parts: Parts) -> Parts {
         let (node, books) = (boot.node().clone(), self.books.clone());
-        {
-            let mut books = books.lock();
-            let books = books.node(&node);
-            books.boots += 1;
-            books.stored.booted();
-        }
+        self.booted(boot);
         let datasets = parts.datasets.names();
         for name in &datasets {
             let Some(Dataset { source, sink }) = parts.datasets.get(name) else { continue };
@@ -136,7 +181,9 @@ impl Seam for Taps {
                 let (node, books) = (node.clone(), books.clone());
                 Arc::new(TapSource { inner, truth, node, books }) as Arc<dyn Source>
             });
-            let sink = sink.map(|inner| Arc::new(TapSink { inner, node, books }) as Arc<dyn Sink>);
+            let (truth, glimpses) = (boot.store.source.clone(), self.glimpses(boot));
+            let sink =
+                sink.map(|inner| Arc::new(TapSink { inner, truth, glimpses, node, books }) as Arc<dyn Sink>);
             parts.datasets.insert(name.clone(), Dataset { source, sink });
         }
         let place = Place { node: node.clone(), access: boot.access.clone(), datasets, books: books.clone() };
@@ -151,8 +198,9 @@ impl Seam for Taps {
     }
 
     fn crashed(&self, node: &NodeId) {
-        let engine = self.lives().get_mut(node).and_then(|life| life.engine.take());
-        if let Some(engine) = engine {
+        let life = self.lives().get_mut(node).map(|life| (life.boot.clone(), life.engine.take()));
+        if let Some((boot, Some(engine))) = life {
+            self.glimpses(&boot).take_all();
             self.books.lock().reach.visited(&engine.visited());
         }
     }
@@ -166,15 +214,15 @@ impl Watch {
 
     /// Watches with these invariants.
     pub fn with(world: &SimWorld, invariants: Vec<Box<dyn Invariant>>) -> Self {
-        let taps = Arc::new(Taps::default());
-        world.attach(taps.clone());
-        let checks = Checks {
-            invariants,
+        let taps = Arc::new(Taps {
+            books: SharedBooks::default(),
             looks: Looks::default(),
-            distortion: None,
-            violations: Vec::new(),
-            plans: Vec::new(),
-        };
+            lives: Mutex::default(),
+            power_losses: Mutex::default(),
+            trace: world.trace().clone(),
+        });
+        world.attach(taps.clone());
+        let checks = Checks { invariants, distortion: None, violations: Vec::new(), plans: Vec::new() };
         let checks = Arc::new(tokio::sync::Mutex::new(checks));
         let state: Arc<Mutex<State>> = Arc::default();
         let task = {
@@ -222,16 +270,14 @@ impl Watch {
         look(&self.taps.books.lock())
     }
 
-    /// Waits until every plan of every node has ended, or [`ends`](invariant::ends) says that it takes
-    /// too long.
+    /// Waits until every plan and every session of every node has ended and no snapshot is open, or
+    /// [`ends`](invariant::ends) says that it takes too long.
     pub async fn settle(&self) {
-        let all_ended = || {
-            let engines: Vec<_> = self.taps.lives().values().filter_map(|life| life.engine.clone()).collect();
-            engines.iter().all(|engine| engine.plans().iter().all(|plan| plan.result.is_some()))
-        };
         let until = self.world.now() + invariant::ends::WITHIN + LOOK_EVERY;
-        while !all_ended() && self.world.now() < until {
-            tokio::time::sleep(LOOK_EVERY).await;
+        let mut every = LOOK_EVERY;
+        while !self.taps.are_settled() && self.world.now() < until {
+            tokio::time::sleep(every).await;
+            every = LOOK_AT_LEAST_EVERY.min(2 * every);
         }
     }
 
@@ -239,6 +285,8 @@ impl Watch {
     pub async fn end(self) -> Verdict {
         self.task.abort();
         let mut checks = self.checks.lock().await;
+        // Where a shorter run with the same seed would differ from a longer one.
+        self.world.trace().note("watch", "looks for the last time");
         checks.look(&self.world, &self.taps, &self.state, true).await;
         let engines: Vec<_> = self.taps.lives().values().filter_map(|life| life.engine.clone()).collect();
         let mut books = self.taps.books.lock();
@@ -251,7 +299,7 @@ impl Checks {
     /// Holds a moment against the invariants; says whether plans stand elsewhere than before.
     async fn look(&mut self, world: &SimWorld, taps: &Taps, state: &Mutex<State>, is_last: bool) -> bool {
         let lives = taps.lives().clone();
-        let mut nodes = self.looks.look(&lives, &taps.books, is_last).await;
+        let mut nodes = taps.looks.look(&lives, &taps.books, is_last).await;
         if let Some(distortion) = &mut self.distortion {
             nodes.iter_mut().for_each(|(id, node)| distortion(id, node));
         }
@@ -260,7 +308,7 @@ impl Checks {
         let before = std::mem::replace(&mut self.plans, plans);
         let has_changed = before != self.plans;
         let State { blame, calm_since } = state.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let books = taps.books.lock();
+        let mut books = taps.books.lock();
         let (now, trace, blame) = (world.now(), world.trace(), blame.as_ref());
         let view = View { now, nodes: &nodes, books: &books, trace, blame, calm_since, is_last };
         for invariant in &mut self.invariants {
@@ -273,6 +321,7 @@ impl Checks {
                 }
             }
         }
+        books.glimpses.clear();
         has_changed
     }
 }

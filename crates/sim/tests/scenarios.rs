@@ -2,10 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "all of this file is test code")]
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use peerstream_sim::Network;
 use peerstream_sim::report::Report;
-use peerstream_sim::scenario::{SHIPPED, Scenario, ScenarioError, shipped};
+use peerstream_sim::scenario::{RunOptions, SHIPPED, Scenario, ScenarioError, shipped};
 
 /// Every shipped scenario, on both networks, for some seeds.
 #[test]
@@ -37,14 +38,16 @@ fn equal_runs_have_equal_traces() {
     }
 }
 
-/// A scenario that cannot hold: a replica is cut off from the only donor at the end of all faults.
+/// A scenario that cannot hold: a replica is cut off from the only donor for most of the time that the
+/// run may take.
 fn doomed() -> Scenario {
     "
         [fleet]
         donors = 1
         replicas = 2
+        up_kib = 16384
         [expect]
-        percent_of_bound = 1
+        percent_of_bound = 200
         [[fault]]
         at_ms = 1
         slow-cpu = { node = 'replica-2', job_ms = 1 }
@@ -55,22 +58,23 @@ fn doomed() -> Scenario {
         at_ms = 3
         rotate-certificate = 'donor-1'
         [[fault]]
-        at_ms = 900
+        at_ms = 1200
         heal = { a = 'donor-1', b = 'replica-1' }
     "
-    .replace("donors = 1", "donors = 1\nup_kib = 1048576")
     .parse()
     .unwrap()
 }
 
 #[test]
 fn a_failure_is_narrowed_to_the_faults_that_it_needs() {
-    let mut scenario = doomed();
-    // Without the cut it takes some milliseconds.
-    scenario.expect.percent_of_bound = Some(5_000);
+    let scenario = doomed();
     let options = scenario.options(3);
+    let without_the_cut = RunOptions { without: BTreeSet::from([1]), ..options.clone() };
+    let least = scenario.bound(&options).unwrap();
+    let took = scenario.run(&without_the_cut).unwrap().summary.took;
+    assert!(took > least * 8 / 10 && took < least * 2, "{took:?}, and {least:?} at the least");
     let failure = scenario.run(&options).unwrap_err();
-    assert!(failure.to_string().contains("it took"), "{failure}");
+    assert!(failure.to_string().starts_with("it took"), "{failure}");
     let lines = failure.trace.lines().count();
     assert_eq!(format!("{failure:?}"), format!("{:?}, with a trace of {lines} lines", failure.what));
     assert!(lines > 10, "{}", failure.trace);
@@ -81,6 +85,51 @@ fn a_failure_is_narrowed_to_the_faults_that_it_needs() {
     assert!(scenario.run(&narrowed.options).is_err(), "what is left still fails");
 }
 
+/// The bound is that of the content over what caps and links leave for it.
+#[test]
+fn the_bound_of_a_scenario_is_a_number() {
+    let bound = |text: &str| {
+        let scenario: Scenario =
+            format!("{text}\n[content]\nshards = 2\nsmall = 0\nlarge = 4\nlarge_kib = 1024\nempty = 0")
+                .parse()
+                .unwrap();
+        scenario.bound(&scenario.options(1))
+    };
+    let secs = |secs: f64| Some(Duration::from_secs_f64(secs));
+    assert_eq!(bound("[fleet]"), None);
+    // Two donors send 8 MiB to each of three replicas, which serve nobody while they receive.
+    let fleet = "[fleet]\ndonors = 2\nreplicas = 3";
+    assert_eq!(bound(&format!("{fleet}\nup_kib = 1024")), secs(12.0));
+    assert_eq!(bound(&format!("{fleet}\ndown_kib = 512")), secs(16.0));
+    assert_eq!(bound(&format!("{fleet}\nup_kib = 1024\ndown_kib = 512")), secs(16.0));
+    // Each donor has a link to each replica.
+    assert_eq!(bound(&format!("{fleet}\n[link]\nrate_kib = 1024")), secs(4.0));
+    // Over QUIC a datagram of 1,472 bytes has room for 1,443 of content.
+    let quic = bound(&format!("network = 'quic'\n{fleet}\ndown_kib = 512")).unwrap();
+    assert!((quic.as_secs_f64() - 16.0 * 1472.0 / 1443.0).abs() < 1e-3, "{quic:?}");
+}
+
+/// What a shipped scenario is about makes a difference.
+#[test]
+fn leaving_a_fault_out_changes_a_shipped_scenario() {
+    for seed in 1..4 {
+        let run = |name: &str, without: &[usize]| {
+            let scenario = shipped(name).unwrap();
+            let options = RunOptions { without: without.iter().copied().collect(), ..scenario.options(seed) };
+            let done = scenario.run(&options).unwrap_or_else(|failure| panic!("{name}, {seed}: {failure}"));
+            let by = |donor: &str| -> u64 {
+                let from = |pair: &peerstream_sim::flows::Pair| pair.0.as_str() == donor;
+                done.flows.totals().iter().filter(|(pair, _)| from(pair)).map(|(_, bytes)| bytes).sum()
+            };
+            (done.summary.took, by("donor-1"), by("donor-2"))
+        };
+        let ((_, dead, heir), (_, alive, _)) = (run("donor-dies", &[]), run("donor-dies", &[0]));
+        assert!(0 < dead && dead < alive && heir > 0, "{seed}: {dead} of {alive}, then {heir}");
+        let ((slow, ..), (fast, ..)) = (run("slow-source", &[]), run("slow-source", &[0]));
+        assert!(slow > fast * 2, "{seed}: {slow:?}, and {fast:?} without");
+    }
+}
+
 #[test]
 fn slips_are_refused_by_name() {
     let refused = |text: &str| text.parse::<Scenario>().unwrap_err();
@@ -88,6 +137,9 @@ fn slips_are_refused_by_name() {
     assert!(matches!(unknown, ScenarioError::NoSuchNode { place: 0, .. }), "{unknown}");
     assert!(unknown.to_string().contains("donor-1 to donor-3"), "{unknown}");
     assert!(matches!(refused("[fleet]\nreplicas = 0"), ScenarioError::Fleet));
+    let unbound = "[expect]\npercent_of_bound = 150";
+    assert!(matches!(refused(unbound), ScenarioError::NothingBounds));
+    assert!(format!("network = 'quic'\n{unbound}").parse::<Scenario>().is_ok(), "its links have a rate");
     assert!(refused("[flet]\ndonors = 2").to_string().contains("flet"));
     assert!(refused("[[fault]]\nat_ms = 1\nkil = 'donor-1'").to_string().contains("Fault"));
 }
@@ -98,8 +150,14 @@ fn a_report_shows_who_fed_whom() {
     let options = scenario.options(1);
     let (done, faults) = (scenario.run(&options).unwrap(), scenario.faults(&options));
     let about = scenario.about.as_str();
-    let page =
-        Report { name: "donor-dies", about, options: &options, faults: &faults, done: &done, bound: None };
+    let page = Report {
+        name: "donor-dies",
+        about,
+        options: &options,
+        faults: &faults,
+        outcome: Ok(&done),
+        bound: None,
+    };
     let html = page.html();
     for part in ["donor-1", "donor-2", "replica-1", "<svg", "kill", "shards published"] {
         assert!(html.contains(part), "{part} is missing in {html}");

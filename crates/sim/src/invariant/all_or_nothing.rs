@@ -17,13 +17,20 @@ impl Invariant for AllOrNothing {
 
     fn statement(&self) -> &'static str {
         "What is visible of a received shard is the whole of one manifest that a source published, and \
-         nothing else; a generation that was published stays visible until the next one is."
+         nothing else, also before the first one is published; a generation that was published stays visible until the next one is."
     }
 
     fn check(&mut self, view: &View<'_>) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (node, shard, visible) in view.visible() {
             findings.extend(partial(view, shard, visible).map(|seen| Finding::of(node, shard, seen)));
+        }
+        for (id, node) in view.nodes.iter().filter(|(_, node)| node.is_up && !node.unreadable.is_empty()) {
+            if !view.rots(id) {
+                let seen = |error: &str| format!("what is visible cannot be told: {error}");
+                findings
+                    .extend(node.unreadable.iter().map(|(shard, error)| Finding::of(id, shard, seen(error))));
+            }
         }
         // A node that is down shows nothing, and cannot be asked.
         for (id, node, books) in view.nodes_with_books().filter(|(_, node, _)| node.is_up) {

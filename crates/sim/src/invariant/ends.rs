@@ -22,8 +22,8 @@ impl Invariant for Ends {
     }
 
     fn statement(&self) -> &'static str {
-        "Once no fault is left, every plan of every node that runs ends within the stated time, or \
-         waits for a reason that may last for ever."
+        "Once no fault is left, every plan of every node that runs ends within the stated time, or waits \
+         for a reason that may last for ever; then no session and no lease of a snapshot is left."
     }
 
     fn check(&mut self, view: &View<'_>) -> Vec<Finding> {
@@ -36,12 +36,23 @@ impl Invariant for Ends {
                     .shards
                     .iter()
                     .filter(|shard| shard.outcome.is_none() && !shard.waiting.as_ref().is_some_and(may_last));
+                let before = findings.len();
                 findings.extend(stuck.map(|shard| {
                     let reason = shard.waiting.as_deref().unwrap_or("nothing");
                     let seen =
                         format!("no fault since {calm}, and still {}, waiting for {reason}", shard.stage);
                     Finding::of(id, &shard.shard, seen)
                 }));
+                if findings.len() == before && plan.shards.iter().all(|shard| shard.outcome.is_some()) {
+                    let seen = format!("no fault since {calm}, and plan {} has no result", plan.plan);
+                    findings.push(Finding::at(id, seen));
+                }
+            }
+            let runs = node.plans.iter().any(|plan| plan.result.is_none());
+            let left = [(node.sessions as u64, "sessions"), (node.leases, "leases of snapshots")];
+            for (count, what) in left.into_iter().filter(|(count, _)| *count > 0 && !runs) {
+                let seen = format!("no fault since {calm}, no plan, and still {count} {what}");
+                findings.push(Finding::at(id, seen));
             }
         }
         findings

@@ -15,20 +15,22 @@ impl Invariant for ForegroundFirst {
     }
 
     fn statement(&self) -> &'static str {
-        "Every bulk byte that a node sent was let pass by its shaper before, and so was every byte of \
-         content that it received."
+        "Every bulk byte that a node sent to a peer was let pass by its shaper for that peer before, and so \
+         was every byte of content that it received from one. Classes are not told apart, nor is what is \
+         read for hashing."
     }
 
     fn check(&mut self, view: &View<'_>) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (id, _, books) in view.nodes_with_books() {
-            let moved = [
-                ("sent", books.payload_sent(), books.charged(Direction::Send)),
-                ("received", books.content_received(), books.charged(Direction::Receive)),
-            ];
-            for (what, moved, charged) in moved {
+            let sent = books.sent.iter().map(|(peer, moved)| (Direction::Send, peer, moved.payload));
+            let received =
+                books.received.iter().map(|(peer, moved)| (Direction::Receive, peer, moved.content));
+            for (direction, peer, moved) in sent.chain(received) {
+                let charged = books.charged(direction, peer);
                 if moved > charged {
-                    let seen = format!("{moved} bytes were {what}, the shaper let {charged} pass");
+                    let way = if direction == Direction::Send { "sent to" } else { "received from" };
+                    let seen = format!("{moved} bytes were {way} {peer}, the shaper let {charged} pass");
                     findings.push(Finding::at(id, seen));
                 }
             }

@@ -24,12 +24,12 @@ impl Invariant for Repeatable {
     }
 
     fn statement(&self) -> &'static str {
-        "A run has the same trace as any other run with its seed, line by line, up to every moment."
+        "A run has the same trace as any other run with its seed, line by line, up to every moment, \
+         and ends where the other one does."
     }
 
     fn check(&mut self, view: &View<'_>) -> Vec<Finding> {
-        let text = view.trace.text();
-        for line in text.lines().skip(self.compared) {
+        for line in view.trace.lines_from(self.compared) {
             let before = self.before.get(self.compared).map_or("nothing", String::as_str);
             if before != line {
                 let seen = format!("line {}: {before:?} became {line:?}", self.compared + 1);

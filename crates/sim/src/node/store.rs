@@ -12,7 +12,7 @@ use peerstream_snapshot::{
     BoxFuture, DirectoryStore, Disk, DiskError, Fence, Generation, MemoryStore, Offload, Sink, SinkError,
     Snapshot, Source, SourceError, Staging,
 };
-use peerstream_types::{ManifestHeader, Selector, ShardId};
+use peerstream_types::{ByteCount, ManifestHeader, Selector, ShardId};
 
 use crate::disk::{DiskSpec, DiskUnit, SimDisk};
 
@@ -81,6 +81,15 @@ impl Medium {
             StoreSpec::Memory(store) => Self::Memory(store.clone()),
             StoreSpec::Disk(spec) => Self::Disk(DiskUnit::new(spec.clone())),
             StoreSpec::Own(own) => Self::Own(own.clone()),
+        }
+    }
+
+    /// How much of a shard it takes before it writes down that it did, of all kinds of entries.
+    pub(crate) fn lag(&self) -> Option<ByteCount> {
+        match self {
+            Self::Memory(_) => Some(ByteCount(0)),
+            Self::Disk(unit) => Some(ByteCount(unit.spec().store.lag.saturating_mul(2))),
+            Self::Own(_) => None,
         }
     }
 

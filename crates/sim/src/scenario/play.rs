@@ -4,13 +4,16 @@ use std::fmt;
 use std::time::Duration;
 
 use peerstream_engine::EngineConfig;
+use peerstream_snapshot::directory::StoreOptions;
 use peerstream_types::{ByteCount, ByteRate, NodeId, ShardId};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::{Fleet, RunOptions, Scenario, Store, donor_names, replica_names};
 use crate::disk::DiskSpec;
 use crate::fault::{Supervisor, Timed};
 use crate::flows::Flows;
+use crate::invariant::VIOLATED;
 use crate::network::UNLIMITED;
 use crate::node::{NodeSpec, SimNode, shard};
 use crate::sim::Sim;
@@ -37,6 +40,8 @@ pub struct Summary {
     pub took: Duration,
     /// Faults that came.
     pub faults: u64,
+    /// Those of them that did something to somebody before everything was mended.
+    pub acted: u64,
     /// Plans that replicas needed.
     pub plans: u64,
     /// Bytes of all shards at all replicas.
@@ -78,8 +83,9 @@ impl std::error::Error for Failure {}
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { published, took, faults, plans, bytes, sent } = self;
-        write!(f, "{published} shards published after {took:?}, with {faults} faults and {plans} plans; ")?;
+        let Self { published, took, faults, acted, plans, bytes, sent } = self;
+        write!(f, "{published} shards published after {took:?}, with {plans} plans and {faults} faults, ")?;
+        write!(f, "of which {acted} did something; ")?;
         write!(f, "{sent} bytes sent for {bytes}")
     }
 }
@@ -91,7 +97,7 @@ impl Scenario {
     ///
     /// What does not hold, or how something panicked.
     pub fn run(&self, options: &RunOptions) -> Result<Done, Failure> {
-        if let Err(error) = self.check(options.replicas) {
+        if let Err(error) = self.check(options) {
             return Err(Failure { what: error.to_string(), trace: String::new() });
         }
         let sim = Sim::new(options.network, options.seed)
@@ -104,7 +110,7 @@ impl Scenario {
                 Some(what) => Err(Failure { what, trace }),
             },
             Ok((Err(what), trace)) => Err(Failure { what, trace }),
-            Err((what, trace)) => Err(Failure { what, trace }),
+            Err((what, trace)) => Err(Failure { what: with_found(&what, &trace), trace }),
         }
     }
 
@@ -113,6 +119,43 @@ impl Scenario {
         let most = self.bound(options)? * percent / 100;
         let took = summary.took;
         (took > most).then(|| format!("it took {took:?}, and may take {most:?}"))
+    }
+}
+
+/// A panic, behind what the watch had found before.
+fn with_found(what: &str, trace: &str) -> String {
+    let found = trace.lines().filter_map(|line| line.split_once(" watch: ").map(|(_, found)| found));
+    found.filter(|found| found.contains(VIOLATED)).chain([what]).collect::<Vec<_>>().join("\n")
+}
+
+/// A replica that is brought up.
+struct Rising {
+    name: NodeId,
+    task: JoinHandle<(u64, Instant)>,
+    /// Plans that it took, and when it was up.
+    up: Option<(u64, Instant)>,
+}
+
+impl Rising {
+    fn begin(play: &Play<'_>, name: NodeId) -> Self {
+        play.start_replica(&name);
+        let (world, shards, id) = (play.world.clone(), play.shards.clone(), name.clone());
+        let task = tokio::spawn(async move {
+            let plans = world.bring_up(&id, &shards).await;
+            (plans, Instant::now())
+        });
+        Self { name, task, up: None }
+    }
+
+    /// Waits until all are up; may be dropped and called again. One whose task panicked never is: the
+    /// run fails by that.
+    async fn all(rising: &mut [Self]) {
+        for replica in rising.iter_mut().filter(|replica| replica.up.is_none()) {
+            match (&mut replica.task).await {
+                Ok(up) => replica.up = Some(up),
+                Err(_) => std::future::pending().await,
+            }
+        }
     }
 }
 
@@ -136,44 +179,50 @@ impl<'a> Play<'a> {
         Self { scenario, options, world, watch, flows, faults, shards, summary: Summary::default() }
     }
 
+    /// Plays it to its end. What the watch has found comes first: whatever else failed may follow from
+    /// it.
     async fn run(mut self) -> Result<(Summary, Flows), String> {
+        let played = self.play().await;
+        let verdict = self.watch.end().await;
+        let found = verdict.violations.iter().map(ToString::to_string);
+        let wrong: Vec<String> = found.chain(played.err()).collect();
+        if !wrong.is_empty() {
+            return Err(wrong.join("\n"));
+        }
+        self.summary.sent = self.flows.totals().values().sum();
+        Ok((self.summary, self.flows))
+    }
+
+    async fn play(&mut self) -> Result<(), String> {
         for name in donor_names(self.scenario.fleet.donors) {
             self.start_donor(name).await;
         }
         let started = Instant::now();
-        let mut replicas = Vec::new();
-        for name in replica_names(self.options.replicas) {
-            self.start_replica(&name);
-            let (world, shards) = (self.world.clone(), self.shards.clone());
-            replicas.push(tokio::spawn(async move {
-                let plans = world.bring_up(&name, &shards).await;
-                (plans, Instant::now())
-            }));
-        }
+        let mut rising: Vec<_> =
+            replica_names(self.options.replicas).map(|name| Rising::begin(self, name)).collect();
         let come = |(place, _): &(usize, _)| !self.options.without.contains(place);
         let faults: Vec<&Timed> =
             self.faults.iter().enumerate().filter(come).map(|(_, timed)| timed).collect();
         self.world.inject_all(faults.iter().copied()).await;
         self.summary.faults = faults.len() as u64;
+        let mend_after = Duration::from_millis(self.scenario.mend_after_ms);
+        let all_up = tokio::time::timeout(mend_after, Rising::all(&mut rising)).await.is_ok();
+        self.summary.acted = self.world.faults_that_acted();
         let supervisor = self.mend();
         self.watch.calm();
         let within = Duration::from_secs(self.scenario.expect.within_s);
-        let ended = Instant::now() + within;
-        for (name, replica) in replica_names(self.options.replicas).zip(replicas) {
-            let plans = tokio::time::timeout_at(ended, replica).await;
-            let plans = plans.map_err(|_| format!("{name} is not up {within:?} after the last fault"))?;
-            let (plans, up) = plans.map_err(|error| error.to_string())?;
+        if !all_up && tokio::time::timeout(within, Rising::all(&mut rising)).await.is_err() {
+            let late = rising.iter().find(|replica| replica.up.is_none());
+            let late = late.map(|replica| replica.name.to_string()).unwrap_or_default();
+            return Err(format!("{late} is not up {within:?} after everything was mended"));
+        }
+        for (plans, up) in rising.into_iter().filter_map(|replica| replica.up) {
             self.summary.plans += plans;
             self.summary.took = self.summary.took.max(up - started);
         }
+        self.watch.settle().await;
         drop(supervisor);
-        self.check_equal().await?;
-        let verdict = self.watch.end().await;
-        if let Some(first) = verdict.violations.first() {
-            return Err(first.to_string());
-        }
-        self.summary.sent = self.flows.totals().values().sum();
-        Ok((self.summary, self.flows))
+        self.check_equal().await
     }
 
     async fn start_donor(&self, name: NodeId) {
@@ -192,10 +241,14 @@ impl<'a> Play<'a> {
         let mut config = EngineConfig::default();
         config.recovery.window = ByteCount(fleet.window_kib << 10);
         config.recovery.fetch_bytes = ByteCount((fleet.window_kib << 10) / 4);
+        config.checkpoint_bytes = ByteCount(fleet.checkpoint_kib << 10);
         let spec = NodeSpec { config, ..NodeSpec::replica(name.as_str()) };
         self.world.start(match fleet.store {
             Store::Memory => spec,
-            Store::Disk => spec.with_store(DiskSpec::default()),
+            Store::Disk => {
+                let store = StoreOptions { lag: fleet.lag_kib << 10, ..StoreOptions::default() };
+                spec.with_store(DiskSpec { store, ..DiskSpec::default() })
+            }
         });
         self.cap(name);
     }

@@ -13,6 +13,8 @@ pub struct Blame {
     pub shards: BTreeSet<ShardId>,
     /// Peers that serve what is wrong.
     pub peers: BTreeSet<NodeId>,
+    /// Nodes, links or disks fail for a while: any shard may fail as long as that lasts. Entries may not.
+    pub has_outages: bool,
 }
 
 impl Blame {
@@ -37,8 +39,14 @@ impl Blame {
         self
     }
 
+    /// Nodes, links or disks fail for a while.
+    #[must_use]
+    pub fn outages(self) -> Self {
+        Self { has_outages: true, ..self }
+    }
+
     /// Whether a shard may fail to come up.
     pub fn excuses(&self, shard: &ShardId) -> bool {
-        self.shards.contains(shard) || self.entries.contains_key(shard)
+        self.has_outages || self.shards.contains(shard) || self.entries.contains_key(shard)
     }
 }

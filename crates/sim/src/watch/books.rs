@@ -10,6 +10,7 @@ use peerstream_types::{NodeId, ShardId};
 use super::kept::Stored;
 use super::ledger::Ledger;
 use super::meter::Piece;
+use super::view::Visible;
 use crate::reach::{Group, Reach};
 
 /// Data streams in one direction with one peer.
@@ -39,14 +40,16 @@ pub struct NodeBooks {
     pub sent: BTreeMap<NodeId, Moved>,
     /// Data streams from each peer.
     pub received: BTreeMap<NodeId, Moved>,
-    /// Bytes that the shaper let pass.
-    pub charged: BTreeMap<Direction, u64>,
+    /// Bytes that the shaper let pass, to or from whom.
+    pub charged: BTreeMap<(Direction, Option<NodeId>), u64>,
     /// What peers got that may get nothing.
     pub denied: BTreeMap<NodeId, Denied>,
     /// What the store took.
     pub stored: Stored,
     /// Times that the node booted.
     pub boots: u64,
+    /// Snapshots that its engine has open, in its present life.
+    pub leases: u64,
     /// Shards that the engine began to receive.
     pub staged: BTreeSet<ShardId>,
     /// The last generation of each that its store said was published.
@@ -59,14 +62,9 @@ impl NodeBooks {
         self.received.values().map(|moved| moved.content).sum()
     }
 
-    /// What was sent behind stream headers, to all peers.
-    pub fn payload_sent(&self) -> u64 {
-        self.sent.values().map(|moved| moved.payload).sum()
-    }
-
-    /// What the shaper let pass in a direction.
-    pub fn charged(&self, direction: Direction) -> u64 {
-        self.charged.get(&direction).copied().unwrap_or(0)
+    /// What the shaper let pass to or from a peer.
+    pub fn charged(&self, direction: Direction, peer: &NodeId) -> u64 {
+        self.charged.get(&(direction, Some(peer.clone()))).copied().unwrap_or(0)
     }
 }
 
@@ -79,6 +77,8 @@ pub struct Books {
     pub ledger: Ledger,
     /// What was visited.
     pub reach: Reach,
+    /// What was visible between two looks, at moments that matter.
+    pub(super) glimpses: Vec<(NodeId, ShardId, Visible)>,
 }
 
 impl Books {

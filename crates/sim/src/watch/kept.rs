@@ -17,7 +17,24 @@ pub struct Stored {
     /// Of these: bytes of chunks that could not be lost. They were durable, or the store took them in
     /// the same life of the node.
     pub lost: u64,
+    /// Of these: bytes beyond what the ends of the node's processes may have cost.
+    pub beyond: u64,
     staged: BTreeMap<ShardId, Staged>,
+}
+
+/// What the end of a process may cost of one shard, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Toll {
+    /// The process was killed; without a number, its store does not say.
+    Killed {
+        /// What its store writes down late.
+        lag: Option<u64>,
+    },
+    /// The power was lost.
+    PowerLost {
+        /// What is stored in a life before a checkpoint begins, the window included.
+        unsynced: u64,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -27,18 +44,22 @@ struct Staged {
     calls: u64,
     /// All calls up to this one are durable.
     durable: u64,
+    /// Lives of the node in which something was stored since the last checkpoint, but for this one.
+    lives: u64,
+    /// Bytes that were stored while the last checkpoints ran: the one before, and the last one.
+    during: [u64; 2],
+    is_syncing: bool,
+    /// What each end may still cost.
+    tolls: Vec<Option<u64>>,
 }
 
 /// When a chunk was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Kept {
-    call: u64,
-    boot: u64,
-}
-
-impl Kept {
-    /// In a life that is over, and maybe lost with it.
-    const DOUBTFUL: Self = Self { call: u64::MAX, boot: 0 };
+enum Kept {
+    /// By this call, in this life.
+    Taken { call: u64, boot: u64 },
+    /// In a life that is over, and maybe lost with it: at which end.
+    Doubtful(usize),
 }
 
 impl Stored {
@@ -48,34 +69,69 @@ impl Stored {
         staged.calls += 1;
         for (name, len) in chunks {
             self.bytes += len;
-            let Some(before) = staged.chunks.insert(name, Kept { call: staged.calls, boot }) else {
-                continue;
-            };
-            self.again += len;
-            if before.call <= staged.durable || before.boot == boot {
-                self.lost += len;
+            staged.during[1] += if staged.is_syncing { len } else { 0 };
+            let before = staged.chunks.insert(name, Kept::Taken { call: staged.calls, boot });
+            match before {
+                None => continue,
+                Some(Kept::Taken { call, boot: of }) if call <= staged.durable || of == boot => {
+                    self.lost += len;
+                }
+                Some(Kept::Taken { .. }) => {}
+                Some(Kept::Doubtful(end)) => {
+                    let left = staged.tolls.get_mut(end).and_then(Option::as_mut);
+                    self.beyond += left.map_or(0, |left| {
+                        let beyond = len.saturating_sub(*left);
+                        *left = left.saturating_sub(len);
+                        beyond
+                    });
+                }
             }
+            self.again += len;
         }
     }
 
     /// The node lives again: what was not durable may be gone, and no later checkpoint vouches for it.
-    pub(super) fn booted(&mut self) {
+    pub(super) fn booted(&mut self, toll: Toll) {
         for staged in self.staged.values_mut() {
+            staged.lives += 1;
+            let end = staged.tolls.len();
+            let (may_cost, takes_all) = match toll {
+                Toll::Killed { lag } => (lag, false),
+                Toll::PowerLost { unsynced } => {
+                    let during = staged.during.iter().sum::<u64>();
+                    (Some(staged.lives.saturating_mul(unsynced).saturating_add(during)), true)
+                }
+            };
+            staged.tolls.push(may_cost);
+            staged.is_syncing = false;
             let durable = staged.durable;
-            let doubtful = staged.chunks.values_mut().filter(|kept| kept.call > durable);
-            doubtful.for_each(|kept| *kept = Kept::DOUBTFUL);
+            for kept in staged.chunks.values_mut() {
+                match kept {
+                    Kept::Taken { call, .. } if *call > durable => *kept = Kept::Doubtful(end),
+                    // What a process had written goes with the power all the same.
+                    Kept::Doubtful(_) if takes_all => *kept = Kept::Doubtful(end),
+                    Kept::Taken { .. } | Kept::Doubtful(_) => {}
+                }
+            }
         }
     }
 
-    /// How many calls of a shard were answered so far: what a checkpoint that begins now covers.
-    pub(super) fn calls(&self, shard: &ShardId) -> u64 {
-        self.staged.get(shard).map_or(0, |staged| staged.calls)
+    /// A checkpoint of a shard begins. Says how many calls were answered so far: what it covers.
+    pub(super) fn syncing(&mut self, shard: &ShardId) -> u64 {
+        let staged = self.staged.entry(shard.clone()).or_default();
+        staged.is_syncing = true;
+        staged.during = [staged.during[1], 0];
+        staged.calls
     }
 
-    /// Everything up to this call is durable.
-    pub(super) fn durable(&mut self, shard: &ShardId, calls: u64) {
+    /// It ended: everything up to this call is durable, if there is one.
+    pub(super) fn synced(&mut self, shard: &ShardId, durable: Option<u64>) {
         let staged = self.staged.entry(shard.clone()).or_default();
-        staged.durable = staged.durable.max(calls);
+        staged.is_syncing = false;
+        if let Some(calls) = durable {
+            staged.durable = staged.durable.max(calls);
+            staged.lives = 0;
+        }
     }
 
     /// What is published is no longer staged: it may be brought here again from the beginning.
@@ -88,18 +144,28 @@ impl Stored {
 mod tests {
     use super::*;
 
+    const KILLED: Toll = Toll::Killed { lag: Some(10) };
+
+    fn shard() -> ShardId {
+        "metrics@1/0".parse().unwrap()
+    }
+
+    fn chunk(index: u64) -> Vec<(ChunkName, u64)> {
+        vec![((EntryKey::from_path("a").unwrap(), None, index), 10)]
+    }
+
     #[test]
     fn only_what_was_not_durable_may_be_lost_with_its_process() {
-        let shard: ShardId = "metrics@1/0".parse().unwrap();
-        let chunk = |index| vec![((EntryKey::from_path("a").unwrap(), None, index), 10)];
+        let shard = shard();
         let mut stored = Stored::default();
         stored.take(&shard, 1, chunk(0));
-        let covered = stored.calls(&shard);
+        let covered = stored.syncing(&shard);
         stored.take(&shard, 1, chunk(1));
-        stored.durable(&shard, covered);
-        stored.booted();
+        stored.synced(&shard, Some(covered));
+        stored.booted(KILLED);
         // A checkpoint of the next life does not vouch for what the last one may have lost.
-        stored.durable(&shard, stored.calls(&shard));
+        let covered = stored.syncing(&shard);
+        stored.synced(&shard, Some(covered));
         stored.take(&shard, 2, chunk(1));
         assert_eq!(
             (stored.bytes, stored.again, stored.lost),
@@ -112,6 +178,41 @@ mod tests {
         assert_eq!((stored.again, stored.lost), (30, 20), "the process had it all the time");
         stored.published(&shard);
         stored.take(&shard, 2, chunk(0));
-        assert_eq!((stored.again, stored.lost), (30, 20), "that is another job");
+        assert_eq!((stored.again, stored.lost, stored.beyond), (30, 20, 0), "that is another job");
+    }
+
+    #[test]
+    fn the_end_of_a_process_costs_no_more_than_the_store_says() {
+        let (shard, mut stored) = (shard(), Stored::default());
+        (0..3).for_each(|index| stored.take(&shard, 1, chunk(index)));
+        stored.booted(KILLED);
+        stored.take(&shard, 2, chunk(0));
+        assert_eq!(stored.beyond, 0);
+        stored.take(&shard, 2, chunk(1));
+        assert_eq!((stored.beyond, stored.lost), (10, 0));
+        stored.booted(Toll::Killed { lag: None });
+        stored.take(&shard, 3, chunk(1));
+        assert_eq!(stored.beyond, 10, "a store that says nothing is not held to it");
+    }
+
+    #[test]
+    fn a_loss_of_power_costs_what_no_checkpoint_had_to_cover() {
+        let (shard, mut stored) = (shard(), Stored::default());
+        stored.take(&shard, 1, chunk(0));
+        stored.booted(KILLED);
+        (1..3).for_each(|index| stored.take(&shard, 2, chunk(index)));
+        stored.booted(Toll::PowerLost { unsynced: 10 });
+        (0..2).for_each(|index| stored.take(&shard, 3, chunk(index)));
+        assert_eq!(stored.beyond, 0, "ten bytes in each of two lives");
+        stored.take(&shard, 3, chunk(2));
+        assert_eq!(stored.beyond, 10, "a checkpoint had been due");
+
+        let mut stored = Stored::default();
+        let covered = stored.syncing(&shard);
+        (0..2).for_each(|index| stored.take(&shard, 1, chunk(index)));
+        stored.synced(&shard, Some(covered));
+        stored.booted(Toll::PowerLost { unsynced: 0 });
+        (0..2).for_each(|index| stored.take(&shard, 2, chunk(index)));
+        assert_eq!(stored.beyond, 0, "both came while a checkpoint ran");
     }
 }

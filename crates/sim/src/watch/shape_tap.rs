@@ -17,22 +17,22 @@ pub(super) struct TapShaper {
     pub(super) books: SharedBooks,
 }
 
-fn count(books: &SharedBooks, node: &NodeId, direction: Direction, bytes: u64) {
-    *books.lock().node(node).charged.entry(direction).or_default() += bytes;
+fn count(books: &SharedBooks, node: &NodeId, way: (Direction, Option<NodeId>), bytes: u64) {
+    *books.lock().node(node).charged.entry(way).or_default() += bytes;
 }
 
 impl Shaper for TapShaper {
     fn charge(&self, charge: &Charge<'_>) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
-        let (direction, bytes) =
-            (charge.direction, if charge.class == Class::Control { 0 } else { charge.bytes });
+        let bytes = if charge.class == Class::Control { 0 } else { charge.bytes };
+        let way = (charge.direction, charge.peer.cloned());
         let Some(wait) = self.inner.charge(charge) else {
-            count(&self.books, &self.node, direction, bytes);
+            count(&self.books, &self.node, way, bytes);
             return None;
         };
         let (books, node) = (self.books.clone(), self.node.clone());
         Some(Box::pin(async move {
             wait.await;
-            count(&books, &node, direction, bytes);
+            count(&books, &node, way, bytes);
         }))
     }
 }

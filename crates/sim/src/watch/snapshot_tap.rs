@@ -1,21 +1,45 @@
-//! A snapshot whose errors are counted.
+//! A snapshot whose errors are counted, and which is counted itself as long as somebody has it.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use peerstream_snapshot::{BoxFuture, Content, Page, Snapshot, SourceError};
-use peerstream_types::{ChainingValue, ChunkRange, Entry, ManifestHeader, Ordinal, PageToken};
+use peerstream_types::{ChainingValue, ChunkRange, Entry, ManifestHeader, NodeId, Ordinal, PageToken};
 
 use super::books::SharedBooks;
 
 /// See the [module](self).
 #[derive(Debug)]
 pub(super) struct TapSnapshot {
-    pub(super) inner: Arc<dyn Snapshot>,
-    pub(super) books: SharedBooks,
+    inner: Arc<dyn Snapshot>,
+    node: NodeId,
+    /// The life of the node that opened it.
+    boot: u64,
+    books: SharedBooks,
+}
+
+impl Drop for TapSnapshot {
+    fn drop(&mut self) {
+        let mut books = self.books.lock();
+        let books = books.node(&self.node);
+        // A life that is over holds what it held for ever, and that is nobody's.
+        if books.boots == self.boot {
+            books.leases = books.leases.saturating_sub(1);
+        }
+    }
 }
 
 impl TapSnapshot {
+    pub(super) fn new(inner: Arc<dyn Snapshot>, node: NodeId, books: SharedBooks) -> Self {
+        let boot = {
+            let mut books = books.lock();
+            let books = books.node(&node);
+            books.leases += 1;
+            books.boots
+        };
+        Self { inner, node, boot, books }
+    }
+
     async fn seen<T>(&self, work: BoxFuture<'_, Result<T, SourceError>>) -> Result<T, SourceError> {
         work.await.inspect_err(|error| self.books.error("SourceError", error))
     }

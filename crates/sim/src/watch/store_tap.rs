@@ -11,6 +11,7 @@ use peerstream_types::{Entry, ManifestHeader, NodeId, Selector, ShardId};
 
 use super::books::SharedBooks;
 use super::ledger::Image;
+use super::look::Glimpses;
 use super::snapshot_tap::TapSnapshot;
 
 /// A source that writes down what it publishes, as its store really has it.
@@ -23,18 +24,18 @@ pub(super) struct TapSource {
     pub(super) books: SharedBooks,
 }
 
-impl TapSource {
-    async fn note(&self, shard: &ShardId, header: &ManifestHeader) {
-        // What came from others is theirs: it is no truth of its own.
-        let is_received = self.books.lock().node(&self.node).staged.contains(shard);
-        let is_known = header.digest.is_some_and(|digest| self.books.lock().ledger.knows(shard, digest));
-        if is_received || is_known {
-            return;
-        }
-        let Ok(snapshot) = self.truth.open(shard, &Selector::All).await else { return };
-        if let Ok(image) = Image::read(&*snapshot).await {
-            self.books.lock().ledger.record(&self.node, shard, image);
-        }
+/// Writes down what a node has of a shard, unless that came from others: then it is theirs, and no
+/// truth of its own.
+async fn note(books: &SharedBooks, node: &NodeId, truth: &dyn Source, shard: &ShardId) {
+    if books.lock().node(node).staged.contains(shard) {
+        return;
+    }
+    let Ok(snapshot) = truth.open(shard, &Selector::All).await else { return };
+    if snapshot.header().digest.is_some_and(|digest| books.lock().ledger.knows(shard, digest)) {
+        return;
+    }
+    if let Ok(image) = Image::read(&*snapshot).await {
+        books.lock().ledger.record(node, shard, image);
     }
 }
 
@@ -48,9 +49,10 @@ impl Source for TapSource {
             let opened = self.inner.open(shard, selector).await;
             let snapshot = opened.inspect_err(|error| self.books.error("SourceError", error))?;
             if *selector == Selector::All {
-                self.note(shard, &snapshot.header()).await;
+                note(&self.books, &self.node, &*self.truth, shard).await;
             }
-            Ok(Arc::new(TapSnapshot { inner: snapshot, books: self.books.clone() }) as Arc<dyn Snapshot>)
+            let tap = TapSnapshot::new(snapshot, self.node.clone(), self.books.clone());
+            Ok(Arc::new(tap) as Arc<dyn Snapshot>)
         })
     }
 }
@@ -59,6 +61,8 @@ impl Source for TapSource {
 #[derive(Debug)]
 pub(super) struct TapSink {
     pub(super) inner: Arc<dyn Sink>,
+    pub(super) truth: Option<Arc<dyn Source>>,
+    pub(super) glimpses: Glimpses,
     pub(super) node: NodeId,
     pub(super) books: SharedBooks,
 }
@@ -73,9 +77,13 @@ impl Sink for TapSink {
         Box::pin(async move {
             let staged = self.inner.stage(shard, selector, fence).await;
             let inner = staged.inspect_err(|error| self.books.error("SinkError", error))?;
+            if let Some(truth) = &self.truth {
+                note(&self.books, &self.node, &**truth, shard).await;
+            }
             self.books.lock().node(&self.node).staged.insert(shard.clone());
             let (shard, node, books) = (shard.clone(), self.node.clone(), self.books.clone());
-            Ok(Arc::new(TapStaging { inner, shard, node, books }) as Arc<dyn Staging>)
+            let glimpses = self.glimpses.clone();
+            Ok(Arc::new(TapStaging { inner, shard, node, books, glimpses }) as Arc<dyn Staging>)
         })
     }
 
@@ -92,15 +100,16 @@ struct TapStaging {
     shard: ShardId,
     node: NodeId,
     books: SharedBooks,
+    glimpses: Glimpses,
 }
 
 impl TapStaging {
     /// Does what makes durable all that the store has taken by now.
     async fn durable(&self, work: BoxFuture<'_, Result<(), SinkError>>) -> Result<(), SinkError> {
-        let calls = self.books.lock().node(&self.node).stored.calls(&self.shard);
-        self.seen(work.await)?;
-        self.books.lock().node(&self.node).stored.durable(&self.shard, calls);
-        Ok(())
+        let calls = self.books.lock().node(&self.node).stored.syncing(&self.shard);
+        let done = self.seen(work.await);
+        self.books.lock().node(&self.node).stored.synced(&self.shard, done.is_ok().then_some(calls));
+        done
     }
 
     fn seen<T>(&self, result: Result<T, SinkError>) -> Result<T, SinkError> {
@@ -149,10 +158,13 @@ impl Staging for TapStaging {
     fn publish(&self) -> BoxFuture<'_, Result<Generation, SinkError>> {
         Box::pin(async move {
             let generation = self.seen(self.inner.publish().await)?;
-            let mut books = self.books.lock();
-            let books = books.node(&self.node);
-            books.stored.published(&self.shard);
-            books.published.insert(self.shard.clone(), generation);
+            {
+                let mut books = self.books.lock();
+                let books = books.node(&self.node);
+                books.stored.published(&self.shard);
+                books.published.insert(self.shard.clone(), generation);
+            }
+            self.glimpses.take(&self.shard);
             Ok(generation)
         })
     }

@@ -12,12 +12,12 @@ use super::books::{Books, NodeBooks};
 use super::ledger::Image;
 use crate::trace::Trace;
 
-/// The visible generation of a shard at a node.
+/// What is visible of a shard at a node.
 #[derive(Debug, Clone)]
 pub struct Visible {
-    /// Its number.
+    /// The number of its generation; zero if readers get something although none was published.
     pub generation: Generation,
-    /// The header that the store shows for it.
+    /// The header that the store shows for it; that of what readers get if none was published.
     pub header: ManifestHeader,
     /// What whoever reads the shard there gets; `None` if it cannot be read.
     pub image: Option<Arc<Image>>,
@@ -34,12 +34,16 @@ pub struct NodeView {
     pub config: EngineConfig,
     /// Its plans; none while it is down.
     pub plans: Vec<PlanState>,
+    /// Snapshots that its engine has open; none while it is down.
+    pub leases: u64,
     /// Sessions with peers, both roles.
     pub sessions: usize,
     /// Peers that it has connections with.
     pub peers: usize,
     /// What it shows, shard by shard.
     pub visible: BTreeMap<ShardId, Visible>,
+    /// What its store says of shards for which it cannot tell what is visible.
+    pub unreadable: BTreeMap<ShardId, String>,
 }
 
 /// A moment of a run.
@@ -67,10 +71,20 @@ impl View<'_> {
         self.nodes.iter().filter_map(|(id, node)| Some((id, node, self.books.nodes.get(id)?)))
     }
 
-    /// Everything that is visible anywhere.
+    /// Everything that is visible anywhere, and was since the last moment whenever a generation was
+    /// published and a node ended or began.
     pub fn visible(&self) -> impl Iterator<Item = (&NodeId, &ShardId, &Visible)> {
-        self.nodes
+        let glimpses = self.books.glimpses.iter().map(|(id, shard, seen)| (id, shard, seen));
+        let now = self
+            .nodes
             .iter()
-            .flat_map(|(id, node)| node.visible.iter().map(move |(shard, seen)| (id, shard, seen)))
+            .flat_map(|(id, node)| node.visible.iter().map(move |(shard, seen)| (id, shard, seen)));
+        glimpses.chain(now)
+    }
+
+    /// Whether bits of the node's disk were flipped, as the trace tells.
+    pub fn rots(&self, node: &NodeId) -> bool {
+        let flip = format!(" {node}: bit ");
+        self.trace.count(|line| line.contains(&flip)) > 0
     }
 }

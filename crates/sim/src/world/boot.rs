@@ -119,6 +119,7 @@ impl SimWorld {
             config: spec.config.clone(),
             store: store.observed(),
             access: SharedAccess::new(spec.access.clone()),
+            lag: machine.medium.lag(),
         };
         let (shaper, datasets) =
             (Arc::new(PassThrough::default()), SimNode::datasets_of(&spec, &store, &machine.faults, &life));
