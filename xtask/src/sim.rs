@@ -25,8 +25,9 @@ const KEEP_FREED: [(&str, &str); 2] =
 pub(crate) fn run(root: &Path, options: &[String]) -> anyhow::Result<()> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
     let mut command = Command::new(cargo);
-    command.current_dir(root).envs(KEEP_FREED);
-    command.args(["run", "--release", "--quiet", "--package", "peerstream-sim"]);
+    // Where the caller is, so that relative paths are found.
+    command.envs(KEEP_FREED).args(["run", "--release", "--quiet", "--package", "peerstream-sim"]);
+    command.arg("--manifest-path").arg(root.join("Cargo.toml"));
     let command = command.args(["--features", "cli", "--bin", "peerstream-sim", "--"]).args(options);
     let status = command.status().context("cargo does not start")?;
     ensure!(status.success(), "the simulation failed");

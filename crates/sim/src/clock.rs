@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use peerstream_types::WallClock;
 use tokio::time::Instant;
 
+use crate::fault::{Effect, Tally};
+
 /// When every simulation begins, in milliseconds since 1970: 2026-09-21.
 pub const STARTS_UNIX_MS: u64 = 1_790_000_000_000;
 
@@ -15,16 +17,22 @@ pub const STARTS_UNIX_MS: u64 = 1_790_000_000_000;
 pub struct SimWallClock {
     origin: Instant,
     offset_ms: Arc<AtomicI64>,
+    tally: Tally,
 }
 
 impl SimWallClock {
     pub(crate) fn start() -> Self {
-        Self { origin: Instant::now(), offset_ms: Arc::default() }
+        Self { origin: Instant::now(), offset_ms: Arc::default(), tally: Tally::default() }
     }
 
     /// Another clock, which is right.
-    pub(crate) fn another(&self) -> Self {
-        Self { origin: self.origin, offset_ms: Arc::default() }
+    pub(crate) fn another(&self, tally: Tally) -> Self {
+        Self { origin: self.origin, offset_ms: Arc::default(), tally }
+    }
+
+    /// How wrong it is: behind, if negative.
+    pub(crate) fn offset_ms(&self) -> i64 {
+        self.offset_ms.load(Ordering::Relaxed)
     }
 
     /// Puts the clock wrong: behind, if negative.
@@ -40,6 +48,10 @@ impl SimWallClock {
 
 impl WallClock for SimWallClock {
     fn unix_ms(&self) -> u64 {
-        self.true_unix_ms().saturating_add_signed(self.offset_ms.load(Ordering::Relaxed))
+        let offset = self.offset_ms();
+        if offset != 0 {
+            self.tally.hit(Effect::WrongTime);
+        }
+        self.true_unix_ms().saturating_add_signed(offset)
     }
 }

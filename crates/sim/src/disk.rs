@@ -81,7 +81,11 @@ impl SimDisk {
     }
 
     /// Carries an operation out and takes the time for it.
-    async fn operate<T>(&self, operation: impl Future<Output = T>, cost: impl FnOnce(&T) -> Cost) -> T {
+    async fn operate<T: Answer>(
+        &self,
+        operation: impl Future<Output = T>,
+        cost: impl FnOnce(&T) -> Cost,
+    ) -> T {
         self.life
             .through(async {
                 let now_ms = i64::try_from(self.clock.unix_ms()).unwrap_or(i64::MAX);
@@ -90,11 +94,30 @@ impl SimDisk {
                 if self.disk.stopped().is_some() {
                     self.life.end_node(End::PowerLost);
                 } else {
+                    answer.errors().for_each(|error| self.unit.count(error));
                     self.unit.take_time(cost(&answer)).await;
                 }
                 answer
             })
             .await
+    }
+}
+
+/// What the disk says to an operation.
+trait Answer {
+    /// What did not go well.
+    fn errors(&self) -> impl Iterator<Item = &DiskError>;
+}
+
+impl<T> Answer for Result<T, DiskError> {
+    fn errors(&self) -> impl Iterator<Item = &DiskError> {
+        self.as_ref().err().into_iter()
+    }
+}
+
+impl<T> Answer for Vec<Result<T, DiskError>> {
+    fn errors(&self) -> impl Iterator<Item = &DiskError> {
+        self.iter().filter_map(|one| one.as_ref().err())
     }
 }
 

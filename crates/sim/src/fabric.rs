@@ -14,6 +14,7 @@ use std::time::Duration;
 use peerstream_types::ByteRate;
 use tokio::time::Instant;
 
+use crate::fault::Effect;
 use crate::net::{Paths, Way};
 use crate::network::LinkSpec;
 use crate::random::Random;
@@ -59,8 +60,8 @@ impl Fabric {
     }
 
     /// Changes what the ways between nodes are like.
-    pub(crate) fn with_paths(&self, change: impl FnOnce(&mut Paths)) {
-        change(&mut self.lock().paths);
+    pub(crate) fn with_paths<T>(&self, change: impl FnOnce(&mut Paths) -> T) -> T {
+        change(&mut self.lock().paths)
     }
 
     /// Opens a socket; one that was open at this address before is dead from now on.
@@ -107,8 +108,8 @@ impl Fabric {
 impl State {
     /// Brings a datagram to its receiver, or counts why not.
     fn carry(&mut self, now: Instant, way: Way, datagram: &[u8]) {
-        let known = self.inboxes.get(&way.1).filter(|_| !self.paths.is_cut(way));
-        let Some(inbox) = known.cloned() else {
+        let known = self.inboxes.get(&way.1).cloned();
+        let Some(inbox) = known.filter(|_| !self.paths.meets_cut(way)) else {
             self.stats.dropped += 1;
             return;
         };
@@ -124,15 +125,18 @@ impl State {
         let arrives = self.paths.pass(now, way, len);
         if self.strikes(spec.loss_ppm) {
             self.stats.lost += 1;
+            self.paths.hit(Effect::Lost, way);
             return;
         }
         let mut datagram = datagram.to_vec();
         if self.strikes(spec.corrupt_ppm) {
             self.stats.corrupted += 1;
+            self.paths.hit(Effect::Spoiled, way);
             self.flip_a_bit(&mut datagram);
         }
         if self.strikes(spec.duplicate_ppm) {
             self.stats.duplicated += 1;
+            self.paths.hit(Effect::Doubled, way);
             inbox.push(arrives, self.next_number(), way.0, datagram.clone());
         }
         inbox.push(arrives, self.next_number(), way.0, datagram);

@@ -1,18 +1,19 @@
 //! Faults as data: what goes wrong, to whom, when. A scenario lists them or has them drawn from its seed,
 //! and any of them can be left out when a failure is narrowed down.
 
+mod effect;
 mod inject;
 mod mix;
 mod storm;
-
-use std::fmt;
-use std::time::Duration;
+mod timed;
 
 use peerstream_types::NodeId;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use effect::{Effect, Tally};
 pub use mix::Mix;
 pub use storm::Supervisor;
+pub use timed::Timed;
 
 /// Something that goes wrong, or is right again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +122,15 @@ pub enum Fault {
         /// Room that is left, in KiB.
         free_kib: u64,
     },
+    /// Operations of a node's disk fail for a while.
+    FailDisk {
+        /// Whose.
+        node: NodeId,
+        /// Which operations.
+        of: Operations,
+        /// For how long, in milliseconds.
+        for_ms: u64,
+    },
     /// A bit of something on a node's disk is flipped.
     Rot(NodeId),
     /// Operations of a node's disk take longer.
@@ -150,21 +160,21 @@ pub enum Fault {
     Recover(NodeId),
 }
 
-/// A fault and when it comes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Timed {
-    /// Milliseconds since the beginning of the run.
-    pub at_ms: u64,
-    /// What happens.
-    #[serde(flatten)]
-    pub fault: Fault,
-}
-
-impl Timed {
-    /// When it comes, since the beginning of the run.
-    pub fn at(&self) -> Duration {
-        Duration::from_millis(self.at_ms)
-    }
+/// Operations of a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Operations {
+    /// Whatever is asked of it.
+    All,
+    /// Files that are there are opened.
+    Open,
+    /// Files are read, and directories listed.
+    Read,
+    /// Files are made, written to and cut.
+    Write,
+    /// Something is made durable.
+    Sync,
 }
 
 impl Fault {
@@ -186,12 +196,41 @@ impl Fault {
             Self::CorruptEntry { .. } => "corrupt-entry",
             Self::ChangeEntry { .. } => "change-entry",
             Self::FullDisk { .. } => "full-disk",
+            Self::FailDisk { .. } => "fail-disk",
             Self::Rot(_) => "rot",
             Self::SlowDisk { .. } => "slow-disk",
             Self::SlowCpu { .. } => "slow-cpu",
             Self::Clock { .. } => "clock",
             Self::RotateCertificate(_) => "rotate-certificate",
             Self::Recover(_) => "recover",
+        }
+    }
+
+    /// What it does to whom it is about, if it does anything.
+    pub(crate) fn effects(&self) -> &'static [Effect] {
+        match self {
+            Self::Cut { .. } => &[Effect::Cut],
+            Self::CutOneWay { .. } => &[Effect::CutOneWay],
+            Self::Heal { .. } => &[Effect::Healed],
+            Self::Flap { .. } => &[Effect::Flapped],
+            Self::Slow { .. } => &[Effect::SlowLink],
+            Self::Lossy { .. } => &[Effect::Lost, Effect::Doubled, Effect::Spoiled],
+            Self::Kill(_) => &[Effect::Killed],
+            Self::KillAtStep { .. } => &[Effect::KilledAtStep],
+            Self::PowerLoss(_) => &[Effect::PowerLost],
+            Self::PowerLossAtDisk { .. } => &[Effect::PowerLostAtDisk],
+            Self::Restart(_) => &[Effect::Restarted],
+            Self::Stall { .. } => &[Effect::Stalled],
+            Self::CorruptEntry { .. } => &[Effect::ReadWrong],
+            Self::ChangeEntry { .. } => &[Effect::ReadChanged],
+            Self::FullDisk { .. } => &[Effect::NoRoom],
+            Self::FailDisk { .. } => &[Effect::DiskFailed],
+            Self::Rot(_) => &[Effect::Rotted],
+            Self::SlowDisk { .. } => &[Effect::SlowDisk],
+            Self::SlowCpu { .. } => &[Effect::SlowCpu],
+            Self::Clock { .. } => &[Effect::WrongTime],
+            Self::RotateCertificate(_) => &[Effect::Rotated],
+            Self::Recover(_) => &[Effect::Recovered],
         }
     }
 
@@ -212,6 +251,7 @@ impl Fault {
             | Self::CorruptEntry { node, .. }
             | Self::ChangeEntry { node, .. }
             | Self::FullDisk { node, .. }
+            | Self::FailDisk { node, .. }
             | Self::Rot(node)
             | Self::SlowCpu { node, .. }
             | Self::Clock { node, .. }
@@ -220,12 +260,5 @@ impl Fault {
             | Self::RotateCertificate(node)
             | Self::Recover(node) => vec![node],
         }
-    }
-}
-
-impl fmt::Display for Timed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>6} ms {}", self.at_ms, self.fault.kind())?;
-        self.fault.nodes().into_iter().try_for_each(|node| write!(f, " {node}"))
     }
 }

@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use peerstream_quic::{CertificateAuthority, Credentials, Determinism, QuicConfig, QuicTransport};
+use peerstream_quic::{BindError, CertificateAuthority, Credentials, Determinism, QuicConfig, QuicTransport};
 use peerstream_transport::PeerIdentity;
 use peerstream_types::{ByteRate, ClusterName};
 
 use crate::clock::SimWallClock;
 use crate::fabric::{Fabric, FabricStats};
+use crate::fault::Effect;
 use crate::network::{LinkSpec, Network};
 use crate::node::Uplink;
 use memory::LinkedNetwork;
@@ -46,7 +47,8 @@ impl Net {
     }
 
     /// A node's way to the others, with a certificate for so many days from now on, or with the one that
-    /// the node had before. One that was at this address before is dead from now on.
+    /// the node had before. One that was at this address before is dead from now on. By a clock that is
+    /// wrong, the certificate may not be valid.
     pub(crate) fn uplink(
         &self,
         identity: &PeerIdentity,
@@ -54,16 +56,16 @@ impl Net {
         seed: u64,
         clock: SimWallClock,
         valid_days: u32,
-    ) -> Uplink {
+    ) -> Result<Uplink, BindError> {
         match self {
-            Self::Memory(network) => Uplink::memory(network.node(identity.clone(), addr)),
+            Self::Memory(network) => Ok(Uplink::memory(network.node(identity.clone(), addr))),
             Self::Quic { fabric, issued, .. } => {
                 let had = lock(issued).get(&addr).cloned();
                 let own = had.unwrap_or_else(|| self.issue(identity, addr, valid_days, clock.true_unix_ms()));
                 let (config, determinism) = (QuicConfig::default(), Determinism { seed });
                 let socket = Arc::new(fabric.socket(addr));
                 let transport = QuicTransport::on_socket(socket, &config, &own, Arc::new(clock), determinism);
-                Uplink::quic(transport.expect("the simulation's own settings are fine"))
+                transport.map(Uplink::quic)
             }
         }
     }
@@ -108,10 +110,10 @@ impl Net {
     }
 
     /// Parts two nodes.
-    pub(crate) fn cut(&self, a: SocketAddr, b: SocketAddr) {
+    pub(crate) fn cut(&self, a: SocketAddr, b: SocketAddr, counts_as: Effect) {
         match self {
-            Self::Memory(network) => network.cut(a, b),
-            Self::Quic { fabric, .. } => fabric.with_paths(|paths| paths.part((a, b))),
+            Self::Memory(network) => network.cut(a, b, counts_as),
+            Self::Quic { fabric, .. } => fabric.with_paths(|paths| paths.part((a, b), counts_as)),
         }
     }
 
@@ -119,7 +121,7 @@ impl Net {
     pub(crate) fn cut_one_way(&self, way: Way) {
         match self {
             Self::Memory(network) => network.cut_one_way(way),
-            Self::Quic { fabric, .. } => fabric.with_paths(|paths| paths.cut(way)),
+            Self::Quic { fabric, .. } => fabric.with_paths(|paths| paths.cut(way, Effect::CutOneWay)),
         }
     }
 
@@ -140,7 +142,7 @@ impl Net {
     }
 
     /// Changes what the ways between nodes are like.
-    pub(crate) fn with_paths(&self, change: impl FnOnce(&mut Paths)) {
+    pub(crate) fn with_paths<T>(&self, change: impl FnOnce(&mut Paths) -> T) -> T {
         match self {
             Self::Memory(network) => network.with_paths(change),
             Self::Quic { fabric, .. } => fabric.with_paths(change),

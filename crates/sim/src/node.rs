@@ -22,6 +22,7 @@ use peerstream_types::{
 };
 
 use crate::clock::SimWallClock;
+use crate::fault::Tally;
 use crate::store_faults::{FaultySink, FaultySource, StoreFaults};
 use crate::trace::Trace;
 
@@ -49,6 +50,8 @@ pub(crate) struct Machine {
     pub(crate) faults: StoreFaults,
     pub(crate) clock: SimWallClock,
     pub(crate) cpu: Cpu,
+    /// What faults did to it.
+    pub(crate) tally: Tally,
 }
 
 /// What ends with a node's process. Clones are the same.

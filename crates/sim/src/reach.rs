@@ -76,7 +76,10 @@ impl Reach {
     /// Adds the faults and crash points that a trace tells of.
     pub fn trace(&mut self, trace: &str) {
         for line in trace.lines() {
-            universe::FAULTS
+            if let Some((_, effect)) = line.split_once(": took effect: ") {
+                self.hit(Group::Fault, effect);
+            }
+            universe::NOTICED
                 .iter()
                 .filter(|(_, signs)| signs.iter().all(|sign| line.contains(sign)))
                 .for_each(|(name, _)| self.hit(Group::Fault, name));
@@ -176,9 +179,10 @@ mod tests {
     #[test]
     fn a_trace_tells_its_faults() {
         let mut reach = Reach::default();
-        reach.trace("0:00:00.1 a: crash\n0:00:01 b: power is lost at Rename of /store/x, Nothing survives");
-        assert_eq!(reach.count(Group::Fault, "crash"), 1);
-        assert_eq!(reach.count(Group::Fault, "power loss"), 1);
+        reach.trace("0:00:01 b: power is lost at Rename of /store/x, Nothing survives");
+        reach.trace("0:00:01 a: disk takes 1 times as long\n0:00:02 network: took effect: lossy link");
+        assert_eq!(reach.count(Group::Fault, "lossy link"), 1);
+        assert_eq!(reach.count(Group::Fault, "slow disk"), 0, "that it is right again is no fault");
         assert_eq!(reach.count(Group::CrashPoint, "Rename"), 1);
     }
 }

@@ -9,13 +9,13 @@ use std::time::Duration;
 use peerstream_types::NodeId;
 
 use crate::fault::Timed;
-use crate::scenario::{Done, RunOptions};
+use crate::scenario::{Done, Failure, RunOptions};
 use chart::{Chart, Row};
 
 /// Most receivers that get a row of their own; the rest are counted.
 const ROWS_MAX: usize = 40;
-/// Most faults that are listed.
-const FAULTS_MAX: usize = 200;
+/// Most faults that are listed, and most pairs of nodes; the rest are counted.
+const LISTED_MAX: usize = 200;
 
 /// Colours of sources, told apart on white; beyond them they repeat.
 const COLOURS: [&str; 10] = [
@@ -39,8 +39,8 @@ pub struct Report<'a> {
     pub options: &'a RunOptions,
     /// All faults of the run.
     pub faults: &'a [Timed],
-    /// What came of it.
-    pub done: &'a Done,
+    /// What came of it. Of one that failed there are no figures.
+    pub outcome: Result<&'a Done, &'a Failure>,
     /// The least time that caps and links allow, if they limit anything.
     pub bound: Option<Duration>,
 }
@@ -53,35 +53,50 @@ impl Report<'_> {
         // Writing to a string cannot fail.
         let _ = write!(page, "<style>{STYLE}</style><h1>{name}</h1><p>{}</p>", escape(self.about));
         page += &self.figures();
-        page += &self.timeline();
-        page += &self.pairs();
+        match self.outcome {
+            Ok(done) => {
+                page += &self.timeline(done);
+                page += &pairs(done);
+            }
+            Err(failure) => {
+                let _ = write!(page, "<h2>It failed</h2><pre>{}</pre>", escape(&failure.what));
+            }
+        }
         page += &self.faults();
         page
     }
 
     fn figures(&self) -> String {
-        let (options, summary) = (self.options, &self.done.summary);
+        let options = self.options;
         let mut rows = vec![
             ("seed", options.seed.to_string()),
             ("network", options.network.to_string()),
             ("replicas", options.replicas.to_string()),
-            ("shards published", summary.published.to_string()),
-            ("time until the last", format!("{:?}", summary.took)),
-            ("plans", summary.plans.to_string()),
-            ("bytes needed", bytes(summary.bytes)),
-            ("bytes sent", bytes(summary.sent)),
         ];
+        if let Ok(Done { summary, .. }) = self.outcome {
+            rows.extend([
+                ("shards published", summary.published.to_string()),
+                ("time until the last", format!("{:?}", summary.took)),
+                ("plans", summary.plans.to_string()),
+                ("faults that came", summary.faults.to_string()),
+                ("faults that did something", summary.acted.to_string()),
+                ("bytes needed", bytes(summary.bytes)),
+                ("bytes sent", bytes(summary.sent)),
+            ]);
+        }
         if let Some(bound) = self.bound {
             rows.push(("least time there could be", format!("{bound:?}")));
-            let over = summary.took.as_secs_f64() / bound.as_secs_f64().max(1e-9);
+        }
+        if let (Some(bound), Ok(done)) = (self.bound, self.outcome) {
+            let over = done.summary.took.as_secs_f64() / bound.as_secs_f64().max(1e-9);
             rows.push(("time over that", format!("{over:.2}")));
         }
         let row = |(what, value)| format!("<tr><th>{what}<td class=n>{value}");
         format!("<table>{}</table>", rows.into_iter().map(row).collect::<String>())
     }
 
-    fn timeline(&self) -> String {
-        let (step, by_pair) = self.done.flows.by_pair();
+    fn timeline(&self, done: &Done) -> String {
+        let (step, by_pair) = done.flows.by_pair();
         let sources: BTreeSet<&NodeId> = by_pair.keys().map(|(from, _)| from).collect();
         let colours: BTreeMap<&NodeId, &str> = sources.into_iter().zip(COLOURS.into_iter().cycle()).collect();
         let mut rows: BTreeMap<&NodeId, Row<'_>> = BTreeMap::new();
@@ -90,7 +105,7 @@ impl Report<'_> {
         }
         let left_out = rows.len().saturating_sub(ROWS_MAX);
         let rows: Vec<_> = rows.into_iter().take(ROWS_MAX).map(|(to, row)| (to.as_str(), row)).collect();
-        let chart = Chart { step, rows, marks: self.faults.iter().map(mark).collect() };
+        let chart = Chart { step, rows, marks: self.came().map(|(_, timed)| mark(timed)).collect() };
         let mut html = String::from("<h2>Who fed whom</h2>");
         html += &chart.svg();
         if left_out > 0 {
@@ -99,12 +114,9 @@ impl Report<'_> {
         html
     }
 
-    fn pairs(&self) -> String {
-        let row = |((from, to), sent): ((NodeId, NodeId), u64)| {
-            format!("<tr><td>{from}<td>{to}<td class=n>{}", bytes(sent))
-        };
-        let rows: String = self.done.flows.totals().into_iter().take(FAULTS_MAX).map(row).collect();
-        format!("<h2>Bytes</h2><table><tr><th>from<th>to<th>sent{rows}</table>")
+    /// The faults that are not left out, with their numbers.
+    fn came(&self) -> impl Iterator<Item = (usize, &Timed)> {
+        self.faults.iter().enumerate().filter(|(place, _)| !self.options.without.contains(place))
     }
 
     fn faults(&self) -> String {
@@ -117,9 +129,26 @@ impl Report<'_> {
             let (kind, at) = (timed.fault.kind(), timed.at_ms);
             format!("<tr><td class=n>{place}<td class=n>{at} ms<td>{kind}{left_out}<td>{}", nodes.join(", "))
         };
-        let rows: String = self.faults.iter().take(FAULTS_MAX).enumerate().map(row).collect();
-        format!("<h2>Faults</h2><table><tr><th>number<th>at<th>what<th>nodes{rows}</table>")
+        let rows: String = self.faults.iter().take(LISTED_MAX).enumerate().map(row).collect();
+        let more = more(self.faults.len(), "faults");
+        format!("<h2>Faults</h2><table><tr><th>number<th>at<th>what<th>nodes{rows}</table>{more}")
     }
+}
+
+fn pairs(done: &Done) -> String {
+    let row = |((from, to), sent): ((NodeId, NodeId), u64)| {
+        format!("<tr><td>{from}<td>{to}<td class=n>{}", bytes(sent))
+    };
+    let totals = done.flows.totals();
+    let more = more(totals.len(), "pairs");
+    let rows: String = totals.into_iter().take(LISTED_MAX).map(row).collect();
+    format!("<h2>Bytes</h2><table><tr><th>from<th>to<th>sent{rows}</table>{more}")
+}
+
+/// How many are not listed, if any.
+fn more(count: usize, what: &str) -> String {
+    let left = count.saturating_sub(LISTED_MAX);
+    if left == 0 { String::new() } else { format!("<p>and {left} more {what}</p>") }
 }
 
 fn mark(timed: &Timed) -> (Duration, String) {

@@ -259,7 +259,12 @@ impl Scenario {
         RunOptions { seed, network, replicas, without: BTreeSet::new() }
     }
 
-    fn check(&self, options: &RunOptions) -> Result<(), ScenarioError> {
+    /// Whether it can be run like this.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is wrong with it.
+    pub fn check(&self, options: &RunOptions) -> Result<(), ScenarioError> {
         let (donors, replicas) = (self.fleet.donors, options.replicas);
         if donors == 0 || replicas == 0 || donors.saturating_add(replicas) > NODES_MAX {
             return Err(ScenarioError::Fleet);

@@ -13,6 +13,8 @@ use peerstream_snapshot::{DiskError, SinkError, SourceError};
 use peerstream_types::{EntryKey, Ordinal};
 use tokio::sync::Notify;
 
+use crate::fault::{Effect, Tally};
+
 pub(crate) use sink::FaultySink;
 pub(crate) use source::FaultySource;
 
@@ -44,6 +46,7 @@ pub struct StoreFaults {
     /// Tells stalled reads to look again, in the order in which they came: a `watch` would wake them in
     /// an order of its own, another one in each process.
     changed: Arc<Notify>,
+    tally: Tally,
 }
 
 #[derive(Debug, Default)]
@@ -55,13 +58,15 @@ struct State {
     not_ready: bool,
     lies: BTreeSet<Lie>,
     full: BTreeSet<SinkStep>,
+    /// Bytes that may still be stored.
+    room: Option<u64>,
     reads: u64,
     bytes_read: u64,
 }
 
 impl StoreFaults {
-    pub(crate) fn none() -> Self {
-        Self { state: Arc::default(), changed: Arc::default() }
+    pub(crate) fn none(tally: Tally) -> Self {
+        Self { state: Arc::default(), changed: Arc::default(), tally }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -108,9 +113,26 @@ impl StoreFaults {
         self.change(|state| state.full.extend([step]));
     }
 
+    /// There is room for so many bytes, and then for nothing.
+    pub(crate) fn leave_room(&self, bytes: u64) {
+        self.change(|state| state.room = Some(bytes));
+    }
+
     /// There is room again.
     pub(crate) fn make_room(&self) {
-        self.change(|state| state.full.clear());
+        self.change(|state| {
+            state.room = None;
+            state.full.clear();
+        });
+    }
+
+    /// Whether anything else goes wrong than that reads take their time.
+    pub(crate) fn any(&self) -> bool {
+        let state = self.lock();
+        let wrong = [!state.corrupt.is_empty(), !state.changed.is_empty(), !state.lies.is_empty()];
+        let shut =
+            [state.not_ready, state.stall_after.is_some(), state.room.is_some(), !state.full.is_empty()];
+        wrong.contains(&true) || shut.contains(&true)
     }
 
     /// Behaves well from now on.
@@ -142,6 +164,7 @@ impl StoreFaults {
             if !self.is_stalled() {
                 return;
             }
+            self.tally.hit(Effect::Stalled);
             changed.await;
         }
     }
@@ -154,10 +177,17 @@ impl StoreFaults {
         self.lock().lies.contains(&about)
     }
 
-    fn before_step(&self, step: SinkStep) -> Result<(), SinkError> {
-        if !self.lock().full.contains(&step) {
+    /// Takes the room that a step needs, if there is as much.
+    fn before_step(&self, step: SinkStep, bytes: u64) -> Result<(), SinkError> {
+        let mut state = self.lock();
+        // What is not content needs little room, but some.
+        let is_enough = state.room.is_none_or(|room| room > 0 && room >= bytes);
+        if is_enough && !state.full.contains(&step) {
+            state.room = state.room.map(|room| room - bytes);
             return Ok(());
         }
+        drop(state);
+        self.tally.hit(Effect::NoRoom);
         let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
         Err(DiskError::new("write", Path::new("simulated"), &full).into())
     }
@@ -173,12 +203,14 @@ impl StoreFaults {
         state.reads += 1;
         state.bytes_read += bytes.len() as u64;
         if state.changed.contains(key) {
+            self.tally.hit(Effect::ReadChanged);
             let why = "it was rewritten".to_owned();
             return Err(SourceError::Changed { ordinal, key: key.clone(), why });
         }
         if !state.corrupt.contains(key) || bytes.is_empty() {
             return Ok(bytes);
         }
+        self.tally.hit(Effect::ReadWrong);
         let mut wrong = BytesMut::from(&bytes[..]);
         wrong[bytes.len() / 2] ^= 1;
         Ok(wrong.freeze())

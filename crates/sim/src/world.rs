@@ -2,6 +2,8 @@
 
 mod boot;
 mod crashes;
+mod cuts;
+mod effects;
 mod links;
 mod trouble;
 
@@ -21,6 +23,9 @@ use crate::placement::SimPlacement;
 use crate::random::Random;
 use crate::seam::Seams;
 use crate::trace::Trace;
+pub use boot::StartError;
+use cuts::Cuts;
+use effects::Injected;
 pub use links::Place;
 
 /// The stream of numbers that faults are drawn from.
@@ -48,6 +53,8 @@ struct Inner {
     nodes: Mutex<BTreeMap<SocketAddr, SimNode>>,
     names: Mutex<Names>,
     chance: Mutex<Random>,
+    cuts: Mutex<Cuts>,
+    injected: Mutex<Vec<Injected>>,
 }
 
 impl SimWorld {
@@ -64,11 +71,17 @@ impl SimWorld {
             nodes: Mutex::default(),
             names: Mutex::default(),
             chance: Mutex::new(Random::fork(seed, CHANCE)),
+            cuts: Mutex::default(),
+            injected: Mutex::default(),
         }))
     }
 
     fn names(&self) -> MutexGuard<'_, Names> {
         self.0.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cuts(&self) -> MutexGuard<'_, Cuts> {
+        self.0.cuts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn nodes(&self) -> MutexGuard<'_, BTreeMap<SocketAddr, SimNode>> {
@@ -159,5 +172,8 @@ impl SimWorld {
             self.0.trace.note(node.id.as_str(), format_args!("sent {sent}, asked for {asked}"));
         }
         self.0.trace.note("network", format_args!("{:?}", self.datagrams()));
+        for (who, effect) in self.effects() {
+            self.0.trace.note(&who, format_args!("took effect: {effect}"));
+        }
     }
 }

@@ -50,7 +50,7 @@ async fn trial(world: SimWorld, retention: Retention) -> Verdict {
     let (donor, _spared) = (donor(&world, "donor", retention), donor(&world, "spared", retention));
     let replica = world.replica("replica");
     let mix = Mix { disks: false, ..Mix::default() };
-    let faults = mix.draw(world.seed(), &[donor.id], std::slice::from_ref(&replica.id));
+    let faults = mix.draw(world.seed(), world.network(), &[donor.id], std::slice::from_ref(&replica.id));
     let up = {
         let (world, replica) = (world.clone(), replica.id.clone());
         tokio::spawn(async move { world.bring_up(&replica, &[shard(0)]).await })

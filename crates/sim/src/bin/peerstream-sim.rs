@@ -1,8 +1,11 @@
 //! Runs scenarios: `cargo xtask sim SCENARIO --seed S`.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it talks to a person at a terminal")]
+#![expect(clippy::print_stderr, reason = "it talks to a person at a terminal")]
 
 use std::collections::BTreeSet;
-use std::ops::Range;
+use std::fmt::Display;
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -35,25 +38,28 @@ struct Options {
     /// Faults to leave out, by their numbers.
     #[arg(long, value_delimiter = ',')]
     without: Vec<usize>,
-    /// Write what happened, line by line.
+    /// Write what happened, line by line. Of many seeds, that of the one that fails.
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
-    /// Write one HTML page: who fed whom, faults, figures.
+    /// Write one HTML page: who fed whom, faults, figures. Of many seeds, that of the one that fails.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
 }
 
 /// Seeds to run.
 #[derive(Debug, Clone)]
-struct Seeds(Range<u64>);
+struct Seeds(RangeInclusive<u64>);
 
 impl FromStr for Seeds {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let range = text.split_once("..").and_then(|(a, b)| Some(a.parse().ok()?..b.parse().ok()?));
-        let range = range.filter(|range| !range.is_empty());
-        range.map(Self).ok_or_else(|| "seeds are written like 0..1000".into())
+        let ends = text.split_once("..").and_then(|(a, b)| Some((a.parse().ok()?, b.parse::<u64>().ok()?)));
+        let range = ends.and_then(|(first, end)| Some(first..=end.checked_sub(1)?));
+        range
+            .filter(|range| !range.is_empty())
+            .map(Self)
+            .ok_or_else(|| "seeds are written like 0..1000".into())
     }
 }
 
@@ -77,38 +83,67 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<ExitCode, Error> {
     let Some(name) = &options.scenario else {
-        list();
+        list()?;
         return Ok(ExitCode::SUCCESS);
     };
     let scenario = load(name)?;
-    let seeds = options.seeds.clone().map_or(options.seed..options.seed.saturating_add(1), |seeds| seeds.0);
-    let many = seeds.end - seeds.start > 1;
+    let seeds = options.seeds.clone().map_or(options.seed..=options.seed, |seeds| seeds.0);
+    check(options, &scenario, *seeds.start())?;
+    let job = Job { options, name, scenario: &scenario };
     for seed in seeds.clone() {
         let run = run_options(options, &scenario, seed);
         match scenario.run(&run) {
-            Ok(done) => {
-                if !many {
-                    println!("seed {seed}: {}", done.summary);
-                    write_out(options, name, &scenario, &run, &done)?;
-                }
+            Ok(done) if options.seeds.is_none() => {
+                say(format_args!("seed {seed}: {}", done.summary))?;
+                job.write_out(&run, Ok(&done))?;
             }
+            Ok(_) => {}
             Err(failure) => {
-                tell(options, name, &scenario, &run, failure)?;
+                job.tell(&run, failure)?;
                 return Ok(ExitCode::FAILURE);
             }
         }
     }
-    if many {
-        println!("seeds {} to {}: no failure", seeds.start, seeds.end - 1);
+    if options.seeds.is_some() {
+        say(format_args!("seeds {} to {}: no failure", seeds.start(), seeds.end()))?;
+        for path in [&options.trace, &options.report].into_iter().flatten() {
+            say(format_args!("{} is not written: of many seeds, the one that fails is", path.display()))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn list() {
-    println!("scenarios:");
-    for (name, _) in SHIPPED {
-        println!("  {name:16} {}", shipped(name).map(|scenario| scenario.about).unwrap_or_default());
+/// Refuses what cannot be run, or whose files cannot be written, before anything runs.
+fn check(options: &Options, scenario: &Scenario, seed: u64) -> Result<(), Error> {
+    scenario.check(&run_options(options, scenario, seed))?;
+    for path in [&options.trace, &options.report].into_iter().flatten() {
+        let is_there = path.exists();
+        let opened = OpenOptions::new().append(true).create(true).open(path);
+        opened.map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
+        if !is_there {
+            std::fs::remove_file(path)?;
+        }
     }
+    if options.trace.is_some() && options.trace == options.report {
+        return Err("the trace and the report need a file each".into());
+    }
+    Ok(())
+}
+
+/// Prints a line. Who reads no further, as `head` does, is no reason to fail.
+fn say(line: impl Display) -> Result<(), Error> {
+    match writeln!(std::io::stdout(), "{line}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn list() -> Result<(), Error> {
+    say("scenarios:")?;
+    SHIPPED.iter().try_for_each(|(name, _)| {
+        let about = shipped(name).map(|scenario| scenario.about).unwrap_or_default();
+        say(format_args!("  {name:16} {about}"))
+    })
 }
 
 fn load(name: &str) -> Result<Scenario, Error> {
@@ -119,7 +154,7 @@ fn load(name: &str) -> Result<Scenario, Error> {
         let names: Vec<_> = SHIPPED.iter().map(|(name, _)| *name).collect();
         return Err(format!("{name} is neither a file nor one of {}", names.join(", ")).into());
     }
-    let text = std::fs::read_to_string(name)?;
+    let text = std::fs::read_to_string(name).map_err(|error| format!("{name}: {error}"))?;
     text.parse().map_err(|error| format!("{name}: {error}").into())
 }
 
@@ -131,46 +166,53 @@ fn run_options(options: &Options, scenario: &Scenario, seed: u64) -> RunOptions 
     run
 }
 
-fn write_out(
-    options: &Options,
-    name: &str,
-    scenario: &Scenario,
-    run: &RunOptions,
-    done: &Done,
-) -> Result<(), Error> {
-    if let Some(path) = &options.trace {
-        std::fs::write(path, &done.trace)?;
-    }
-    if let Some(path) = &options.report {
-        let (faults, about) = (scenario.faults(run), scenario.about.as_str());
-        let page = Report { name, about, options: run, faults: &faults, done, bound: scenario.bound(run) };
-        std::fs::write(path, page.html())?;
-    }
-    Ok(())
+/// What is run, and what is to come of it.
+struct Job<'a> {
+    options: &'a Options,
+    name: &'a str,
+    scenario: &'a Scenario,
 }
 
-/// Says what failed, with as few faults as it takes, and how to see it again.
-fn tell(
-    options: &Options,
-    name: &str,
-    scenario: &Scenario,
-    run: &RunOptions,
-    failure: Failure,
-) -> Result<(), Error> {
-    println!("seed {}: {failure}", run.seed);
-    println!("leaving out faults that it does not need ...");
-    let narrowed = scenario.narrow(run, failure);
-    for (place, timed) in scenario.faults(run).iter().enumerate() {
-        if !narrowed.options.without.contains(&place) {
-            println!("  {place:3} {timed}");
+impl Job<'_> {
+    fn write_out(&self, run: &RunOptions, outcome: Result<&Done, &Failure>) -> Result<(), Error> {
+        let written = |path: &PathBuf, text: &str| {
+            std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+        };
+        if let Some(path) = &self.options.trace {
+            written(path, outcome.map_or_else(|failure| &failure.trace, |done| &done.trace))?;
         }
+        if let Some(path) = &self.options.report {
+            let (faults, bound) = (self.scenario.faults(run), self.scenario.bound(run));
+            let (name, about) = (self.name, self.scenario.about.as_str());
+            let page = Report { name, about, options: run, faults: &faults, outcome, bound };
+            written(path, &page.html())?;
+        }
+        Ok(())
     }
-    println!("after {} runs: {}", narrowed.runs, narrowed.failure);
-    println!("to repeat it:\n  {}", command(name, &narrowed.options));
-    if let Some(path) = &options.trace {
-        std::fs::write(path, &narrowed.failure.trace)?;
+
+    /// Says what failed, with as few faults as it takes, and how to see it again.
+    fn tell(&self, run: &RunOptions, failure: Failure) -> Result<(), Error> {
+        say(format_args!("seed {}: {failure}", run.seed))?;
+        say("leaving out faults that it does not need ...")?;
+        let narrowed = self.scenario.narrow(run, failure);
+        for (place, timed) in self.scenario.faults(run).iter().enumerate() {
+            if !narrowed.options.without.contains(&place) {
+                say(format_args!("  {place:3} {timed}"))?;
+            }
+        }
+        say(format_args!("after {} runs: {}", narrowed.runs, narrowed.failure))?;
+        say(format_args!("to repeat it:\n  {}", command(self.name, &narrowed.options)))?;
+        self.write_out(&narrowed.options, Err(&narrowed.failure))
     }
-    Ok(())
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
 }
 
 fn command(name: &str, run: &RunOptions) -> String {
@@ -180,7 +222,7 @@ fn command(name: &str, run: &RunOptions) -> String {
     };
     let RunOptions { seed, replicas, .. } = run;
     let mut command =
-        format!("cargo xtask sim {name} --seed {seed} --nodes {replicas} --transport {transport}");
+        format!("cargo xtask sim {} --seed {seed} --nodes {replicas} --transport {transport}", quoted(name));
     if !run.without.is_empty() {
         let without: Vec<String> = run.without.iter().map(usize::to_string).collect();
         command += &format!(" --without {}", without.join(","));

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use peerstream_snapshot::disk::crash::Side;
+use peerstream_snapshot::disk::DiskErrorKind;
+use peerstream_snapshot::disk::crash::{Fault as DiskFault, OperationKind, Side};
 use peerstream_types::{ByteCount, ByteRate, NodeId};
 
-use super::Fault;
+use super::{Fault, Operations};
 use crate::content::key;
-use crate::network::LinkSpec;
 use crate::node::SimNode;
 use crate::world::SimWorld;
 
@@ -19,28 +19,27 @@ impl SimWorld {
     ///
     /// If a node that it names was never started.
     pub fn inject(&self, fault: &Fault) {
+        self.remember(fault);
+        self.apply(fault);
+    }
+
+    /// The same, and does not ask later whether it had an effect.
+    pub(super) fn apply(&self, fault: &Fault) {
         match fault {
             Fault::Cut { a, b } => self.cut(a, b),
             Fault::CutOneWay { from, to } => self.cut_one_way(from, to),
             Fault::Heal { a, b } => {
                 self.heal(a, b);
-                self.shape(a, b, self.link());
+                self.restore_link(a, b);
             }
             Fault::Flap { a, b, period_ms, times } => {
                 self.flap(a, b, Duration::from_millis(*period_ms), *times);
             }
             Fault::Slow { a, b, rate_kib } => {
-                let rate = ByteRate::per_sec(rate_kib << 10);
-                self.shape(a, b, LinkSpec { rate, ..self.link() });
+                self.slow_link(a, b, ByteRate::per_sec(bytes(*rate_kib)));
             }
             Fault::Lossy { a, b, loss_ppm, duplicate_ppm, corrupt_ppm } => {
-                let odds = LinkSpec {
-                    loss_ppm: *loss_ppm,
-                    duplicate_ppm: *duplicate_ppm,
-                    corrupt_ppm: *corrupt_ppm,
-                    ..self.link()
-                };
-                self.shape(a, b, odds);
+                self.spoil_link(a, b, *loss_ppm, *duplicate_ppm, *corrupt_ppm);
             }
             Fault::Kill(node) => self.crash(&self.named(node)),
             Fault::KillAtStep { node, after_steps } => self.crash_at_step(&self.named(node), *after_steps),
@@ -49,11 +48,24 @@ impl SimWorld {
                 self.crash_at_disk(&self.named(node), *after_changes, Side::After);
             }
             Fault::Restart(node) => self.start_again(&self.named(node)),
-            Fault::Stall { node, after_kib } => self.named(node).faults.stall_after(after_kib << 10),
-            Fault::CorruptEntry { node, entry } => self.named(node).faults.corrupt(key("large", *entry)),
-            Fault::ChangeEntry { node, entry } => self.named(node).faults.change_entry(key("small", *entry)),
+            Fault::Stall { node, after_kib } => {
+                self.tell(node, format_args!("reads stall after {after_kib} KiB"));
+                self.named(node).faults.stall_after(bytes(*after_kib));
+            }
+            Fault::CorruptEntry { node, entry } => {
+                self.tell(node, format_args!("a bit of large entry {entry} is read wrongly"));
+                self.named(node).faults.corrupt(key("large", *entry));
+            }
+            Fault::ChangeEntry { node, entry } => {
+                self.tell(node, format_args!("small entry {entry} is rewritten"));
+                self.named(node).faults.change_entry(key("small", *entry));
+            }
             Fault::FullDisk { node, free_kib } => {
-                self.fill_disk(&self.named(node), ByteCount(free_kib << 10));
+                self.fill_disk(&self.named(node), ByteCount(bytes(*free_kib)));
+            }
+            Fault::FailDisk { node, of, for_ms } => {
+                let fault = DiskFault { of: of.kinds(), ..DiskFault::next(DiskErrorKind::Other) };
+                self.fail_disk_for(&self.named(node), fault, Duration::from_millis(*for_ms));
             }
             Fault::Rot(node) => drop(self.rot(&self.named(node))),
             Fault::SlowDisk { node, factor } => self.slow_disk(&self.named(node), *factor),
@@ -77,13 +89,25 @@ impl SimWorld {
         }
     }
 
-    /// Ends everything that is wrong with the machine of a node.
-    fn recover(&self, node: &SimNode) {
-        node.faults.clear();
-        self.empty_disk(node);
-        self.heal_disk(node);
-        self.slow_disk(node, 1);
-        self.slow_cpu(node, Duration::ZERO);
-        self.set_clock(node, 0);
+    fn tell(&self, node: &NodeId, what: std::fmt::Arguments<'_>) {
+        self.trace().note(node.as_str(), what);
     }
+}
+
+impl Operations {
+    fn kinds(self) -> fn(OperationKind) -> bool {
+        match self {
+            Self::All => |_| true,
+            Self::Open => |kind| kind == OperationKind::Open,
+            Self::Read => |kind| matches!(kind, OperationKind::Read | OperationKind::List),
+            Self::Write => OperationKind::takes_room,
+            Self::Sync => {
+                |kind| matches!(kind, OperationKind::Sync | OperationKind::SyncDir | OperationKind::SyncFs)
+            }
+        }
+    }
+}
+
+fn bytes(kib: u64) -> u64 {
+    kib.saturating_mul(1024)
 }

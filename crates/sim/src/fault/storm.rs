@@ -36,15 +36,16 @@ impl SimWorld {
         }
     }
 
-    /// Ends all that is wrong with the machines, and with the links that these faults are about. Nodes
-    /// that are down are started, and so are those that end later because they were told to.
+    /// Ends all that is wrong with the machines, and with the links that these faults are about, and calls
+    /// off crashes that are still to come. Nodes that are down are started.
     pub fn mend<'a>(&self, faults: impl IntoIterator<Item = &'a Timed>) -> Supervisor {
         for node in self.all_nodes() {
-            self.inject(&Fault::Recover(node.id));
+            self.disarm(&node);
+            self.apply(&Fault::Recover(node.id));
         }
         for timed in faults {
             if let [a, b] = timed.fault.nodes()[..] {
-                self.inject(&Fault::Heal { a: a.clone(), b: b.clone() });
+                self.apply(&Fault::Heal { a: a.clone(), b: b.clone() });
             }
         }
         Supervisor(tokio::spawn(supervise(self.clone())).abort_handle())
@@ -87,7 +88,7 @@ impl SimWorld {
 async fn supervise(world: SimWorld) {
     loop {
         for node in world.all_nodes() {
-            world.inject(&Fault::Restart(node.id));
+            world.apply(&Fault::Restart(node.id));
         }
         world.sleep(AGAIN_AFTER).await;
     }

@@ -30,6 +30,7 @@ use peerstream_transport::PeerIdentity;
 use peerstream_transport::memory::MemoryNetwork;
 
 use crate::fabric::FabricStats;
+use crate::fault::Effect;
 use crate::net::{Paths, Way};
 use crate::network::LinkSpec;
 pub(crate) use transport::LinkedTransport;
@@ -61,13 +62,13 @@ impl LinkedNetwork {
     }
 
     /// Changes what the ways between nodes are like.
-    pub(crate) fn with_paths(&self, change: impl FnOnce(&mut Paths)) {
-        self.wires.with_paths(change);
+    pub(crate) fn with_paths<T>(&self, change: impl FnOnce(&mut Paths) -> T) -> T {
+        self.wires.with_paths(change)
     }
 
     /// Parts two nodes: their connections fail at once.
-    pub(crate) fn cut(&self, a: SocketAddr, b: SocketAddr) {
-        self.wires.part((a, b));
+    pub(crate) fn cut(&self, a: SocketAddr, b: SocketAddr, counts_as: Effect) {
+        self.wires.part((a, b), counts_as);
         self.inner.cut(a, b);
     }
 

@@ -1,6 +1,6 @@
 //! The ways between nodes: what each is like, what is cut, and what moves where and when.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use peerstream_types::{ByteCount, ByteRate};
 use tokio::time::Instant;
 
 use super::line::{Line, Link, over};
+use crate::fault::Effect;
 use crate::network::{LinkSpec, UNLIMITED, time_to_leave};
 
 /// From where to where.
@@ -73,7 +74,9 @@ pub(crate) struct Paths {
     places: BTreeMap<SocketAddr, Place>,
     /// What each way is like, from the tables above: found once, and again after a change.
     resolved: BTreeMap<Way, (LinkSpec, Link)>,
-    cuts: BTreeSet<Way>,
+    /// With what it counts as if something meets it.
+    cuts: BTreeMap<Way, Effect>,
+    effects: BTreeMap<(Effect, Way), u64>,
     /// Nothing holds anything up anywhere: nobody has to look.
     plain: bool,
 }
@@ -86,7 +89,8 @@ impl Paths {
             zones: BTreeMap::new(),
             places: BTreeMap::new(),
             resolved: BTreeMap::new(),
-            cuts: BTreeSet::new(),
+            cuts: BTreeMap::new(),
+            effects: BTreeMap::new(),
             plain: default.is_instant(),
         }
     }
@@ -96,20 +100,33 @@ impl Paths {
         self.plain
     }
 
-    pub(crate) fn is_cut(&self, way: Way) -> bool {
-        self.cuts.contains(&way)
+    /// Whether something that wants to go a way cannot; if so, the cut had an effect.
+    pub(crate) fn meets_cut(&mut self, way: Way) -> bool {
+        let cut = self.cuts.get(&way).copied();
+        cut.into_iter().for_each(|effect| self.hit(effect, way));
+        cut.is_some()
     }
 
     /// Cuts one direction.
-    pub(crate) fn cut(&mut self, way: Way) {
+    pub(crate) fn cut(&mut self, way: Way, counts_as: Effect) {
         self.plain = false;
-        self.cuts.insert(way);
+        self.cuts.insert(way, counts_as);
     }
 
     /// Cuts both directions between two nodes.
-    pub(crate) fn part(&mut self, (a, b): Way) {
-        self.cut((a, b));
-        self.cut((b, a));
+    pub(crate) fn part(&mut self, (a, b): Way, counts_as: Effect) {
+        self.cut((a, b), counts_as);
+        self.cut((b, a), counts_as);
+    }
+
+    /// Counts something that a fault did to what goes a way.
+    pub(crate) fn hit(&mut self, effect: Effect, way: Way) {
+        *self.effects.entry((effect, way)).or_default() += 1;
+    }
+
+    /// How often faults did something to what went a way.
+    pub(crate) fn effects(&self) -> &BTreeMap<(Effect, Way), u64> {
+        &self.effects
     }
 
     /// Ends all cuts between two nodes.
@@ -122,6 +139,22 @@ impl Paths {
     pub(crate) fn shape(&mut self, way: Way, spec: LinkSpec) {
         self.special.insert(way, spec);
         self.resolve_again();
+    }
+
+    /// Changes some of what one direction between two nodes is like, and leaves the rest as it is.
+    pub(crate) fn change(&mut self, way: Way, change: impl FnOnce(&mut LinkSpec)) {
+        let mut spec = self.spec(way);
+        change(&mut spec);
+        self.shape(way, spec);
+    }
+
+    /// Takes back what was said of one direction between two nodes; says whether anything was.
+    pub(crate) fn unshape(&mut self, way: Way) -> bool {
+        let was_shaped = self.special.remove(&way).is_some();
+        if was_shaped {
+            self.resolve_again();
+        }
+        was_shaped
     }
 
     /// Puts a node into a zone.
@@ -176,10 +209,33 @@ impl Paths {
 
     /// When bytes that are sent now have come to the other end, before the cap of who receives them.
     pub(crate) fn pass(&mut self, now: Instant, way: Way, len: usize) -> Instant {
+        self.count_delays(way);
         let up = self.places.get_mut(&way.0).map(|place| &mut place.up);
         let left = up.map_or(now, |up| up.pass(now, len));
         let (spec, link) = self.link(way);
         link.pass(left, spec, len)
+    }
+
+    /// Counts what holds up bytes that go a way now.
+    fn count_delays(&mut self, way: Way) {
+        if self.special.is_empty() && self.zones.is_empty() && self.places.is_empty() {
+            return;
+        }
+        let (default, spec) = (self.default, self.spec(way));
+        if spec.rate < default.rate || spec.latency > default.latency {
+            self.hit(Effect::SlowLink, way);
+        }
+        let place = |addr| self.places.get(&addr);
+        let zone = |addr| place(addr).and_then(|place| place.zone.clone());
+        let is_zoned =
+            match (self.zones.is_empty() || self.special.contains_key(&way), zone(way.0), zone(way.1)) {
+                (false, Some(from), Some(to)) => self.zones.contains_key(&(from, to)),
+                _ => false,
+            };
+        let is_capped = place(way.0).is_some_and(|place| !place.up.is_none())
+            || place(way.1).is_some_and(|place| !place.down.is_none());
+        let counted = [(is_zoned, Effect::Zoned), (is_capped, Effect::Capped)];
+        counted.into_iter().filter(|(is_so, _)| *is_so).for_each(|(_, effect)| self.hit(effect, way));
     }
 
     /// When bytes that have come to the end of their link are through the cap of their receiver. To be

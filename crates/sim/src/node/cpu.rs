@@ -8,15 +8,26 @@ use peerstream_snapshot::{BoxFuture, Offload};
 
 use super::life::Life;
 use super::pace::Pace;
+use crate::fault::{Effect, Tally};
 
 /// The processor of a machine: as fast as can be, unless it is told otherwise.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Cpu {
     pace: Pace,
+    tally: Tally,
     takes: Arc<Mutex<Duration>>,
 }
 
 impl Cpu {
+    pub(crate) fn new(tally: Tally) -> Self {
+        Self { pace: Pace::default(), tally, takes: Arc::default() }
+    }
+
+    /// Whether anything takes longer than it should.
+    pub(crate) fn is_slow(&self) -> bool {
+        !self.job_time().is_zero()
+    }
+
     /// Every job takes so long from now on, one after another.
     pub(crate) fn set_job_time(&self, takes: Duration) {
         *self.takes.lock().unwrap_or_else(PoisonError::into_inner) = takes;
@@ -44,6 +55,9 @@ impl Offload for SimOffload {
     fn run(&self, job: Job) -> BoxFuture<'_, ()> {
         Box::pin(self.life.through(async {
             Inline.run(job).await;
+            if self.cpu.is_slow() {
+                self.cpu.tally.hit(Effect::SlowCpu);
+            }
             self.cpu.pace.work(self.cpu.job_time()).await;
         }))
     }

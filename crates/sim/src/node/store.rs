@@ -15,6 +15,7 @@ use peerstream_snapshot::{
 use peerstream_types::{ByteCount, ManifestHeader, Selector, ShardId};
 
 use crate::disk::{DiskSpec, DiskUnit, SimDisk};
+use crate::fault::Tally;
 
 /// Where a directory store is on its disk.
 const ROOT: &str = "/srv/peerstream";
@@ -76,10 +77,10 @@ pub(crate) enum Medium {
 }
 
 impl Medium {
-    pub(crate) fn new(spec: &StoreSpec) -> Self {
+    pub(crate) fn new(spec: &StoreSpec, tally: &Tally) -> Self {
         match spec {
             StoreSpec::Memory(store) => Self::Memory(store.clone()),
-            StoreSpec::Disk(spec) => Self::Disk(DiskUnit::new(spec.clone())),
+            StoreSpec::Disk(spec) => Self::Disk(DiskUnit::new(spec.clone(), tally.clone())),
             StoreSpec::Own(own) => Self::Own(own.clone()),
         }
     }

@@ -32,10 +32,9 @@ impl Uplink {
         drop(self.transport.close());
     }
 
-    /// Uses other credentials from now on; there are none in memory.
-    pub(crate) fn reload(&self, credentials: impl FnOnce() -> Credentials) {
-        if let Some(quic) = &self.quic {
-            quic.reload(&credentials()).expect("they are the node's own");
-        }
+    /// Uses other credentials from now on, if there are any, and by the node's own clock they are valid.
+    /// Says whether it does.
+    pub(crate) fn reload(&self, credentials: impl FnOnce() -> Credentials) -> bool {
+        self.quic.as_ref().is_some_and(|quic| quic.reload(&credentials()).is_ok())
     }
 }

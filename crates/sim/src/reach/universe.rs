@@ -4,30 +4,39 @@ use peerstream_engine::Visited;
 use peerstream_wire::Code;
 
 use super::{Group, Item};
+use crate::fault::Effect;
 
-/// Faults with the words of a trace that tell that they took effect.
-pub(super) const FAULTS: &[(&str, &[&str])] = &[
-    ("crash", &[": crash"]),
-    ("crash at a step", &[": crash at step"]),
-    ("power loss", &["power is lost"]),
-    ("restart", &[": boot 2"]),
-    ("cut", &["cut from"]),
-    ("one-way cut", &["cut on the way to"]),
-    ("heal", &["healed with"]),
-    ("flapping link", &["flaps with"]),
-    ("lossy link", &[", loss "]),
-    ("duplicating link", &[", twice "]),
-    ("corrupting link", &[", corrupt "]),
-    ("slow link", &["latency ", ", rate "]),
-    ("cap of a node", &["capped at"]),
-    ("zone", &["in zone"]),
-    ("full disk", &["disk is full"]),
-    ("failing disk", &["disk fails with"]),
-    ("bit rot", &["bit ", " flips"]),
-    ("slow disk", &["times as long"]),
-    ("slow processor", &["hashing takes"]),
-    ("wrong clock", &["clock is wrong"]),
-    ("certificate rotation", &["certificate is rotated"]),
+/// Faults that the trace says at its end took effect.
+const EFFECTS: &[Effect] = &[
+    Effect::Killed,
+    Effect::KilledAtStep,
+    Effect::PowerLost,
+    Effect::PowerLostAtDisk,
+    Effect::Restarted,
+    Effect::Cut,
+    Effect::CutOneWay,
+    Effect::Flapped,
+    Effect::Healed,
+    Effect::Lost,
+    Effect::Doubled,
+    Effect::Spoiled,
+    Effect::SlowLink,
+    Effect::Capped,
+    Effect::Zoned,
+    Effect::NoRoom,
+    Effect::DiskFailed,
+    Effect::Rotted,
+    Effect::SlowDisk,
+    Effect::SlowCpu,
+    Effect::WrongTime,
+    Effect::Rotated,
+    Effect::Stalled,
+    Effect::ReadWrong,
+    Effect::ReadChanged,
+];
+
+/// Faults that engines noticed, with the words of a trace that tell it.
+pub(super) const NOTICED: &[(&str, &[&str])] = &[
     ("stalled source", &["SourceLost", "stalled"]),
     ("corrupt content", &["BadChunk", "digest mismatch"]),
     ("content changed under its manifest", &["BadChunk", "changed under its manifest"]),
@@ -111,7 +120,9 @@ const ERRORS: &[&str] = &[
 /// Everything that there is to reach.
 pub fn universe() -> Vec<Item> {
     let named = |group| move |name: &&str| (group, (*name).to_owned());
-    let faults = FAULTS.iter().map(|(name, _)| (Group::Fault, (*name).to_owned()));
+    let effects = EFFECTS.iter().map(Effect::to_string);
+    let noticed = NOTICED.iter().map(|(name, _)| (*name).to_owned());
+    let faults = effects.chain(noticed).map(|name| (Group::Fault, name));
     let codes = Code::ALL.into_iter().map(|code| (Group::Code, code.to_string()));
     faults
         .chain(CRASH_POINTS.iter().map(named(Group::CrashPoint)))

@@ -68,7 +68,8 @@ impl Staging for FaultyStaging {
 
     fn store(&self, chunks: Vec<VerifiedChunk>) -> BoxFuture<'_, Result<(), SinkError>> {
         Box::pin(self.life.through(async move {
-            self.faults.before_step(SinkStep::Store)?;
+            let bytes = chunks.iter().map(|chunk| chunk.bytes().len() as u64).sum();
+            self.faults.before_step(SinkStep::Store, bytes)?;
             self.inner.store(chunks).await
         }))
     }
@@ -79,14 +80,14 @@ impl Staging for FaultyStaging {
 
     fn seal<'a>(&'a self, header: &'a ManifestHeader) -> BoxFuture<'a, Result<(), SinkError>> {
         Box::pin(self.life.through(async move {
-            self.faults.before_step(SinkStep::Seal)?;
+            self.faults.before_step(SinkStep::Seal, 0)?;
             self.inner.seal(header).await
         }))
     }
 
     fn publish(&self) -> BoxFuture<'_, Result<Generation, SinkError>> {
         Box::pin(self.life.through(async move {
-            self.faults.before_step(SinkStep::Publish)?;
+            self.faults.before_step(SinkStep::Publish, 0)?;
             self.inner.publish().await
         }))
     }

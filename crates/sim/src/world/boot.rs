@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use peerstream_engine::{Engine, Parts};
+use peerstream_quic::BindError;
 use peerstream_shape::PassThrough;
 use peerstream_snapshot::{DiskError, Offload};
 use peerstream_transport::PeerIdentity;
@@ -13,12 +14,25 @@ use peerstream_types::Incarnation;
 
 use super::SimWorld;
 use crate::disk::SimDisk;
+use crate::fault::{Effect, Tally};
 use crate::node::{
     Cpu, GatedTransport, Life, Machine, Medium, NodeSpec, Process, SimNode, SimOffload, SimStore,
 };
 use crate::random::Random;
 use crate::seam::Boot;
 use crate::store_faults::StoreFaults;
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Its disk does not let it: it fails, or what is on it cannot be read.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// Its transport does not: by its own clock, say, its certificate is not valid.
+    #[error("the transport does not start: {0}")]
+    Transport(#[from] BindError),
+}
 
 /// Where a node is started, and how often it was before.
 struct Place {
@@ -67,11 +81,13 @@ impl SimWorld {
         let name = (spec.node.clone(), Some(spec.cluster.clone()));
         let taken = self.names().insert(name, addr);
         assert!(taken.is_none(), "{} is running already", spec.node);
+        let tally = Tally::default();
         let machine = Machine {
-            medium: Medium::new(&spec.store),
-            faults: StoreFaults::none(),
-            clock: self.0.clock.another(),
-            cpu: Cpu::default(),
+            medium: Medium::new(&spec.store, &tally),
+            faults: StoreFaults::none(tally.clone()),
+            clock: self.0.clock.another(tally.clone()),
+            cpu: Cpu::new(tally.clone()),
+            tally,
         };
         let place = Place { addr, incarnation: Incarnation(1), machine };
         self.boot(spec, place).expect("an empty disk can be opened")
@@ -82,26 +98,37 @@ impl SimWorld {
     ///
     /// # Panics
     ///
-    /// If its disk cannot be read: see [`SimWorld::try_restart`].
+    /// If it does not start: see [`SimWorld::try_restart`].
     pub fn restart(&self, node: &SimNode) -> SimNode {
         self.try_restart(node).unwrap_or_else(|error| panic!("{} does not start: {error}", node.id))
     }
 
-    /// Starts a node again as [`SimWorld::restart`] does, if its disk lets it.
+    /// Starts a node again as [`SimWorld::restart`] does, if its disk and its clock let it.
     ///
     /// # Errors
     ///
-    /// What the disk says; the node stays down then.
-    pub fn try_restart(&self, node: &SimNode) -> Result<SimNode, DiskError> {
+    /// What keeps it from starting; the node stays down then.
+    pub fn try_restart(&self, node: &SimNode) -> Result<SimNode, StartError> {
         let before = self.present(node);
         if before.is_running() {
             self.crash(&before);
         }
-        let SimNode { spec, addr, machine, process, .. } = before;
-        self.boot(spec, Place { addr, incarnation: Incarnation(process.incarnation.0 + 1), machine })
+        let SimNode { id, spec, addr, machine, process, .. } = before;
+        let tally = machine.tally.clone();
+        let place = Place { addr, incarnation: Incarnation(process.incarnation.0 + 1), machine };
+        match self.boot(spec, place) {
+            Ok(node) => {
+                tally.hit(Effect::Restarted);
+                Ok(node)
+            }
+            Err(error) => {
+                self.0.trace.note(id.as_str(), format_args!("does not start: {error}"));
+                Err(error)
+            }
+        }
     }
 
-    fn boot(&self, spec: NodeSpec, place: Place) -> Result<SimNode, DiskError> {
+    fn boot(&self, spec: NodeSpec, place: Place) -> Result<SimNode, StartError> {
         let Place { addr, incarnation, machine } = place;
         let (world, life) = (&self.0, self.begin_life(addr));
         let offload: Arc<dyn Offload> = Arc::new(SimOffload::new(machine.cpu.clone(), life.clone()));
@@ -112,7 +139,7 @@ impl SimWorld {
             world.placement.add_holder(&spec.node);
         }
         let seed = Random::fork(world.seed, addr_number(addr) << 16 | incarnation.0).draw();
-        let uplink = world.net.uplink(&identity, addr, seed, machine.clock.clone(), spec.certificate_days);
+        let uplink = world.net.uplink(&identity, addr, seed, machine.clock.clone(), spec.certificate_days)?;
         let boot = Boot {
             identity,
             incarnation,

@@ -7,6 +7,8 @@ use std::time::Duration;
 use peerstream_snapshot::disk::crash::{Side, Survival};
 
 use super::SimWorld;
+use crate::disk::DiskUnit;
+use crate::fault::Effect;
 use crate::node::{End, SimNode};
 
 impl SimWorld {
@@ -19,6 +21,7 @@ impl SimWorld {
     pub fn crash(&self, node: &SimNode) {
         let node = self.present(node);
         if node.is_running() {
+            node.machine.tally.hit(Effect::Killed);
             self.end(&node, End::Killed, "crash");
         }
     }
@@ -26,9 +29,12 @@ impl SimWorld {
     /// Cuts a node's power. Its process ends as in [`SimWorld::crash`]; of what was not synced, the
     /// seed tells whether the disk keeps nothing, everything or some.
     pub fn lose_power(&self, node: &SimNode) {
-        let survival = self.survival();
-        self.end(&self.present(node), End::PowerLost, format_args!("power is lost, {survival:?} survives"));
-        self.settle(node, survival);
+        let (node, survival) = (self.present(node), self.survival());
+        if node.is_running() {
+            node.machine.tally.hit(Effect::PowerLost);
+        }
+        self.end(&node, End::PowerLost, format_args!("power is lost, {survival:?} survives"));
+        self.settle(&node, survival);
     }
 
     /// Cuts a node's power at a change of its disk, counted from now: `change` of them are carried out,
@@ -52,6 +58,14 @@ impl SimWorld {
         self.present(node).process.life.end_after(steps);
     }
 
+    /// Calls off what [`SimWorld::crash_at_step`] and [`SimWorld::crash_at_disk`] have announced.
+    pub fn disarm(&self, node: &SimNode) {
+        let node = self.present(node);
+        self.0.trace.note(node.id.as_str(), "is not to crash any more");
+        node.process.life.end_after(u64::MAX);
+        node.machine.medium.disk().map(DiskUnit::disarm);
+    }
+
     /// Kills a node's present life after some time, if it still runs then.
     pub fn crash_after(&self, node: &SimNode, time: Duration) {
         let (world, node) = (self.clone(), self.present(node));
@@ -67,8 +81,12 @@ impl SimWorld {
     pub(super) fn end_at(&self, addr: SocketAddr, end: End) {
         let Some(node) = self.nodes().get(&addr).cloned() else { return };
         match end {
-            End::Killed => self.end(&node, end, format_args!("crash at step {}", node.steps())),
+            End::Killed => {
+                node.machine.tally.hit(Effect::KilledAtStep);
+                self.end(&node, end, format_args!("crash at step {}", node.steps()));
+            }
             End::PowerLost => {
+                node.machine.tally.hit(Effect::PowerLostAtDisk);
                 let survival = self.survival();
                 let stopped = node.machine.medium.disk().and_then(|disk| disk.present().stopped());
                 let at = stopped.map(|at| format!("{:?} of {}", at.kind, at.path.display()));

@@ -6,6 +6,8 @@ use std::time::Duration;
 use peerstream_types::{ByteRate, NodeId};
 
 use super::SimWorld;
+use super::cuts::Left;
+use crate::fault::Effect;
 use crate::network::LinkSpec;
 use crate::node::SimNode;
 
@@ -46,7 +48,8 @@ impl SimWorld {
     pub fn cut(&self, a: &impl Place, b: &impl Place) {
         let ((a, a_name), (b, b_name)) = (a.place(self), b.place(self));
         self.0.trace.note(&a_name, format_args!("cut from {b_name}"));
-        self.0.net.cut(a, b);
+        self.cuts().part(a, b);
+        self.0.net.cut(a, b, Effect::Cut);
     }
 
     /// Lets nothing through from one node to another, until [`SimWorld::heal`]; the other direction
@@ -55,28 +58,80 @@ impl SimWorld {
     pub fn cut_one_way(&self, from: &impl Place, to: &impl Place) {
         let ((from, from_name), (to, to_name)) = (from.place(self), to.place(self));
         self.0.trace.note(&from_name, format_args!("cut on the way to {to_name}"));
+        self.cuts().cut((from, to));
         self.0.net.cut_one_way((from, to));
     }
 
-    /// Lets two nodes reach each other again, both ways.
+    /// Lets two nodes reach each other again, both ways; a link that comes and goes stays.
     pub fn heal(&self, a: &impl Place, b: &impl Place) {
         let ((a, a_name), (b, b_name)) = (a.place(self), b.place(self));
         self.0.trace.note(&a_name, format_args!("healed with {b_name}"));
+        let ended = self.cuts().end(a, b);
         self.0.net.heal(a, b);
+        if ended {
+            self.0.net.with_paths(|paths| paths.hit(Effect::Healed, (a, b)));
+        }
     }
 
-    /// Cuts and heals two nodes by turns, `times` times, each half of a `period` long. They can reach
-    /// each other in the end.
+    /// Parts two nodes and ends that again by turns, `times` times, each half of a `period` long, or until
+    /// [`SimWorld::heal`]. What else parts them does so still.
     pub fn flap(&self, a: &impl Place, b: &impl Place, period: Duration, times: u32) {
         let ((a, a_name), (b, b_name)) = (a.place(self), b.place(self));
         self.0.trace.note(&a_name, format_args!("flaps with {b_name}, {times} times every {period:?}"));
+        let number = self.cuts().flap(a, b);
         let world = self.clone();
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             for _ in 0..times {
-                world.0.net.cut(a, b);
+                if world.cuts().goes_down(number) {
+                    world.0.net.cut(a, b, Effect::Flapped);
+                }
                 tokio::time::sleep(period / 2).await;
-                world.0.net.heal(a, b);
+                let left = world.cuts().comes_up(number);
+                if let Left::Ways(ways) = left {
+                    world.0.net.heal(a, b);
+                    ways.into_iter().for_each(|way| world.0.net.cut_one_way(way));
+                }
                 tokio::time::sleep(period / 2).await;
+            }
+            world.cuts().forget(number);
+        });
+        self.cuts().carried_out_by(number, task.abort_handle());
+    }
+
+    /// Makes both directions between two nodes as fast as this, and leaves the rest of them as it is.
+    pub fn slow_link(&self, a: &impl Place, b: &impl Place, rate: ByteRate) {
+        let ((a, a_name), (b, b_name)) = (a.place(self), b.place(self));
+        self.0.trace.note(&a_name, format_args!("to and from {b_name}: rate {rate}"));
+        self.change_links(a, b, |spec| spec.rate = rate);
+    }
+
+    /// Lets both directions between two nodes lose, double and spoil so many datagrams per million, and
+    /// leaves the rest of them as it is. On [`Network::Memory`](crate::Network::Memory) there are none.
+    pub fn spoil_link(&self, a: &impl Place, b: &impl Place, loss: u32, duplicate: u32, corrupt: u32) {
+        let ((a, a_name), (b, b_name)) = (a.place(self), b.place(self));
+        let what =
+            format_args!("to and from {b_name}: loss {loss} ppm, twice {duplicate}, corrupt {corrupt}");
+        self.0.trace.note(&a_name, what);
+        self.change_links(a, b, |spec| {
+            (spec.loss_ppm, spec.duplicate_ppm, spec.corrupt_ppm) = (loss, duplicate, corrupt);
+        });
+    }
+
+    fn change_links(&self, a: SocketAddr, b: SocketAddr, change: impl Fn(&mut LinkSpec)) {
+        self.0.net.with_paths(|paths| {
+            paths.change((a, b), &change);
+            paths.change((b, a), &change);
+        });
+    }
+
+    /// Takes back what was said of the links between two nodes.
+    pub fn restore_link(&self, a: &impl Place, b: &impl Place) {
+        let ((a, a_name), (b, b_name)) = (a.place(self), b.place(self));
+        self.0.trace.note(&a_name, format_args!("to and from {b_name}: as in the beginning"));
+        self.0.net.with_paths(|paths| {
+            let were_shaped = [paths.unshape((a, b)), paths.unshape((b, a))];
+            if were_shaped.contains(&true) {
+                paths.hit(Effect::Healed, (a, b));
             }
         });
     }

@@ -11,19 +11,17 @@ use peerstream_transport::PeerIdentity;
 use peerstream_types::ByteCount;
 
 use super::SimWorld;
+use crate::disk::DiskUnit;
+use crate::fault::Effect;
 use crate::node::SimNode;
-use crate::store_faults::SinkStep;
 
 impl SimWorld {
-    /// Leaves so much room on a node's disk, and none in a store in memory.
+    /// Leaves so much room on a node's disk, or in its store in memory for content.
     pub fn fill_disk(&self, node: &SimNode, free: ByteCount) {
         self.0.trace.note(node.id.as_str(), format_args!("disk is full but for {free}"));
         match node.machine.medium.disk() {
             Some(disk) => disk.leave_room(free),
-            None => {
-                let steps = [SinkStep::Store, SinkStep::Seal, SinkStep::Publish];
-                steps.into_iter().for_each(|step| node.machine.faults.fill_disk_at(step));
-            }
+            None => node.machine.faults.leave_room(free.0),
         }
     }
 
@@ -44,7 +42,38 @@ impl SimWorld {
         }
     }
 
-    /// Ends what [`SimWorld::fail_disk`] began.
+    /// Lets operations of a node's disk fail for some time: all that the fault fits, however many.
+    pub fn fail_disk_for(&self, node: &SimNode, fault: Fault, time: Duration) {
+        self.0.trace.note(node.id.as_str(), format_args!("disk fails with {:?} for {time:?}", fault.kind));
+        let Some(disk) = node.machine.medium.disk().cloned() else { return };
+        let number = disk.begin_failure(Fault { skip: 0, times: u64::MAX, ..fault });
+        tokio::spawn(async move {
+            tokio::time::sleep(time).await;
+            disk.end_failure(number);
+        });
+    }
+
+    /// Whether something is wrong with a node's machine that [`SimWorld::recover`] ends.
+    pub(crate) fn is_ill(&self, node: &SimNode) -> bool {
+        let machine = &node.machine;
+        let (is_slow, is_wrong) = (machine.cpu.is_slow(), machine.clock.offset_ms() != 0);
+        is_slow || is_wrong || machine.faults.any() || machine.medium.disk().is_some_and(DiskUnit::is_bad)
+    }
+
+    /// Ends all that is wrong with a node's machine: its store, disk, processor and clock.
+    pub fn recover(&self, node: &SimNode) {
+        if self.is_ill(node) {
+            node.machine.tally.hit(Effect::Recovered);
+        }
+        node.faults.clear();
+        self.empty_disk(node);
+        self.heal_disk(node);
+        self.slow_disk(node, 1);
+        self.slow_cpu(node, Duration::ZERO);
+        self.set_clock(node, 0);
+    }
+
+    /// Ends what [`SimWorld::fail_disk`] and [`SimWorld::fail_disk_for`] began.
     pub fn heal_disk(&self, node: &SimNode) {
         self.0.trace.note(node.id.as_str(), "disk fails no more");
         if let Some(disk) = node.machine.medium.disk() {
@@ -67,6 +96,7 @@ impl SimWorld {
         let bit = self.chance(8 * len);
         self.0.trace.note(node.id.as_str(), format_args!("bit {bit} of {} flips", path.display()));
         disk.flip(&path, bit).ok()?;
+        node.machine.tally.hit(Effect::Rotted);
         Some(path)
     }
 
@@ -97,6 +127,8 @@ impl SimWorld {
         self.0.trace.note(node.id.as_str(), "certificate is rotated");
         let identity = PeerIdentity { cluster: node.spec.cluster.clone(), node: node.id.clone() };
         let (days, now) = (node.spec.certificate_days, self.0.clock.true_unix_ms());
-        node.process.uplink.reload(|| self.0.net.issue(&identity, node.addr, days, now));
+        if node.process.uplink.reload(|| self.0.net.issue(&identity, node.addr, days, now)) {
+            node.machine.tally.hit(Effect::Rotated);
+        }
     }
 }

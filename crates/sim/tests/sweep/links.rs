@@ -21,9 +21,12 @@ const FAULTS: &[Fault] = &[
             LinkSpec { loss_ppm: 20_000, duplicate_ppm: 20_000, corrupt_ppm: 20_000, ..LinkSpec::default() };
         world.shape(donor, replica, link);
     },
+    |world, donor, replica| world.slow_link(donor, replica, ByteRate::mib_per_sec(2)),
     |world, donor, replica| {
         world.zone(donor, "near");
         world.zone(replica, "far");
+        let latency = Duration::from_millis(3);
+        world.shape_zones("near", "far", LinkSpec { latency, ..LinkSpec::default() });
         world.cap(donor, ByteRate::mib_per_sec(4), ByteRate::mib_per_sec(4));
     },
 ];

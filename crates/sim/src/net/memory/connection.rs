@@ -29,6 +29,7 @@ pub(super) struct LinkedConnection(Ends);
 
 impl LinkedConnection {
     pub(super) fn over(connection: Arc<dyn Connection>, wires: Wires, way: Way) -> Arc<dyn Connection> {
+        wires.connected(way, &connection);
         Arc::new(Self(Ends { wires, way, connection }))
     }
 

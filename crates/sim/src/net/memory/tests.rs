@@ -174,7 +174,7 @@ async fn a_reader_learns_at_once_that_the_connection_is_lost() {
     let began = Instant::now();
     let cut = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        network.cut(addr(1), addr(2));
+        network.cut(addr(1), addr(2), Effect::Cut);
     };
     let (read, ()) = tokio::join!(recv.read(9), cut);
     assert!(read.is_err());

@@ -36,7 +36,7 @@ impl Transport for LinkedTransport {
             if !round_trip.is_zero() {
                 tokio::time::sleep(round_trip).await;
             }
-            if wires.is_cut(way) {
+            if wires.meets_cut(way) {
                 let why = "one direction of the network between us is cut".to_owned();
                 return Err(ConnectError::Unreachable { target, why });
             }

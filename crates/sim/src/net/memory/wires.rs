@@ -1,14 +1,16 @@
 //! What all nodes of an in-memory network share: the ways between them, and what goes there.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
+use peerstream_transport::Connection;
 use tokio::time::Instant;
 
 use super::journey::Journey;
 use crate::fabric::FabricStats;
+use crate::fault::Effect;
 use crate::net::{Paths, Way};
 use crate::network::{LinkSpec, UNLIMITED};
 
@@ -60,8 +62,10 @@ struct State {
     /// Cuts of one direction, by number, so that a later one is not taken for an earlier one.
     cuts: BTreeMap<Way, u64>,
     cuts_so_far: u64,
-    /// Cuts of both directions, both ways round.
-    parted: BTreeSet<Way>,
+    /// Cuts of both directions, both ways round, with what they count as.
+    parted: BTreeMap<Way, Effect>,
+    /// Connections that nobody has dropped, by who has them and to whom.
+    connections: BTreeMap<Way, Vec<Weak<dyn Connection>>>,
     /// Writers that wait for a cut to be healed.
     stalled: BTreeMap<Way, Vec<Waker>>,
     /// Streams whose first byte nobody has taken yet. Those of a lost connection stay: a run is
@@ -77,7 +81,8 @@ impl Wires {
             paths: Paths::new(spec),
             cuts: BTreeMap::new(),
             cuts_so_far: 0,
-            parted: BTreeSet::new(),
+            parted: BTreeMap::new(),
+            connections: BTreeMap::new(),
             stalled: BTreeMap::new(),
             opened: BTreeMap::new(),
             streams: 0,
@@ -90,8 +95,8 @@ impl Wires {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn with_paths(&self, change: impl FnOnce(&mut Paths)) {
-        change(&mut self.lock().paths);
+    pub(super) fn with_paths<T>(&self, change: impl FnOnce(&mut Paths) -> T) -> T {
+        change(&mut self.lock().paths)
     }
 
     pub(super) fn stats(&self) -> FabricStats {
@@ -104,7 +109,7 @@ impl Wires {
         state.cuts_so_far += 1;
         let number = state.cuts_so_far;
         state.cuts.insert(way, number);
-        state.paths.cut(way);
+        state.paths.cut(way, Effect::CutOneWay);
         number
     }
 
@@ -112,13 +117,32 @@ impl Wires {
         self.lock().cuts.get(&way) == Some(&number)
     }
 
-    /// Remembers that two nodes are parted.
-    pub(super) fn part(&self, (a, b): Way) {
-        self.lock().parted.extend([(a, b), (b, a)]);
+    /// Remembers that two nodes are parted. Connections between them end now, which is an effect.
+    pub(super) fn part(&self, (a, b): Way, counts_as: Effect) {
+        for way in [(a, b), (b, a)] {
+            let known = self.lock().connections.remove(&way).unwrap_or_default();
+            let lives = |known: &Weak<dyn Connection>| {
+                known.upgrade().is_some_and(|connection| connection.close_reason().is_none())
+            };
+            let lost = known.iter().any(lives);
+            let mut state = self.lock();
+            state.parted.insert(way, counts_as);
+            if lost {
+                state.paths.hit(counts_as, way);
+            }
+        }
     }
 
     pub(super) fn is_parted(&self, way: Way) -> bool {
-        self.lock().parted.contains(&way)
+        self.lock().parted.contains_key(&way)
+    }
+
+    /// Somebody has a connection.
+    pub(super) fn connected(&self, way: Way, connection: &Arc<dyn Connection>) {
+        let mut state = self.lock();
+        let known = state.connections.entry(way).or_default();
+        known.retain(|connection| connection.strong_count() > 0);
+        known.push(Arc::downgrade(connection));
     }
 
     /// Ends cuts between two nodes, of one direction or both.
@@ -135,10 +159,15 @@ impl Wires {
         woken.into_iter().for_each(Waker::wake);
     }
 
-    /// Whether a dial cannot succeed because one of its directions is cut.
-    pub(super) fn is_cut(&self, (a, b): Way) -> bool {
-        let state = self.lock();
-        state.paths.is_cut((a, b)) || state.paths.is_cut((b, a))
+    /// Whether a dial cannot succeed because one of its directions is cut. One between nodes that are
+    /// parted is met by the network itself, and counted here.
+    pub(super) fn meets_cut(&self, (a, b): Way) -> bool {
+        let mut state = self.lock();
+        if let Some(effect) = state.parted.get(&(a, b)).copied() {
+            state.paths.hit(effect, (a, b));
+        }
+        let (out, back) = (state.paths.meets_cut((a, b)), state.paths.meets_cut((b, a)));
+        out || back
     }
 
     /// How long a message and its answer are under way at the least.
@@ -156,7 +185,7 @@ impl Wires {
         if state.paths.is_plain() {
             return Room::Any;
         }
-        if state.paths.is_cut(way) {
+        if state.paths.meets_cut(way) {
             return Room::Cut;
         }
         let wait = state.paths.wait_for_room(now, way, TIMER_GRAIN);
