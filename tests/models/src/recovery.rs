@@ -90,6 +90,17 @@ impl Why {
     }
 }
 
+/// What the store still has after a crash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Survives {
+    /// What it said it has stored: the process was killed.
+    Stored,
+    /// Also what it was at work on.
+    Written,
+    /// Nothing: the power was lost before anything was made durable.
+    Nothing,
+}
+
 /// A step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
@@ -113,6 +124,8 @@ pub enum Action {
     StoreFails,
     /// The operator calls it off. A fault.
     Abort,
+    /// The receiver crashes and starts again, with another job for the same shard. A fault.
+    Crash(Survives),
     /// Time passes up to the job's timer. A fault if something is still to come from the source.
     Timer,
     /// [`Plant::Rewind`].
@@ -177,6 +190,15 @@ impl RecoveryWorld {
         }
         if scene.job.outcome().is_none() && !scene.owed.contains(&Owed::Publish) {
             actions.push(Action::StoreFails);
+        }
+        if scene.job.outcome().is_none() {
+            actions.push(Action::Crash(Survives::Stored));
+            if !scene.in_hand.is_empty() {
+                actions.push(Action::Crash(Survives::Written));
+            }
+            if scene.has_stored() {
+                actions.push(Action::Crash(Survives::Nothing));
+            }
         }
         if self.timeout(world) && scene.awaits_source() {
             actions.push(Action::Timer);

@@ -30,7 +30,7 @@ fn one_source_and_any_fault() {
 #[test]
 fn one_source_with_larger_fetches_and_any_fault() {
     let world = RecoveryWorld { fetch_chunks: 2, ..RecoveryWorld::new(&[Peer::PLAIN], 1) };
-    println!("{}", search(world, 400..1_200));
+    println!("{}", search(world, 700..1_100));
 }
 
 /// Two candidates with the same content, one of which hashes while it is asked.
@@ -59,7 +59,7 @@ mod large {
     #[test]
     fn three_sources_and_any_two_faults() {
         let peers = [Peer::PLAIN, Peer::OTHER, Peer::SLOW];
-        println!("{}", search(RecoveryWorld::new(&peers, 2), 20_000..200_000));
+        println!("{}", search(RecoveryWorld::new(&peers, 2), 30_000..55_000));
     }
 
     /// Three faults, and each step counts: that there are finitely many states means that every run
@@ -68,7 +68,7 @@ mod large {
     fn every_run_is_finite() {
         let world = RecoveryWorld::new(&[Peer::PLAIN], 3);
         let world = RecoveryWorld { counted: true, opens_per_peer: 1, attempts_per_source: 1, ..world };
-        println!("{}", search(world, 20_000..40_000));
+        println!("{}", search(world, 60_000..110_000));
     }
 }
 

@@ -21,7 +21,8 @@ impl Scene {
             | Action::DenyAll(..)
             | Action::Lose(_)
             | Action::StoreFails
-            | Action::Abort => true,
+            | Action::Abort
+            | Action::Crash(_) => true,
         };
         if self.faults != u8::MAX {
             self.faults = self.faults.saturating_sub(u8::from(is_fault));
@@ -70,6 +71,10 @@ impl Scene {
             Action::Abort => {
                 self.stopped = true;
                 self.job.abort(self.now, "told to");
+                Ok(())
+            }
+            Action::Crash(survives) => {
+                self.restart(model, *survives);
                 Ok(())
             }
             Action::Timer => self.time_passes(),
@@ -192,6 +197,7 @@ impl Scene {
             | Action::Lose(_)
             | Action::StoreFails
             | Action::Abort
+            | Action::Crash(_)
             | Action::Timer
             | Action::Rewind => None,
         };
@@ -230,6 +236,7 @@ impl Scene {
             | Action::Deny(..)
             | Action::StoreFails
             | Action::Abort
+            | Action::Crash(_)
             | Action::Timer
             | Action::Rewind => return,
         };

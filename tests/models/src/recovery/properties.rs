@@ -59,6 +59,12 @@ pub(super) fn with_faults() -> Vec<Rule> {
             let waiting = world.get().job.status().waiting;
             waiting.is_some_and(|waiting| matches!(waiting.reason, WaitReason::SourceBusy { .. }))
         }),
+        // One dial is enough for a job that fetched nothing of what it has: an earlier one did.
+        sometimes("published with what survived a crash", |_, world| {
+            let stats = world.get().job.stats();
+            let kept = stats.sources_opened == 1 && stats.held_bytes > 0;
+            kept && matches!(outcome(world), Some(Outcome::Published { .. }))
+        }),
         sometimes("published after the first source was lost", |_, world| {
             let later = world.get().job.stats().sources_opened > 1;
             later && matches!(outcome(world), Some(Outcome::Published { .. }))

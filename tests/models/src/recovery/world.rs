@@ -6,7 +6,7 @@ use peerstream_recovery::{Action as Ask, Outcome, OutlinePart, Recovery, SourceI
 use peerstream_types::{ChunkIndex, EntryCounts, FetchId, ManifestHeader, Ordinal, PageToken, Timestamp};
 
 use super::parts::{self, Content, Peer};
-use super::{Action, Plant, RecoveryWorld};
+use super::{Action, Plant, RecoveryWorld, Survives};
 use crate::kept::{Kept, canonical};
 
 /// What the driver owes the job.
@@ -101,9 +101,30 @@ pub struct World(Kept<Scene>);
 impl World {
     pub(super) fn new(model: &RecoveryWorld) -> Self {
         let now = Timestamp::from_millis(1_000);
+        let mut scene = Scene::new(model, now);
+        scene.settle(model);
+        Self(Kept::new(scene, now))
+    }
+
+    /// The state.
+    pub fn get(&self) -> &Scene {
+        self.0.get()
+    }
+
+    pub(super) fn after(&self, model: &RecoveryWorld, action: &Action) -> Self {
+        let mut scene = self.0.edit();
+        scene.steps += u32::from(model.counted);
+        scene.carry_out(model, action);
+        let now = scene.now;
+        Self(Kept::new(scene, now))
+    }
+}
+
+impl Scene {
+    fn new(model: &RecoveryWorld, now: Timestamp) -> Self {
         let config = parts::config(model.opens_per_peer, model.attempts_per_source, model.fetch_chunks);
         let job = Recovery::new(now, config, parts::job(model.peers.len())).expect("good settings");
-        let mut scene = Scene {
+        Self {
             job,
             now,
             owed: BTreeSet::new(),
@@ -124,26 +145,36 @@ impl World {
             stopped: false,
             store_failed: false,
             steps: 0,
-        };
-        scene.settle(model);
-        Self(Kept::new(scene, now))
+        }
     }
 
-    /// The state.
-    pub fn get(&self) -> &Scene {
-        self.0.get()
+    /// The receiver starts again: another job, and what the store has.
+    pub(super) fn restart(&mut self, model: &RecoveryWorld, survives: Survives) {
+        let mut staged = std::mem::take(&mut self.staged);
+        match survives {
+            Survives::Stored => {}
+            Survives::Written => {
+                let written = self.in_hand.iter().filter_map(|owed| self.content_of(model, owed));
+                staged.extend(written);
+            }
+            Survives::Nothing => staged.clear(),
+        }
+        let (faults, steps) = (self.faults, self.steps);
+        *self = Self { ever: staged.clone(), staged, faults, steps, ..Self::new(model, self.now) };
     }
 
-    pub(super) fn after(&self, model: &RecoveryWorld, action: &Action) -> Self {
-        let mut scene = self.0.edit();
-        scene.steps += u32::from(model.counted);
-        scene.carry_out(model, action);
-        let now = scene.now;
-        Self(Kept::new(scene, now))
+    fn content_of(&self, model: &RecoveryWorld, owed: &Owed) -> Option<Content> {
+        match *owed {
+            Owed::Item(_, _, ordinal, chunk) => Some(self.peer(model).content(ordinal, chunk)),
+            Owed::Offer(_) | Owed::Page(_) | Owed::Outline(..) | Owed::Seal | Owed::Publish => None,
+        }
     }
-}
 
-impl Scene {
+    /// Whether there is something to lose.
+    pub fn has_stored(&self) -> bool {
+        !self.staged.is_empty()
+    }
+
     /// Whether something is to come from a source, so that time which passes means that it does not.
     pub fn awaits_source(&self) -> bool {
         self.owed.iter().any(|owed| !matches!(owed, Owed::Seal | Owed::Publish))
