@@ -410,3 +410,7 @@ fn outcome_of(outcome: Outcome) -> ShardOutcome {
         _ => ShardOutcome::Failed { reason },
     }
 }
+
+#[cfg(test)]
+#[path = "task/tests.rs"]
+mod tests;
