@@ -4,9 +4,10 @@
 //! [watch](crate::watch): attach the watch first. An author of a store may take them to see that a
 //! scenario looks where it should.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use peerstream_engine::{Dataset, Parts};
@@ -27,8 +28,14 @@ pub enum Bug {
     CorruptsAnEntry,
     /// Whatever was staged is thrown away when a job begins.
     StartsFromZero,
+    /// Whatever was staged is thrown away when the node boots.
+    ForgetsAtBoot,
+    /// Checkpoints are said to be done, and are not.
+    SkipsCheckpoints,
     /// What has come is shown at once.
     PublishesTooEarly,
+    /// Readers get something as long as nothing is published.
+    ShowsGarbage,
     /// The position is moved on without the data.
     MovesThePosition,
     /// Bytes go past the shaper.
@@ -49,10 +56,13 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::CorruptsAnEntry,
         Self::StartsFromZero,
+        Self::ForgetsAtBoot,
+        Self::SkipsCheckpoints,
         Self::PublishesTooEarly,
+        Self::ShowsGarbage,
         Self::MovesThePosition,
         Self::GoesPastTheShaper,
         Self::TakesEverySession,
@@ -67,8 +77,8 @@ impl Bug {
     pub fn breaks(self) -> &'static str {
         match self {
             Self::CorruptsAnEntry => "verified",
-            Self::StartsFromZero => "progress kept",
-            Self::PublishesTooEarly => "all or nothing",
+            Self::StartsFromZero | Self::ForgetsAtBoot | Self::SkipsCheckpoints => "progress kept",
+            Self::PublishesTooEarly | Self::ShowsGarbage => "all or nothing",
             Self::MovesThePosition => "position not ahead",
             Self::GoesPastTheShaper => "foreground first",
             Self::TakesEverySession => "bounded",
@@ -121,7 +131,10 @@ impl Seam for Planted {
             Bug::TakesEverySession => parts,
             Bug::CorruptsAnEntry
             | Bug::StartsFromZero
+            | Bug::ForgetsAtBoot
+            | Bug::SkipsCheckpoints
             | Bug::PublishesTooEarly
+            | Bug::ShowsGarbage
             | Bug::MovesThePosition
             | Bug::PublishesNothing
             | Bug::HangsAtTheEnd
@@ -137,10 +150,15 @@ impl Planted {
     fn wrap_sinks(&self, parts: &Parts) {
         for name in parts.datasets.names() {
             let Some(Dataset { source, sink: Some(inner) }) = parts.datasets.get(&name) else { continue };
-            let sink = BadSink { inner, bug: self.bug, store: self.store.clone() };
+            let sink = BadSink { inner, bug: self.bug, store: self.store.clone(), known: Mutex::default() };
             parts.datasets.insert(name, Dataset { source, sink: Some(Arc::new(sink)) });
         }
     }
+}
+
+/// The entry that a bug spoils.
+fn garbage() -> EntryKey {
+    EntryKey::from_path("large/000000.sst").expect("a valid path")
 }
 
 /// A shaper that takes its time.
@@ -168,6 +186,8 @@ struct BadSink {
     inner: Arc<dyn Sink>,
     bug: Bug,
     store: MemoryStore,
+    /// Shards that jobs began with since the node booted.
+    known: Mutex<BTreeSet<ShardId>>,
 }
 
 impl Sink for BadSink {
@@ -179,7 +199,8 @@ impl Sink for BadSink {
     ) -> BoxFuture<'a, Result<Arc<dyn Staging>, SinkError>> {
         Box::pin(async move {
             let inner = self.inner.stage(shard, selector, fence).await?;
-            if self.bug == Bug::StartsFromZero {
+            let is_first = self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(shard.clone());
+            if self.bug == Bug::StartsFromZero || self.bug == Bug::ForgetsAtBoot && is_first {
                 inner.discard().await?;
             }
             let (shard, bug, store) = (shard.clone(), self.bug, self.store.clone());
@@ -212,8 +233,7 @@ impl BadStaging {
     /// What the store does wrong once the generation is visible.
     fn after_publish(&self) {
         if self.bug == Bug::CorruptsAnEntry {
-            let key = EntryKey::from_path("large/000000.sst").expect("a valid path");
-            self.store.put(&self.shard, key, &b"garbage"[..], Vec::new());
+            self.store.put(&self.shard, garbage(), &b"garbage"[..], Vec::new());
         }
         if self.bug == Bug::MovesThePosition {
             let ahead = Position { log: "wal".to_owned(), epoch: 1, token: b"ahead".to_vec() };
@@ -257,6 +277,9 @@ impl Staging for BadStaging {
     fn store(&self, chunks: Vec<VerifiedChunk>) -> BoxFuture<'_, Result<(), SinkError>> {
         Box::pin(async move {
             self.inner.store(chunks.clone()).await?;
+            if self.bug == Bug::ShowsGarbage {
+                self.store.put(&self.shard, garbage(), &b"garbage"[..], Vec::new());
+            }
             if self.bug == Bug::PublishesTooEarly {
                 self.publish_now(&chunks).await?;
             }
@@ -265,7 +288,12 @@ impl Staging for BadStaging {
     }
 
     fn checkpoint(&self) -> BoxFuture<'_, Result<(), SinkError>> {
-        self.inner.checkpoint()
+        Box::pin(async move {
+            if self.bug == Bug::SkipsCheckpoints {
+                return Ok(());
+            }
+            self.inner.checkpoint().await
+        })
     }
 
     fn seal<'a>(&'a self, header: &'a ManifestHeader) -> BoxFuture<'a, Result<(), SinkError>> {

@@ -18,6 +18,7 @@
 //! ```
 
 mod bound;
+mod numbers;
 mod play;
 mod shrink;
 
@@ -237,6 +238,9 @@ pub enum ScenarioError {
     /// Without donors or replicas nothing happens; with more than [`NODES_MAX`] of them nothing ends.
     #[error("a fleet has at least one donor and one replica, and at most {NODES_MAX} nodes")]
     Fleet,
+    /// A number that cannot be meant.
+    #[error("{0}")]
+    Number(String),
     /// How long it takes cannot be held against what nothing bounds.
     #[error("percent_of_bound needs caps (up_kib, down_kib) or links with a rate: nothing bounds this run")]
     NothingBounds,
@@ -269,6 +273,7 @@ impl Scenario {
         if donors == 0 || replicas == 0 || donors.saturating_add(replicas) > NODES_MAX {
             return Err(ScenarioError::Fleet);
         }
+        self.check_numbers(options).map_err(ScenarioError::Number)?;
         if self.expect.percent_of_bound.is_some() && self.limit(options) == Limit::Nothing {
             return Err(ScenarioError::NothingBounds);
         }

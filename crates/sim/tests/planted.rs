@@ -13,8 +13,9 @@ use peerstream_sim::invariant::repeatable::Repeatable;
 use peerstream_sim::invariant::{self, Invariant};
 use peerstream_sim::planted::{Bug, Planted};
 use peerstream_sim::watch::{Blame, Verdict, Watch};
-use peerstream_sim::{Content, Network, NodeSpec, Sim, SimNode, SimWorld, shard};
+use peerstream_sim::{Content, DiskSpec, Network, NodeSpec, Sim, SimNode, SimWorld, shard};
 use peerstream_snapshot::MemoryStore;
+use peerstream_snapshot::directory::StoreOptions;
 use peerstream_transport::access::{AccessRules, DatasetPattern, Rule, Verb};
 use peerstream_types::{ByteCount, Operation};
 
@@ -95,7 +96,7 @@ fn the_run_without_a_bug_keeps_every_promise() {
 
 #[test]
 fn every_planted_bug_is_caught_by_its_invariant() {
-    let others = [Bug::TakesEverySession, Bug::RollsDice];
+    let others = [Bug::TakesEverySession, Bug::RollsDice, Bug::ForgetsAtBoot, Bug::SkipsCheckpoints];
     for bug in Bug::ALL.into_iter().filter(|bug| !others.contains(bug)) {
         let store = MemoryStore::new();
         let planted = Planted::new(bug, store.clone());
@@ -103,6 +104,60 @@ fn every_planted_bug_is_caught_by_its_invariant() {
         let broken = broken(&verdict);
         assert!(broken.contains(bug.breaks()), "{bug:?} broke {broken:?} only\n{trace}");
     }
+}
+
+/// How the replica's process ends in the middle of a transfer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum End {
+    Killed,
+    PowerLost,
+}
+
+/// A replica on a disk, whose process ends when half of a shard has come.
+fn end_in_the_middle(seed: u64, end: End, bug: Option<Bug>) -> Verdict {
+    Sim::new(Network::Memory, seed).limit(LIMIT).run(async |world| {
+        let watch = Watch::over(&world);
+        let planted = bug.map(|bug| Planted::new(bug, MemoryStore::new()));
+        planted.into_iter().for_each(|bug| world.attach(Arc::new(bug)));
+        let donor = world.donor("donor");
+        Content { large: 8, large_len: MIB, ..Content::small(40) }.fill(&donor.store, &shard(0), 1);
+        donor.faults.delay_reads(Duration::from_millis(2));
+        let mut config = EngineConfig::default();
+        config.recovery.window = ByteCount(MIB / 4);
+        config.recovery.fetch_bytes = ByteCount(MIB / 8);
+        config.checkpoint_bytes = ByteCount(MIB);
+        let store = StoreOptions { lag: MIB / 2, ..StoreOptions::default() };
+        let spec = NodeSpec { config, ..NodeSpec::replica("replica") };
+        let replica = world.start(spec.with_store(DiskSpec { store, ..DiskSpec::default() }));
+        let half = replica.bring_up(&[shard(0)]);
+        world.until(|| half.state().bytes_done() > 6 * MIB).await;
+        match end {
+            End::Killed => world.crash(&replica),
+            End::PowerLost => world.lose_power(&replica),
+        }
+        let replica = world.restart(&replica);
+        assert!(replica.bring_up(&[shard(0)]).await.is_completed());
+        watch.calm();
+        watch.settle().await;
+        watch.end().await
+    })
+}
+
+/// Promise 2: what an end of the process costs has a limit, and a store that keeps less is caught.
+#[test]
+fn a_store_that_forgets_at_an_end_is_caught() {
+    let mut caught = BTreeSet::new();
+    for seed in 0..6 {
+        for (end, bug) in [(End::Killed, Bug::ForgetsAtBoot), (End::PowerLost, Bug::SkipsCheckpoints)] {
+            end_in_the_middle(seed, end, None).expect_clean();
+            let broken = broken(&end_in_the_middle(seed, end, Some(bug)));
+            assert!(broken.is_subset(&BTreeSet::from([bug.breaks()])), "{bug:?} broke {broken:?}");
+            // A disk that keeps everything when it loses its power needs no checkpoint.
+            caught.extend((!broken.is_empty()).then_some((bug, seed)));
+            assert!(end == End::PowerLost || caught.contains(&(bug, seed)), "{seed}");
+        }
+    }
+    assert!(caught.iter().any(|(bug, _)| *bug == Bug::SkipsCheckpoints), "{caught:?}");
 }
 
 /// A limit of the engine cannot be broken from outside: what it shows is.
@@ -133,6 +188,22 @@ fn a_run_that_does_not_repeat_is_caught() {
     let store = MemoryStore::new();
     let (verdict, _) = run(Network::Memory, Some(&bug.again(store.clone())), store, checks(&first));
     assert_eq!(broken(&verdict), BTreeSet::from([Bug::RollsDice.breaks()]));
+}
+
+/// A run that ends before the other one does differs from it.
+#[test]
+fn a_run_that_stops_early_is_caught() {
+    let run = |steps: u32, before: Option<&str>| {
+        let checks = before.map(|before| Box::new(Repeatable::against(before)) as Box<dyn Invariant>);
+        Sim::new(Network::Memory, 5).run_traced(async |world| {
+            let watch = Watch::with(&world, checks.into_iter().collect());
+            (0..steps).for_each(|step| world.trace().note("test", step));
+            watch.end().await
+        })
+    };
+    let (_, first) = run(3, None);
+    run(3, Some(&first)).0.expect_clean();
+    assert_eq!(broken(&run(2, Some(&first)).0), BTreeSet::from(["repeatable"]));
 }
 
 #[test]

@@ -13,18 +13,19 @@ impl Invariant for Closed {
     }
 
     fn statement(&self) -> &'static str {
-        "No bulk byte goes to a peer that no rule of the sender allows to read anything. A peer whose \
-         rules are taken away gets at most what was under way."
+        "No byte of a listing goes to a peer that no rule of the sender allows to list a dataset, and none of \
+         content to one that no rule allows to fetch. A peer whose rules are taken away gets at most what \
+         was under way. Which of several datasets it is, is not told apart."
     }
 
     fn check(&mut self, view: &View<'_>) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (id, node, books) in view.nodes_with_books() {
             let in_flight = node.config.peer_bytes_in_flight.0;
-            for (peer, denied) in &books.denied {
+            for ((peer, verb), denied) in &books.denied {
                 let allowed = if denied.was_permitted { in_flight } else { 0 };
                 if denied.bytes > allowed {
-                    let seen = format!("{} bytes went to {peer}, whom no rule allows anything", denied.bytes);
+                    let seen = format!("{} bytes went to {peer}, whom no rule allows {verb}", denied.bytes);
                     findings.push(Finding::at(id, seen));
                 }
             }

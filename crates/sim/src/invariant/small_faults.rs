@@ -15,7 +15,7 @@ impl Invariant for FaultsStaySmall {
     }
 
     fn statement(&self) -> &'static str {
-        "Where a scenario says what it broke for good: no other entry is missing, no other shard \
+        "Where a scenario says what it broke: no other entry is missing, no other shard \
          fails, no other peer is named, and everything good of a broken shard is kept."
     }
 

@@ -10,14 +10,15 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::{Fleet, RunOptions, Scenario, Store, donor_names, replica_names};
+use crate::content::key;
 use crate::disk::DiskSpec;
-use crate::fault::{Supervisor, Timed};
+use crate::fault::{Fault, Supervisor, Timed};
 use crate::flows::Flows;
 use crate::invariant::VIOLATED;
 use crate::network::UNLIMITED;
 use crate::node::{NodeSpec, SimNode, shard};
 use crate::sim::Sim;
-use crate::watch::Watch;
+use crate::watch::{Blame, Watch};
 use crate::world::SimWorld;
 
 /// What came of a run.
@@ -128,6 +129,21 @@ fn with_found(what: &str, trace: &str) -> String {
     found.filter(|found| found.contains(VIOLATED)).chain([what]).collect::<Vec<_>>().join("\n")
 }
 
+/// What may go wrong for a while: every fault may make a shard fail, but entries are missing only where
+/// one was spoiled, and only who was told to spoil it is named.
+fn blame(faults: &[Timed], shards: &[ShardId]) -> Blame {
+    let mut blame = Blame::default().outages();
+    for timed in faults {
+        let (node, key) = match &timed.fault {
+            Fault::CorruptEntry { node, entry } => (node, key("large", *entry)),
+            Fault::ChangeEntry { node, entry } => (node, key("small", *entry)),
+            _ => continue,
+        };
+        blame = shards.iter().fold(blame.peer(node), |blame, shard| blame.entry(shard, key.clone()));
+    }
+    blame
+}
+
 /// A replica that is brought up.
 struct Rising {
     name: NodeId,
@@ -173,9 +189,10 @@ struct Play<'a> {
 
 impl<'a> Play<'a> {
     fn new(scenario: &'a Scenario, options: &'a RunOptions, world: SimWorld) -> Self {
-        let shards = (0..scenario.content.shards).map(shard).collect();
+        let shards: Vec<_> = (0..scenario.content.shards).map(shard).collect();
         let (watch, flows) = (Watch::over(&world), Flows::of(&world));
         let faults = scenario.faults(options);
+        watch.blame(blame(&faults, &shards));
         Self { scenario, options, world, watch, flows, faults, shards, summary: Summary::default() }
     }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use peerstream_shape::Direction;
 use peerstream_snapshot::Generation;
+use peerstream_transport::access::Verb;
 use peerstream_types::{NodeId, ShardId};
 
 use super::kept::Stored;
@@ -42,8 +43,8 @@ pub struct NodeBooks {
     pub received: BTreeMap<NodeId, Moved>,
     /// Bytes that the shaper let pass, to or from whom.
     pub charged: BTreeMap<(Direction, Option<NodeId>), u64>,
-    /// What peers got that may get nothing.
-    pub denied: BTreeMap<NodeId, Denied>,
+    /// What peers got of what they may not have: what is listed, and content with what proves it.
+    pub denied: BTreeMap<(NodeId, Verb), Denied>,
     /// What the store took.
     pub stored: Stored,
     /// Times that the node booted.

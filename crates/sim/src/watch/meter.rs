@@ -8,6 +8,8 @@ const PREFIX: usize = 4;
 /// What a piece of a stream held.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Piece {
+    /// What the stream is, as soon as it said so.
+    pub(super) kind: Option<StreamKind>,
     /// The stream began with this piece.
     pub(super) began: bool,
     /// Bytes behind the header of the stream.
@@ -47,6 +49,7 @@ impl Meter {
         while !bytes.is_empty() {
             bytes = self.step(bytes, &mut piece);
         }
+        piece.kind = self.kind;
         piece
     }
 

@@ -14,6 +14,7 @@ use peerstream_transport::{
     SendStream, StreamError, Target, Transport,
 };
 use peerstream_types::{DatasetName, NodeId};
+use peerstream_wire::StreamKind;
 
 use super::books::SharedBooks;
 use super::control_tap::Control;
@@ -29,20 +30,18 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Whether the node's own rules allow the peer to read anything.
-    fn permits(&self, peer: &PeerIdentity) -> bool {
+    /// Whether the node's own rules allow the peer this in any dataset.
+    fn permits(&self, peer: &PeerIdentity, verb: Verb) -> bool {
         let rules = self.access.current();
-        let may = |dataset, verb| rules.permits(peer, dataset, verb).is_ok();
-        self.datasets
-            .iter()
-            .any(|dataset| [Verb::List, Verb::Fetch].into_iter().any(|verb| may(dataset, verb)))
+        self.datasets.iter().any(|dataset| rules.permits(peer, dataset, verb).is_ok())
     }
 
     fn sent(&self, peer: &PeerIdentity, piece: &Piece) {
-        let is_permitted = self.permits(peer);
+        let verb = if piece.kind == Some(StreamKind::Inventory) { Verb::List } else { Verb::Fetch };
+        let is_permitted = self.permits(peer, verb);
         let mut books = self.books.lock();
         books.moved(&self.node, &peer.node, Direction::Send, piece);
-        let denied = books.node(&self.node).denied.entry(peer.node.clone()).or_default();
+        let denied = books.node(&self.node).denied.entry((peer.node.clone(), verb)).or_default();
         denied.was_permitted |= is_permitted;
         denied.bytes += if is_permitted { 0 } else { piece.payload };
     }
