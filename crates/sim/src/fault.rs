@@ -4,6 +4,7 @@
 mod effect;
 mod inject;
 mod mix;
+mod numbers;
 mod storm;
 mod timed;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use effect::{Effect, Tally};
 pub use mix::Mix;
+pub(crate) use numbers::within;
 pub use storm::Supervisor;
 pub use timed::Timed;
 
