@@ -2,10 +2,10 @@
 #![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "it measures, and prints")]
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use peerstream_select::{
-    Join, JoinConfig, Page, Roster, ShardSources, SourceCapacity, Step, Verdict, assign,
+    Join, JoinConfig, Page, Roster, ShardSources, SourceCapacity, Step, TreeBuilder, Verdict, assign,
 };
 use peerstream_types::{
     Codec, DatasetName, Digest, Entry, EntryKey, EntryKind, NodeId, Ordinal, PageToken, ShardId,
@@ -16,6 +16,7 @@ const PAGE: u64 = 4096;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     join()?;
+    tree()?;
     assignment()
 }
 
@@ -23,7 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn join() -> Result<(), Box<dyn std::error::Error>> {
     let roster = Roster::new(["a", "b", "c"].map(|name| NodeId::new(name).expect("it is a name")))?;
     let mut join = Join::new(roster, JoinConfig::default());
-    let (mut agreed, mut spent) = (0u64, std::time::Duration::ZERO);
+    let (mut agreed, mut spent) = (0u64, Duration::ZERO);
     loop {
         let mut pages = Vec::new();
         while let Some(request) = join.poll_request() {
@@ -49,6 +50,22 @@ fn join() -> Result<(), Box<dyn std::error::Error>> {
     }
     let rate = ENTRIES as f64 / spent.as_secs_f64() / 1e6;
     println!("join of 3 inventories: {agreed} entries agreed, {rate:.2} million entries/s");
+    Ok(())
+}
+
+fn tree() -> Result<(), Box<dyn std::error::Error>> {
+    let (mut builder, mut next, mut spent) = (TreeBuilder::default(), Some(PageToken::START), Duration::ZERO);
+    while let Some(token) = next {
+        let page = page(&token)?;
+        let begin = Instant::now();
+        for entry in &page.entries {
+            builder.push(entry)?;
+        }
+        spent += begin.elapsed();
+        next = page.next;
+    }
+    let rate = ENTRIES as f64 / spent.as_secs_f64() / 1e6;
+    println!("digest tree of {} levels: {rate:.2} million entries/s", builder.finish().levels());
     Ok(())
 }
 

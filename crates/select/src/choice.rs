@@ -13,7 +13,7 @@ use std::sync::Arc;
 use peerstream_types::Entry;
 
 use crate::level::majority;
-use crate::{Ballot, Level, Slot, Slots, Standing, Verdict};
+use crate::{Ballot, Joined, Level, Slot, Slots, Standing, Verdict};
 
 mod loads;
 
@@ -39,6 +39,29 @@ pub struct View<'a> {
     pub avoided: Slots,
     /// Work outstanding at a peer, over all shards ([`Loads`]).
     pub outstanding: &'a dyn Fn(Slot) -> u64,
+}
+
+impl View<'_> {
+    /// A view with the defaults: nobody is avoided or busy, the own vote does not count.
+    pub fn new(level: Level, replicas: u32, reachable: Slots) -> Self {
+        Self {
+            level,
+            replicas,
+            own_vote: false,
+            attempts_per_peer: ATTEMPTS_PER_PEER,
+            reachable,
+            avoided: Slots::NONE,
+            outstanding: &|_| 0,
+        }
+    }
+}
+
+impl std::fmt::Debug for View<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { level, replicas, own_vote, attempts_per_peer, reachable, avoided, outstanding: _ } = self;
+        write!(f, "{level} of {replicas}, own vote {own_vote}, {attempts_per_peer} attempts, ")?;
+        write!(f, "reachable {reachable:?}, avoided {avoided:?}")
+    }
 }
 
 /// What is to be done about an entry.
@@ -106,6 +129,12 @@ pub struct Pursuit {
 }
 
 impl Pursuit {
+    /// Begins for an entry that a join handed on.
+    pub fn of(joined: &Joined<'_>) -> Self {
+        let reports = joined.reports().map(|(slot, entry)| (slot, Arc::clone(entry)));
+        Self::new(&Verdict::of(joined), reports)
+    }
+
     /// Begins for an entry with these reports, and the verdict on them. Reports of replicas that the
     /// verdict does not name are left out.
     pub fn new(verdict: &Verdict, reports: impl IntoIterator<Item = (Slot, Arc<Entry>)>) -> Self {

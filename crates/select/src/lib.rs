@@ -1,15 +1,40 @@
-//! Which sources serve what, when several peers hold a shard: who has to answer, and what their
-//! answers make of it. No I/O, no clock, no randomness.
+//! Which sources serve what, when several peers hold a shard: who has to answer, what their
+//! inventories say together, whom to fetch each entry from, and when it is enough. No I/O, no clock, no
+//! randomness: counts, pages and time are handed in, and equal inputs give equal answers.
 //!
 //! # Example
 //!
-//! ```
-//! use peerstream_select::{Ballot, Level, Standing};
+//! Two peers list a shard. One entry is the same at both; of the other they have different copies.
 //!
-//! // Three replicas, this node lacks the data, one of its two peers failed.
-//! let ballot = Ballot { replicas: 3, others: 2, eligible: 2, asked: 2, succeeded: 1, failed: 1, own_vote: false };
-//! assert_eq!(ballot.judge(Level::Majority), Standing::Missed { required: 2, got: 1 });
-//! assert_eq!(ballot.judge(Level::UnstrictMajority), Standing::Met);
+//! ```
+//! use std::sync::Arc;
+//! use peerstream_select::*;
+//! use peerstream_types::*;
+//!
+//! let roster = Roster::new([NodeId::new("node-b")?, NodeId::new("node-c")?])?;
+//! let entry = |key: &str, digest| -> Result<Arc<Entry>, KeyError> {
+//!     let (key, digest) = (EntryKey::new(key)?, Some(Digest::Blake3([digest; 32])));
+//!     let (kind, codec) = (EntryKind::Block, Codec::Plain);
+//!     Ok(Arc::new(Entry { ordinal: Ordinal(0), key, len: 9, digest, kind, codec, metadata: vec![] }))
+//! };
+//! let view = View::new(Level::Majority, 3, roster.slots());
+//!
+//! let mut join = Join::new(roster, JoinConfig::default());
+//! while let Some(PageRequest { slot, token }) = join.poll_request() {
+//!     let entries = vec![entry("same", 1)?, entry("split", 1 + slot.index() as u8)?];
+//!     join.handle_page(slot, Page { token, entries, next: None })?;
+//! }
+//! let mut asked = vec![];
+//! while let Step::Entry(joined) = join.poll() {
+//!     let mut pursuit = Pursuit::of(&joined);
+//!     while let Next::Fetch(slot) = pursuit.poll(&view) {
+//!         asked.push(slot.index());
+//!         pursuit.handle_done(slot);
+//!     }
+//!     assert!(matches!(pursuit.poll(&view), Next::Finished { .. }));
+//! }
+//! assert_eq!(asked, [0, 0, 1], "one holder for the same content, both for unequal copies");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! # Map
@@ -18,22 +43,25 @@
 //! |---|---|
 //! | [`level`] | [`Level`], [`Ballot`], [`Standing`], [`OwnVote`]: the truth tables |
 //! | [`availability`] | [`Availability`], [`Birth`]: what the placement of a shard allows |
+//! | [`filter`] | [`SourceRules`]: who may be a source at all |
+//! | [`mod@assign`] | [`assign()`]: many shards over several sources, evenly |
 //! | [`roster`] | [`Roster`], [`Slot`], [`Slots`]: the replicas of one decision, and sets of them |
+//! | [`digest_tree`] | [`DigestTree`], [`Comparison`]: where two inventories differ, without listing them |
 //! | [`join`] | [`Join`]: the merge join of the inventories of several replicas |
 //! | [`agree`] | [`Verdict`]: whether they say the same of an entry |
 //! | [`choice`] | [`Pursuit`], [`Loads`]: whom to fetch an entry from, until the level has enough |
 //! | [`penalty`] | [`Penalties`]: who is avoided, why, and until when |
-//! | [`filter`] | [`SourceRules`]: who may be a source at all |
-//! | [`mod@assign`] | [`assign()`]: many shards over several sources, evenly |
 //!
 //! # Not here
 //!
-//! The job of a shard (`peerstream-recovery`), placements (`peerstream-placement`).
+//! The job of a shard: waits, back-off, chunks, publish (`peerstream-recovery`); where replicas are
+//! (`peerstream-placement`); what is made of unequal copies (a merge hook of the store).
 
 pub mod agree;
 pub mod assign;
 pub mod availability;
 pub mod choice;
+pub mod digest_tree;
 pub mod filter;
 pub mod join;
 pub mod level;
@@ -41,11 +69,14 @@ pub mod penalty;
 pub mod roster;
 
 pub use agree::{Difference, Verdict};
-pub use assign::{Assignment, ShardSources, SourceCapacity, Unassigned, assign};
+pub use assign::{AssignError, Assignment, ShardSources, SourceCapacity, Unassigned, assign};
 pub use availability::{Availability, Birth, NoSource, Replica, ReplicaState, UnknownState};
 pub use choice::{Failure, Loads, Next, Pursuit, View};
+pub use digest_tree::{
+    Comparison, DigestTree, KeyRange, NodesFault, NodesRequest, TreeBuilder, TreeError, TreeNode,
+};
 pub use filter::{Candidate, Exclusion, NoSourceLeft, Screened, SourceFilter, SourceRules};
-pub use join::{Join, JoinConfig, Joined, Page, PageError, PageFault, PageRequest, Step};
+pub use join::{Join, JoinConfig, JoinStats, Joined, Page, PageError, PageFault, PageRequest, Step};
 pub use level::{Ballot, Level, OwnVote, ParseLevelError, Standing};
 pub use penalty::{Offence, Penalties, Penalty, PenaltyConfig};
 pub use roster::{Roster, Slot, Slots, TooManyReplicas};

@@ -5,8 +5,6 @@ use peerstream_types::{Codec, Digest, EntryKey, EntryKind, NodeId, Ordinal};
 use super::*;
 use crate::Roster;
 
-const NOTHING: &dyn Fn(Slot) -> u64 = &|_| 0;
-
 fn slots(count: usize) -> Vec<Slot> {
     let nodes = (0..count).map(|index| NodeId::new(format!("n{index}")).unwrap());
     Roster::new(nodes).unwrap().slots().iter().collect()
@@ -33,15 +31,7 @@ fn pursuit(digests: &[u8]) -> Pursuit {
 }
 
 fn view(level: Level) -> View<'static> {
-    View {
-        level,
-        replicas: 3,
-        own_vote: false,
-        attempts_per_peer: ATTEMPTS_PER_PEER,
-        reachable: slots(8).into_iter().collect(),
-        avoided: Slots::NONE,
-        outstanding: NOTHING,
-    }
+    View::new(level, 3, slots(8).into_iter().collect())
 }
 
 fn once(level: Level) -> View<'static> {
