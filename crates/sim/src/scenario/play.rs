@@ -9,6 +9,7 @@ use peerstream_types::{ByteCount, ByteRate, NodeId, ShardId};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::alike::are_alike;
 use super::{Fleet, RunOptions, Scenario, Store, donor_names, replica_names};
 use crate::content::key;
 use crate::disk::DiskSpec;
@@ -61,10 +62,9 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Whether it is the same failure as another, but for numbers.
+    /// Whether it is the same failure as another, but for numbers, hashes and ids.
     pub(super) fn is_like(&self, other: &Self) -> bool {
-        let shape = |what: &str| what.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
-        shape(&self.what) == shape(&other.what)
+        are_alike(&self.what, &other.what)
     }
 }
 
