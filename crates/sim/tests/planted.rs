@@ -23,6 +23,11 @@ const MIB: u64 = 1024 * 1024;
 /// Longer than it takes to find that something does not end.
 const LIMIT: Duration = Duration::from_secs(7_200);
 
+/// What the first shard of the donor holds.
+fn donor_content() -> Content {
+    Content { large: 3, large_len: MIB, ..Content::small(60) }
+}
+
 /// A donor of three shards, which serves the replica and nobody else. One entry of the second shard is
 /// bad.
 fn donor(world: &SimWorld) -> SimNode {
@@ -30,7 +35,7 @@ fn donor(world: &SimWorld) -> SimNode {
     let rule = Rule { who: "replica".parse().unwrap(), datasets: DatasetPattern::any(), verbs };
     let access = AccessRules::new(vec![rule]).unwrap();
     let donor = world.start(NodeSpec { access, ..NodeSpec::donor("donor") });
-    Content { large: 3, large_len: MIB, ..Content::small(60) }.fill(&donor.store, &shard(0), 1);
+    donor_content().fill(&donor.store, &shard(0), 1);
     Content::large(5, MIB).fill(&donor.store, &shard(1), 2);
     Content::small(20).fill(&donor.store, &shard(2), 3);
     donor.faults.delay_reads(Duration::from_millis(10));
@@ -188,6 +193,56 @@ fn a_run_that_does_not_repeat_is_caught() {
     let store = MemoryStore::new();
     let (verdict, _) = run(Network::Memory, Some(&bug.again(store.clone())), store, checks(&first));
     assert_eq!(broken(&verdict), BTreeSet::from([Bug::RollsDice.breaks()]));
+}
+
+/// What readers get for a moment, as long as nothing is published and the node ends in that moment.
+#[test]
+fn what_is_visible_at_a_crash_is_seen() {
+    let run = |is_shown: bool| {
+        Sim::new(Network::Memory, 5).limit(LIMIT).run(async |world| {
+            let watch = Watch::over(&world);
+            donor(&world);
+            let replica = replica(&world, MemoryStore::new());
+            let half = replica.bring_up(&[shard(0)]);
+            world.until(|| half.state().bytes_done() > MIB).await;
+            if is_shown {
+                replica.store.put(&shard(0), key("large", 0), &b"garbage"[..], Vec::new());
+            }
+            world.crash(&replica);
+            // From now on it shows what the donor has, and nothing is wrong with that.
+            donor_content().fill(&replica.store, &shard(0), 1);
+            world.sleep(Duration::from_secs(1)).await;
+            watch.end().await
+        })
+    };
+    run(false).expect_clean();
+    assert!(broken(&run(true)).contains("all or nothing"));
+}
+
+/// Promise 8: a session or an open snapshot that outlives all plans is caught.
+#[test]
+fn what_is_left_after_all_plans_is_caught() {
+    let run = |sessions: usize, leases: u64| {
+        Sim::new(Network::Memory, 5).limit(LIMIT).run(async |world| {
+            let watch = Watch::over(&world);
+            watch
+                .distort(move |_, node| {
+                    node.sessions += sessions;
+                    node.leases += leases;
+                })
+                .await;
+            donor(&world);
+            let replica = replica(&world, MemoryStore::new());
+            assert!(replica.bring_up(&[shard(0)]).await.is_completed());
+            watch.calm();
+            watch.settle().await;
+            world.sleep(invariant::ends::WITHIN + Duration::from_secs(1)).await;
+            watch.end().await
+        })
+    };
+    run(0, 0).expect_clean();
+    assert_eq!(broken(&run(1, 0)), BTreeSet::from(["ends"]));
+    assert_eq!(broken(&run(0, 1)), BTreeSet::from(["ends"]));
 }
 
 /// A run that ends before the other one does differs from it.

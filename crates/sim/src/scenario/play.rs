@@ -132,12 +132,19 @@ fn with_found(what: &str, trace: &str) -> String {
 /// What may go wrong for a while: every fault may make a shard fail, but entries are missing only where
 /// one was spoiled, and only who was told to spoil it is named.
 fn blame(faults: &[Timed], shards: &[ShardId]) -> Blame {
-    let mut blame = Blame::default().outages();
+    let spoils =
+        |timed: &Timed| matches!(timed.fault, Fault::CorruptEntry { .. } | Fault::ChangeEntry { .. });
+    let mut blame = Blame::default();
+    if !faults.iter().all(spoils) {
+        blame = blame.outages();
+    }
     for timed in faults {
-        let (node, key) = match &timed.fault {
-            Fault::CorruptEntry { node, entry } => (node, key("large", *entry)),
-            Fault::ChangeEntry { node, entry } => (node, key("small", *entry)),
-            _ => continue,
+        let (node, key) = if let Fault::CorruptEntry { node, entry } = &timed.fault {
+            (node, key("large", *entry))
+        } else if let Fault::ChangeEntry { node, entry } = &timed.fault {
+            (node, key("small", *entry))
+        } else {
+            continue;
         };
         blame = shards.iter().fold(blame.peer(node), |blame, shard| blame.entry(shard, key.clone()));
     }
@@ -305,5 +312,69 @@ impl<'a> Play<'a> {
 
     fn node(&self, name: Option<NodeId>) -> SimNode {
         name.and_then(|name| self.world.node(&name)).expect("it was started")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use peerstream_snapshot::MemoryStore;
+
+    use super::*;
+    use crate::network::Network;
+    use crate::planted::{Bug, Planted};
+
+    fn failure(scenario: &Scenario, tamper: impl FnOnce(&SimWorld)) -> String {
+        let options = scenario.options(1);
+        let ran = Sim::new(Network::Memory, 1).try_run(async |world| {
+            let play = Play::new(scenario, &options, world.clone());
+            tamper(&world);
+            play.run().await.map(drop)
+        });
+        ran.unwrap().0.unwrap_err()
+    }
+
+    #[test]
+    fn what_the_watch_found_comes_before_what_followed_from_it() {
+        let scenario = Scenario::default();
+        let bug = Planted::new(Bug::PublishesNothing, MemoryStore::new());
+        let what = failure(&scenario, |world| world.attach(Arc::new(bug)));
+        let lines: Vec<&str> = what.lines().collect();
+        assert!(lines[0].contains("is violated"), "{what}");
+        assert!(lines.last().unwrap().contains("has another"), "{what}");
+    }
+
+    #[test]
+    fn what_the_watch_found_comes_before_a_panic() {
+        let trace = "0:00:00 a: boot\n0:00:01 watch: 0:00:01 ends is violated at a: it hangs\n0:00:02 a: x";
+        assert_eq!(with_found("panicked", trace), "0:00:01 ends is violated at a: it hangs\npanicked");
+    }
+
+    /// Promise 9: an entry that no fault of the scenario spoiled may not be missing.
+    #[test]
+    fn a_scenario_answers_for_what_it_spoils_only() {
+        let mut scenario: Scenario =
+            "[fleet]\ndonors = 1\nread_ms = 5\n[content]\nlarge_kib = 64\n[expect]\nwithin_s = 5
+            [[fault]]\nat_ms = 0\nrotate-certificate = 'donor-1'"
+                .parse()
+                .unwrap();
+        let spoil = |world: &SimWorld| {
+            let world = world.clone();
+            tokio::spawn(async move {
+                loop {
+                    world.sleep(Duration::from_micros(1)).await;
+                    world.all_nodes().iter().for_each(|node| node.faults.corrupt(key("large", 1)));
+                }
+            });
+        };
+        let what = failure(&scenario, spoil);
+        assert!(what.contains("faults stay small is violated"), "{what}");
+        scenario.fault = vec!["at_ms = 0\ncorrupt-entry = { node = 'donor-1', entry = 1 }"]
+            .into_iter()
+            .map(|text| toml::from_str(text).unwrap())
+            .collect();
+        let what = failure(&scenario, spoil);
+        assert!(!what.contains("is violated"), "{what}");
     }
 }
