@@ -104,6 +104,25 @@ fn attempts_go_before_load_and_load_before_id() {
     assert_eq!(fail_all(&mut pursuit, &view).0, [2, 1, 0, 2, 1, 0]);
 }
 
+/// M-01, F-07: two peers, three entries, of two shards: load is counted over all of them, so the picks go
+/// round.
+#[test]
+fn load_is_counted_over_all_shards() {
+    let nodes = ["n0", "n1"].map(|name| NodeId::new(name).unwrap());
+    let (first, second) = (Roster::new(nodes.clone()).unwrap(), Roster::new(nodes).unwrap());
+    let mut loads = Loads::default();
+    let mut picks: Vec<usize> = vec![];
+    for roster in [&first, &second, &first] {
+        let outstanding = |slot: Slot| loads.outstanding(roster.node(slot).unwrap());
+        let view = View { outstanding: &outstanding, ..view(Level::Majority) };
+        let (asked, _) = ask(&mut pursuit(&[1, 1]), &view);
+        picks.extend(&asked);
+        let slot = roster.slots().iter().nth(asked[0]).unwrap();
+        loads.begin(roster.node(slot).unwrap(), 8);
+    }
+    assert_eq!(picks, [0, 1, 0]);
+}
+
 /// M-10, F-19: all attempted, no retries, level none: nothing is selected and nothing enqueued again.
 #[test]
 fn level_none_gives_up_what_everyone_failed_to_give() {

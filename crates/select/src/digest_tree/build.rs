@@ -44,14 +44,29 @@ impl Cut {
     }
 }
 
+/// How much is hashed at once: large enough for all lanes of the hash.
+const HASHED_AT_ONCE: usize = 16 * 1024;
+
 /// A part that has begun and not ended.
 #[derive(Debug, Clone)]
 struct Open {
     hasher: blake3::Hasher,
+    /// Encoded, and not hashed yet: less than [`HASHED_AT_ONCE`] and one entry.
+    encoded: Vec<u8>,
     first: EntryKey,
     size: u64,
     entries: u64,
     mutable: u64,
+}
+
+impl Open {
+    /// Hashes what is encoded, if it is as much as this.
+    fn hash_from(&mut self, len: usize) {
+        if self.encoded.len() >= len {
+            self.hasher.update(&self.encoded);
+            self.encoded.clear();
+        }
+    }
 }
 
 /// Builds a [`DigestTree`] from entries in key order, holding its nodes and nothing of the entries.
@@ -94,7 +109,8 @@ impl TreeBuilder {
         self.last.clear();
         self.last.extend_from_slice(entry.key.as_bytes());
         let leaf = self.open(0, &entry.key);
-        hash_entry(&mut leaf.hasher, entry);
+        encode_entry(&mut leaf.encoded, entry);
+        leaf.hash_from(HASHED_AT_ONCE);
         leaf.entries += 1;
         leaf.mutable += u64::from(entry.digest.is_none());
         leaf.size += 1;
@@ -127,6 +143,7 @@ impl TreeBuilder {
         let domain = if level == 0 { LEAF_DOMAIN } else { NODE_DOMAIN };
         self.open[level].get_or_insert_with(|| Open {
             hasher: blake3::Hasher::new_derive_key(domain),
+            encoded: Vec::new(),
             first: first.clone(),
             size: 0,
             entries: 0,
@@ -149,12 +166,15 @@ impl TreeBuilder {
 
     /// Ends the open part of a level and adds it to the open one above; says with which key it began.
     fn end(&mut self, level: usize) -> Option<EntryKey> {
-        let Open { hasher, first, entries, mutable, .. } = self.open[level].take()?;
+        let mut part = self.open[level].take()?;
+        part.hash_from(0);
+        let Open { hasher, first, entries, mutable, .. } = part;
         let node =
             TreeNode { first, entries, mutable, digest: Digest::Blake3(*hasher.finalize().as_bytes()) };
         let first = node.first.clone();
         let above = self.open(level + 1, &first);
-        hash_node(&mut above.hasher, &node);
+        encode_node(&mut above.encoded, &node);
+        above.hash_from(HASHED_AT_ONCE);
         above.size += 1;
         above.entries += node.entries;
         above.mutable += node.mutable;
@@ -170,33 +190,33 @@ fn hash_of(key: &EntryKey, level: usize) -> u64 {
     number >> (level % 4 * 10)
 }
 
-fn hash_entry(hasher: &mut blake3::Hasher, entry: &Entry) {
-    bytes(hasher, entry.key.as_bytes());
-    number(hasher, entry.len);
+fn encode_entry(to: &mut Vec<u8>, entry: &Entry) {
+    bytes(to, entry.key.as_bytes());
+    number(to, entry.len);
     match &entry.digest {
-        None => number(hasher, 0),
+        None => number(to, 0),
         Some(digest) => {
-            number(hasher, u64::from(digest.code()));
-            bytes(hasher, digest.as_bytes());
+            number(to, u64::from(digest.code()));
+            bytes(to, digest.as_bytes());
         }
     }
-    number(hasher, u64::from(entry.kind.code()));
-    number(hasher, u64::from(entry.codec.code()));
-    bytes(hasher, &entry.metadata);
+    number(to, u64::from(entry.kind.code()));
+    number(to, u64::from(entry.codec.code()));
+    bytes(to, &entry.metadata);
 }
 
-fn hash_node(hasher: &mut blake3::Hasher, node: &TreeNode) {
-    bytes(hasher, node.first.as_bytes());
-    number(hasher, node.entries);
-    number(hasher, node.mutable);
-    bytes(hasher, node.digest.as_bytes());
+fn encode_node(to: &mut Vec<u8>, node: &TreeNode) {
+    bytes(to, node.first.as_bytes());
+    number(to, node.entries);
+    number(to, node.mutable);
+    bytes(to, node.digest.as_bytes());
 }
 
-fn bytes(hasher: &mut blake3::Hasher, bytes: &[u8]) {
-    number(hasher, bytes.len() as u64);
-    hasher.update(bytes);
+fn bytes(to: &mut Vec<u8>, bytes: &[u8]) {
+    number(to, bytes.len() as u64);
+    to.extend_from_slice(bytes);
 }
 
-fn number(hasher: &mut blake3::Hasher, number: u64) {
-    hasher.update(&number.to_le_bytes());
+fn number(to: &mut Vec<u8>, number: u64) {
+    to.extend_from_slice(&number.to_le_bytes());
 }

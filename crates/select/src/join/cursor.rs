@@ -184,8 +184,13 @@ impl Cursor {
         if !repeated {
             return false;
         }
-        let only_head_is_held = self.held() == 1;
-        if self.held() == 0 || (only_head_is_held && handed_on) {
+        if self.held() == 0 || (self.held() == 1 && handed_on) {
+            // A mutable report is handed on before its sealed one only if its replica was lost meanwhile.
+            let sealed_since = self.last.as_ref().is_some_and(|last| last.digest.is_none())
+                && entries.first().is_some_and(|first| first.digest.is_some());
+            if sealed_since {
+                return false;
+            }
             entries.remove(0);
             return true;
         }

@@ -205,6 +205,21 @@ fn a_key_that_goes_back_is_blamed_on_its_replica() {
     }
 }
 
+/// Fault 1.7.7 of the original: an error at the end of the metadata discards everything. Here a refused
+/// page costs that page: what was listed before it is handed on, also of its replica.
+#[test]
+fn a_refused_page_discards_nothing_else() {
+    let (mut join, slots) = join_of(2);
+    asked(&mut join);
+    join.handle_page(slots[0], page(0, &[(1, Some(1)), (2, Some(1))], Some(1))).unwrap();
+    asked(&mut join);
+    join.handle_page(slots[0], page(1, &[(1, Some(1))], None)).unwrap_err();
+    join.handle_page(slots[1], page(0, &[(1, Some(1)), (3, Some(1))], None)).unwrap();
+    let got: Vec<usize> = drain(&mut join).iter().map(|out| out.0.len()).collect();
+    assert_eq!(got, [2, 1, 1]);
+    assert!(is_done(&mut join));
+}
+
 #[test]
 fn pages_that_cannot_be_right_are_refused() {
     let out_of_order = fault_of(vec![page(0, &[], Some(1)), page(0, &[], Some(1))]);
@@ -306,5 +321,48 @@ proptest! {
         }
         let expected: Vec<Out> = expected.into_values().map(|by| (by.into_iter().collect(), false)).collect();
         prop_assert_eq!(got, expected);
+    }
+    /// F-03, F-13: replicas are lost and return at any time, requests fail, positions vanish: entries
+    /// repeat, late, and not one of any replica is missed.
+    #[test]
+    fn nothing_is_missed_whoever_is_lost_and_returns(
+        listings in listings(),
+        events in proptest::collection::vec((0u8..8, any::<u8>()), 0..200),
+    ) {
+        let (mut join, slots) = join_of(listings.len());
+        let (mut got, mut under_way, mut events) = (vec![], vec![], events.into_iter());
+        loop {
+            let lost = join.lost();
+            if is_done(&mut join) && lost.is_empty() {
+                break;
+            }
+            under_way.extend(asked(&mut join));
+            let (event, which) = events.next().unwrap_or((0, 0));
+            let slot = slots[usize::from(which) % slots.len()];
+            match event {
+                1 => join.handle_lost(slot),
+                2 => join.handle_failed(slot),
+                3 => join.handle_position_vanished(slot),
+                _ => lost.iter().for_each(|slot| join.handle_returned(slot)),
+            }
+            if (1..4).contains(&event) {
+                under_way.retain(|(asked, _)| *asked != slot.index());
+            }
+            if let Some((slot, token)) = under_way.pop() {
+                let from: usize = std::str::from_utf8(token.as_bytes()).unwrap().parse().unwrap_or(0);
+                let lines = listings[slot].get(from).map_or(&[][..], Vec::as_slice);
+                let next = (from + 1 < listings[slot].len()).then_some(from + 1);
+                join.handle_page(slots[slot], page(from, lines, next)).unwrap();
+            }
+            got.extend(drain(&mut join));
+        }
+        for (slot, pages) in listings.iter().enumerate() {
+            let latest: BTreeMap<u16, Line> = pages.iter().flatten().map(|line| (line.0, *line)).collect();
+            for line in latest.into_values() {
+                prop_assert!(got.iter().any(|out| out.0.contains(&(slot, line))), "{:?} of {}", line, slot);
+            }
+        }
+        let on_time: Vec<u16> = got.iter().filter(|out| !out.1).map(|out| out.0[0].1.0).collect();
+        prop_assert!(on_time.windows(2).all(|pair| pair[0] < pair[1]), "what is not late is in order");
     }
 }

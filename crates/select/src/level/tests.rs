@@ -198,6 +198,20 @@ fn unstrict_levels_wait_for_what_they_want() {
     }
 }
 
+/// M-02, F-13: one of two peers is down for good, and the level is an unstrict majority: done with the
+/// answer of the other, however long somebody would go on trying.
+#[test]
+fn a_peer_that_is_down_does_not_hold_up_an_unstrict_majority() {
+    let ballot = Ballot { replicas: 3, others: 2, eligible: 2, asked: 1, succeeded: 1, ..Ballot::default() };
+    assert_eq!(ballot.judge(Level::UnstrictMajority), Standing::Met);
+    let trying = Ballot { asked: 2, ..ballot };
+    assert_eq!(
+        trying.judge(Level::UnstrictMajority),
+        Standing::Open { wanted: 1 },
+        "the driver has to say so"
+    );
+}
+
 /// F-13: a peer that is not asked, because it cannot be reached, is not waited for; and whether a
 /// level is out of reach is known before the last answer.
 #[test]
