@@ -76,6 +76,7 @@ impl Cluster {
     }
 
     fn mend(&mut self) {
+        self.world.disarm(&self.replica);
         self.raise();
         self.world.heal_disk(&self.replica);
         self.world.empty_disk(&self.replica);
