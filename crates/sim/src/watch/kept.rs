@@ -32,7 +32,7 @@ pub(super) enum Toll {
     },
     /// The power was lost.
     PowerLost {
-        /// What is stored in a life before a checkpoint begins, the window included.
+        /// What is stored in one go before a checkpoint begins, the window included.
         unsynced: u64,
     },
 }
@@ -44,11 +44,14 @@ struct Staged {
     calls: u64,
     /// All calls up to this one are durable.
     durable: u64,
-    /// Lives of the node in which something was stored since the last checkpoint, but for this one.
-    lives: u64,
+    /// How often it began anew since the last checkpoint: with a life of the node, or after a checkpoint
+    /// that failed.
+    stretches: u64,
     /// Bytes that were stored while the last checkpoints ran: the one before, and the last one.
     during: [u64; 2],
-    is_syncing: bool,
+    /// How many checkpoints run: a seal makes one of its own, beside one that runs already. One that is
+    /// given up half way counts until the node's life ends, which allows more.
+    syncing: u32,
     /// What each end may still cost.
     tolls: Vec<Option<u64>>,
 }
@@ -69,7 +72,7 @@ impl Stored {
         staged.calls += 1;
         for (name, len) in chunks {
             self.bytes += len;
-            staged.during[1] += if staged.is_syncing { len } else { 0 };
+            staged.during[1] += if staged.syncing > 0 { len } else { 0 };
             let before = staged.chunks.insert(name, Kept::Taken { call: staged.calls, boot });
             match before {
                 None => continue,
@@ -93,17 +96,17 @@ impl Stored {
     /// The node lives again: what was not durable may be gone, and no later checkpoint vouches for it.
     pub(super) fn booted(&mut self, toll: Toll) {
         for staged in self.staged.values_mut() {
-            staged.lives += 1;
+            staged.stretches += 1;
             let end = staged.tolls.len();
             let (may_cost, takes_all) = match toll {
                 Toll::Killed { lag } => (lag, false),
                 Toll::PowerLost { unsynced } => {
                     let during = staged.during.iter().sum::<u64>();
-                    (Some(staged.lives.saturating_mul(unsynced).saturating_add(during)), true)
+                    (Some(staged.stretches.saturating_mul(unsynced).saturating_add(during)), true)
                 }
             };
             staged.tolls.push(may_cost);
-            staged.is_syncing = false;
+            staged.syncing = 0;
             let durable = staged.durable;
             for kept in staged.chunks.values_mut() {
                 match kept {
@@ -119,18 +122,23 @@ impl Stored {
     /// A checkpoint of a shard begins. Says how many calls were answered so far: what it covers.
     pub(super) fn syncing(&mut self, shard: &ShardId) -> u64 {
         let staged = self.staged.entry(shard.clone()).or_default();
-        staged.is_syncing = true;
-        staged.during = [staged.during[1], 0];
+        staged.syncing += 1;
+        if staged.syncing == 1 {
+            staged.during = [staged.during[1], 0];
+        }
         staged.calls
     }
 
     /// It ended: everything up to this call is durable, if there is one.
     pub(super) fn synced(&mut self, shard: &ShardId, durable: Option<u64>) {
         let staged = self.staged.entry(shard.clone()).or_default();
-        staged.is_syncing = false;
-        if let Some(calls) = durable {
-            staged.durable = staged.durable.max(calls);
-            staged.lives = 0;
+        staged.syncing = staged.syncing.saturating_sub(1);
+        match durable {
+            Some(calls) => {
+                staged.durable = staged.durable.max(calls);
+                staged.stretches = 0;
+            }
+            None => staged.stretches += 1,
         }
     }
 
@@ -214,5 +222,19 @@ mod tests {
         stored.booted(Toll::PowerLost { unsynced: 0 });
         (0..2).for_each(|index| stored.take(&shard, 2, chunk(index)));
         assert_eq!(stored.beyond, 0, "both came while a checkpoint ran");
+    }
+
+    /// Found by the sweep: a seal that began beside a slow checkpoint hid what was stored meanwhile.
+    #[test]
+    fn checkpoints_that_run_side_by_side_count_once() {
+        let (shard, mut stored) = (shard(), Stored::default());
+        let first = stored.syncing(&shard);
+        (0..5).for_each(|index| stored.take(&shard, 1, chunk(index)));
+        stored.syncing(&shard);
+        stored.synced(&shard, Some(first));
+        stored.syncing(&shard);
+        stored.booted(Toll::PowerLost { unsynced: 10 });
+        (0..5).for_each(|index| stored.take(&shard, 2, chunk(index)));
+        assert_eq!((stored.again, stored.beyond), (50, 0));
     }
 }

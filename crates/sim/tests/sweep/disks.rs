@@ -68,6 +68,7 @@ fn crash(reach: &mut Reach, seed: u64, plan_crash: impl Fn(&SimWorld, &SimNode))
         let plan = replica.bring_up(&[shard(0)]);
         world.until(|| !replica.is_running() || plan.state().result.is_some()).await;
         has_died.set(!replica.is_running());
+        world.disarm(&replica);
         let again = world.restart(&replica);
         assert!(again.bring_up(&[shard(0)]).await.is_completed());
     });
@@ -114,6 +115,16 @@ fn trouble(reach: &mut Reach) {
         world.fail_disk(&replica, Fault::next(DiskErrorKind::Other));
         let _ = replica.bring_up(&[shard(0)]).await;
         world.heal_disk(&replica);
+        assert!(replica.bring_up(&[shard(0)]).await.is_completed());
+    });
+    super::run(reach, Sim::new(Network::Memory, 212), async |world| {
+        let (donor, replica) = (donor(world, "donor"), replica(world));
+        donor.faults.delay_reads(Duration::from_millis(20));
+        let plan = replica.bring_up(&[shard(0)]);
+        world.until(|| plan.state().bytes_done() > 1 << 20).await;
+        world.fill_disk(&replica, ByteCount(0));
+        assert!(!plan.await.is_completed(), "others took the room that was reserved");
+        world.empty_disk(&replica);
         assert!(replica.bring_up(&[shard(0)]).await.is_completed());
     });
     super::run(reach, Sim::new(Network::Memory, 211), async |world| {
