@@ -8,7 +8,7 @@ use peerstream_sim::fault::Mix;
 use peerstream_sim::watch::{Blame, Verdict, Watch};
 use peerstream_sim::{Dataset, Network, NodeSpec, OwnStore, Sim, SimNode, SimWorld, shard};
 
-const SEEDS: std::ops::Range<u64> = 0..12;
+const SEEDS: std::ops::Range<u64> = 0..60;
 
 /// A node whose tables are merged all the time.
 fn donor(world: &SimWorld, name: &str, cleaning: Cleaning) -> SimNode {
@@ -35,7 +35,7 @@ fn trial(seed: u64, cleaning: Cleaning) -> Verdict {
         let (donor, _spared) = (donor(&world, "donor", cleaning), donor(&world, "spared", cleaning));
         let replica = world.replica("replica");
         let mix = Mix { disks: false, ..Mix::default() };
-        let faults = mix.draw(seed, &[donor.id], std::slice::from_ref(&replica.id));
+        let faults = mix.draw(seed, world.network(), &[donor.id], std::slice::from_ref(&replica.id));
         let up = tokio::spawn({
             let world = world.clone();
             async move { world.bring_up(&replica.id, &[shard(0)]).await }
