@@ -309,6 +309,9 @@ impl Checks {
         let has_changed = before != self.plans;
         let State { blame, calm_since } = state.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut books = taps.books.lock();
+        for (id, node) in &nodes {
+            node.visible.iter().for_each(|(shard, visible)| books.node(id).shows(shard, visible.generation));
+        }
         let (now, trace, blame) = (world.now(), world.trace(), blame.as_ref());
         let view = View { now, nodes: &nodes, books: &books, trace, blame, calm_since, is_last };
         for invariant in &mut self.invariants {

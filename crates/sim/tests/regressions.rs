@@ -46,3 +46,14 @@ fn a_failed_job_says_that_it_keeps_what_it_has() {
     let done = on_disks(1272, &[(59, slow), (76, full), (1092, last)]);
     assert!(done.trace.contains("stage: Keeping"), "{}", done.trace);
 }
+
+/// The process ends between the publish and the moment in which it is told: what the next life fetches for
+/// another generation was taken for lost progress.
+#[test]
+fn what_was_published_with_the_last_breath_is_not_staged() {
+    let scenario = peerstream_sim::scenario::shipped("fault-mix").unwrap();
+    let mut options = scenario.options(7580);
+    options.without = (0..20).filter(|fault| ![4, 10].contains(fault)).collect();
+    let done = scenario.run(&options).unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(done.trace.contains("generation: Some(2)"), "the first one was published by the life before");
+}

@@ -55,12 +55,23 @@ pub struct NodeBooks {
     pub staged: BTreeSet<ShardId>,
     /// The last generation of each that its store said was published.
     pub published: BTreeMap<ShardId, Generation>,
+    /// The last generation of each that was seen there.
+    shown: BTreeMap<ShardId, Generation>,
 }
 
 impl NodeBooks {
     /// Content that came, from all peers.
     pub fn content_received(&self) -> u64 {
         self.received.values().map(|moved| moved.content).sum()
+    }
+
+    /// A generation is visible there. It may be one that a process published with its last breath: then
+    /// nothing of it is staged any more, though nobody was told.
+    pub(super) fn shows(&mut self, shard: &ShardId, generation: Generation) {
+        let before = self.shown.insert(shard.clone(), generation);
+        if before.max(self.published.get(shard).copied()).is_none_or(|known| known < generation) {
+            self.stored.published(shard);
+        }
     }
 
     /// What the shaper let pass to or from a peer.
