@@ -82,6 +82,16 @@ pub(super) enum Written {
     Attempt(u32),
 }
 
+impl Written {
+    /// Of which attempt it is, if of one alone.
+    fn attempt(self) -> Option<u32> {
+        match self {
+            Self::Attempt(number) => Some(number),
+            Self::Pack(_) | Self::Content(_) => None,
+        }
+    }
+}
+
 impl Area {
     /// Opens the staging for `target` with what an earlier process left in it.
     pub(super) async fn open(
@@ -233,11 +243,9 @@ impl Area {
         last: Option<Moment>,
         files: impl Iterator<Item = Written>,
     ) -> Result<(), DiskError> {
-        let ended = files.filter_map(|file| match file {
-            Written::Attempt(attempt) => Some(Moment { attempt, checkpoint: u32::MAX }),
-            Written::Pack(_) | Written::Content(_) => None,
-        });
-        let ended = ended.filter(|ended| last.is_none_or(|last| ended.attempt < last.attempt));
+        let ended = files.filter_map(Written::attempt);
+        let ended = ended.filter(|attempt| last.is_none_or(|last| *attempt < last.attempt));
+        let ended = ended.map(|attempt| Moment { attempt, checkpoint: u32::MAX });
         let covered: Vec<Moment> = ended.chain(last).collect();
         let records: Vec<Record> = covered.iter().copied().map(Record::Checkpoint).collect();
         self.contents.journal.append(&records).await?;
@@ -249,11 +257,8 @@ impl Area {
 
     async fn sync_each(&self, files: Vec<Written>) -> Result<(), DiskError> {
         let disk = &*self.seams.disk;
-        let attempts = files.iter().filter_map(|file| match file {
-            Written::Attempt(number) => Some(self.dir.attempt(*number)),
-            Written::Pack(_) | Written::Content(_) => None,
-        });
-        let attempts: Vec<_> = attempts.collect();
+        let attempts = files.iter().filter_map(|file| file.attempt());
+        let attempts: Vec<_> = attempts.map(|number| self.dir.attempt(number)).collect();
         stream::iter(files)
             .map(|file| async move {
                 match file {
