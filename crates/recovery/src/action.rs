@@ -51,7 +51,8 @@ pub enum Action {
         /// Which attempt at this peer it is, from one.
         attempt: u32,
     },
-    /// Begin the staging (over) with this manifest; content that is staged stays. No answer; if the
+    /// Begin the staging (over) with this manifest; content that is staged stays, outlines that were
+    /// kept are of no use any more. No answer; if the
     /// store fails, say [`handle_store_failed`](crate::Recovery::handle_store_failed).
     Begin {
         /// The offered header: only its chunk size is final if it is not sealed.
@@ -145,6 +146,10 @@ pub enum CloseReason {
     BadManifest(String),
     /// It could not list its snapshot.
     ListFailed(String),
+    /// It was asked to join others and has another manifest. It may still be asked alone.
+    OtherManifest,
+    /// Others have everything in hand. It may still be asked again.
+    NotNeeded,
     /// The job ended for a reason that is not the source's.
     JobEnded(String),
 }
@@ -161,6 +166,8 @@ impl fmt::Display for CloseReason {
             Self::Busy => f.write_str("busy for too long"),
             Self::BadManifest(why) => write!(f, "manifest is wrong: {why}"),
             Self::ListFailed(why) => write!(f, "cannot list its snapshot: {why}"),
+            Self::OtherManifest => f.write_str("has another manifest than the sources in use"),
+            Self::NotNeeded => f.write_str("not needed"),
             Self::JobEnded(why) => write!(f, "job ended: {why}"),
         }
     }

@@ -1,12 +1,12 @@
 //! Who is asked next.
 //!
-//! For now: one at a time, in the given order. A peer that was not tried goes before one that
-//! failed, so a dead peer never delays another (row F-13); among those that failed, the one whose
-//! back-off ends first. Levels and the choice among several holders will stand here.
+//! In the given order. A peer that was not tried goes before one that failed, so a dead peer never
+//! delays another (row F-13); among those that failed, the one whose back-off ends first. Nobody is
+//! asked twice at a time, and nobody to join others whose manifest is not its own.
 
 use std::time::Duration;
 
-use peerstream_types::{NodeId, Timestamp};
+use peerstream_types::{Digest, NodeId, Timestamp};
 
 use crate::config::{OPENS_TOTAL_MAX, RETRY_AFTER_MAX};
 use crate::{BackOff, CloseReason, Config, PeerReport};
@@ -36,6 +36,9 @@ struct Candidate {
     in_vain: u32,
     /// `None` before the first attempt, which sorts before every moment.
     not_before: Option<Timestamp>,
+    in_use: bool,
+    /// The manifest of others that it could not join.
+    not_joining: Option<Digest>,
     spent: bool,
 }
 
@@ -55,7 +58,14 @@ impl Candidates {
         for peer in peers {
             if all.iter().all(|other| other.report.peer != peer) {
                 let report = PeerReport { peer, opens: 0, ended: None, stored_bytes: 0, bad_chunks: 0 };
-                all.push(Candidate { report, in_vain: 0, not_before: None, spent: false });
+                all.push(Candidate {
+                    report,
+                    in_vain: 0,
+                    not_before: None,
+                    in_use: false,
+                    not_joining: None,
+                    spent: false,
+                });
             }
         }
         let (back_off, seed) = (config.back_off, config.seed);
@@ -63,7 +73,8 @@ impl Candidates {
     }
 
     pub(crate) fn next(&self, now: Timestamp) -> Next {
-        let left = self.all.iter().enumerate().filter(|(_, candidate)| !candidate.spent);
+        let left = self.all.iter().enumerate();
+        let left = left.filter(|(_, candidate)| !candidate.spent && !candidate.in_use);
         let Some((index, candidate)) = left.min_by_key(|(_, candidate)| candidate.not_before) else {
             return Next::Nobody;
         };
@@ -73,8 +84,24 @@ impl Candidates {
         }
     }
 
+    /// Who is asked next to join those who serve this manifest, and from when on it may be.
+    pub(crate) fn next_to_join(&self, digest: Digest) -> Option<(usize, Option<Timestamp>)> {
+        let left = self.all.iter().enumerate();
+        let left = left.filter(|(_, candidate)| {
+            !candidate.spent && !candidate.in_use && candidate.not_joining != Some(digest)
+        });
+        let next = left.min_by_key(|(_, candidate)| candidate.not_before);
+        next.map(|(index, candidate)| (index, candidate.not_before))
+    }
+
+    /// The candidate has another manifest than this.
+    pub(crate) fn cannot_join(&mut self, index: usize, digest: Digest) {
+        self.all[index].not_joining = Some(digest);
+    }
+
     /// Counts an attempt at a candidate; says which it is, from one.
     pub(crate) fn opened(&mut self, index: usize) -> u32 {
+        self.all[index].in_use = true;
         let report = &mut self.all[index].report;
         report.opens += 1;
         report.ended = None;
@@ -84,10 +111,16 @@ impl Candidates {
     /// Takes the end of an attempt into account.
     pub(crate) fn closed(&mut self, now: Timestamp, index: usize, reason: CloseReason, got: Yield) {
         let candidate = &mut self.all[index];
+        candidate.in_use = false;
         candidate.report.stored_bytes += got.stored_bytes;
         candidate.report.bad_chunks += got.bad_chunks;
-        candidate.in_vain = if got.stored_bytes > 0 { 0 } else { candidate.in_vain + 1 };
+        let is_blameless = matches!(reason, CloseReason::OtherManifest | CloseReason::NotNeeded);
+        candidate.in_vain = match got.stored_bytes {
+            0 => candidate.in_vain + u32::from(!is_blameless),
+            _ => 0,
+        };
         let wait = self.back_off.delay(candidate.in_vain.max(1), self.seed ^ ((index as u64) << 32));
+        let wait = if is_blameless { Duration::ZERO } else { wait };
         match may_ask_again(&reason) {
             None => candidate.spent = true,
             Some(asked_for) => {
@@ -121,6 +154,8 @@ fn may_ask_again(reason: &CloseReason) -> Option<Duration> {
         | CloseReason::OpenTimeout
         | CloseReason::Stalled
         | CloseReason::Busy
+        | CloseReason::OtherManifest
+        | CloseReason::NotNeeded
         | CloseReason::ListFailed(_) => Some(Duration::ZERO),
     }
 }

@@ -77,6 +77,15 @@ pub struct Config {
     pub opens_per_peer: u32,
     /// Waits between attempts at one peer (row F-12). Default 2 s, doubled up to 30 s.
     pub back_off: BackOff,
+    /// Most sources that serve at once. One lists; others join if they offer the same sealed manifest.
+    /// Every one of them costs a session, a snapshot at the peer, and a window of memory. Default 4.
+    pub sources_max: u32,
+    /// While less than this is left of a shard, nobody joins: a session costs more than it brings.
+    /// Default 32 MiB, which one source gives in less than half a second on a fast network.
+    pub join_from: ByteCount,
+    /// Most bytes that are asked of a second source while a slow one still owes them, in thousandths of
+    /// the shard: what the last moments of a slow source may cost. Default 10; 0 for none.
+    pub twice_per_mille: u32,
     /// Seed of the jitter. Give each job another one, or nodes that start together retry together.
     /// Default 0.
     pub seed: u64,
@@ -98,6 +107,9 @@ impl Default for Config {
             attempts_per_source: 2,
             opens_per_peer: 3,
             back_off: BackOff::default(),
+            sources_max: 4,
+            join_from: ByteCount::mib(32),
+            twice_per_mille: 10,
             seed: 0,
         }
     }
@@ -117,6 +129,7 @@ impl Config {
             ("overall_limit", self.overall_limit.is_some_and(|limit| limit.is_zero())),
             ("attempts_per_source", self.attempts_per_source == 0),
             ("opens_per_peer", self.opens_per_peer == 0),
+            ("sources_max", self.sources_max == 0),
             ("back_off.first", self.back_off.first.is_zero()),
             ("back_off.cap", self.back_off.cap.is_zero()),
         ];

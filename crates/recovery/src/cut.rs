@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use peerstream_types::{ChunkRange, Span};
 
 use crate::Config;
-use crate::retry::Tries;
+use crate::link::Link;
 use crate::wanted::{Item, Wanted};
 
 /// One fetch.
@@ -23,14 +23,9 @@ impl Cut {
     /// Takes the next fetch out of what is wanted, if `outstanding` bytes leave room for a whole one,
     /// so that requests do not become tiny; or if nothing is outstanding. At least one item, also if
     /// it is larger than the window.
-    pub(crate) fn next(
-        wanted: &mut Wanted,
-        tries: &Tries,
-        config: &Config,
-        outstanding: u64,
-    ) -> Option<Self> {
-        let window = config.window.0;
-        let is_small = wanted.peek().is_some_and(|(item, _)| wanted.is_single(item.ordinal));
+    pub(crate) fn next(wanted: &mut Wanted, link: &Link, config: &Config) -> Option<Self> {
+        let (window, outstanding) = (config.window.0, link.flights.bytes());
+        let is_small = wanted.peek(link).is_some_and(|(item, _)| wanted.is_single(item.ordinal));
         let most = if is_small { config.entry_fetch_bytes.0 } else { u64::MAX };
         let fetch = config.fetch_bytes.0.min(window).min(most);
         let room = window.saturating_sub(outstanding);
@@ -38,21 +33,44 @@ impl Cut {
             return None;
         }
         let mut cut = Self::default();
-        while let Some((item, len)) = wanted.peek() {
+        while let Some((item, len)) = wanted.peek(link) {
             let most = if cut.items.is_empty() { room } else { fetch };
             let alone = outstanding == 0 && cut.items.is_empty();
             if !alone && cut.bytes.saturating_add(len) > most {
                 break;
             }
-            if !cut.push(item, wanted.is_single(item.ordinal), config.fetch_spans) {
+            if !cut.add(item, len, wanted, link, config.fetch_spans) {
                 break;
             }
-            wanted.take();
-            cut.items.insert(item, len);
-            cut.bytes += len;
-            cut.attempt = cut.attempt.max(tries.used(item) + 1);
+            wanted.take(item);
         }
         (!cut.items.is_empty()).then_some(cut)
+    }
+
+    /// Names these items once more, though another source was asked for them already.
+    pub(crate) fn twice(
+        items: BTreeMap<Item, u64>,
+        wanted: &Wanted,
+        link: &Link,
+        config: &Config,
+    ) -> Option<Self> {
+        let mut cut = Self::default();
+        for (item, len) in items {
+            if !cut.add(item, len, wanted, link, config.fetch_spans) {
+                break;
+            }
+        }
+        (!cut.items.is_empty()).then_some(cut)
+    }
+
+    fn add(&mut self, item: Item, len: u64, wanted: &Wanted, link: &Link, spans_max: u32) -> bool {
+        if !self.push(item, wanted.is_single(item.ordinal), spans_max) {
+            return false;
+        }
+        self.items.insert(item, len);
+        self.bytes += len;
+        self.attempt = self.attempt.max(link.tries.used(item) + 1);
+        true
     }
 
     /// Names the item, as part of the last span if it follows it.

@@ -1,6 +1,6 @@
 //! What was asked of the source and is not answered yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use peerstream_types::{ChunkIndex, FetchId, Ordinal, Span};
 
@@ -12,6 +12,8 @@ use crate::wanted::Item;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Flights {
     fetches: BTreeMap<FetchId, BTreeMap<Item, u64>>,
+    /// Those of them of which something has come.
+    begun: BTreeSet<FetchId>,
     bytes: u64,
 }
 
@@ -50,6 +52,54 @@ impl Flights {
         self.take_between(fetch, from, to)
     }
 
+    /// Something of a fetch has come.
+    pub(crate) fn begun(&mut self, fetch: FetchId) {
+        self.begun.insert(fetch);
+    }
+
+    /// The fetch that was sent last, if nothing of it has come and another one is under way before it.
+    pub(crate) fn last_untouched(&self) -> Option<FetchId> {
+        let last = *self.fetches.keys().next_back()?;
+        (self.fetches.len() > 1 && !self.begun.contains(&last)).then_some(last)
+    }
+
+    /// Everything that is outstanding, the last first.
+    pub(crate) fn the_last_first(&self) -> impl Iterator<Item = (Item, u64)> {
+        self.fetches.values().rev().flat_map(|items| items.iter().rev().map(|(item, len)| (*item, *len)))
+    }
+
+    /// Bytes of the fetch that was sent first.
+    pub(crate) fn next_bytes(&self) -> u64 {
+        self.fetches.values().next().map_or(0, |items| items.values().sum())
+    }
+
+    /// What of a fetch is outstanding.
+    pub(crate) fn items_of(&self, fetch: FetchId) -> impl Iterator<Item = Item> {
+        self.fetches.get(&fetch).into_iter().flat_map(|items| items.keys().copied())
+    }
+
+    /// Whether an item is outstanding in any fetch.
+    pub(crate) fn has(&self, item: Item) -> bool {
+        self.fetches.values().any(|items| items.contains_key(&item))
+    }
+
+    /// Takes an item out of whatever fetch it is outstanding in; the fetch, if that was the last of it.
+    pub(crate) fn drop_item(&mut self, item: Item) -> Option<FetchId> {
+        let (fetch, items) = self.fetches.iter_mut().find(|(_, items)| items.contains_key(&item))?;
+        let (fetch, len) = (*fetch, items.remove(&item)?);
+        self.bytes -= len;
+        if !items.is_empty() {
+            return None;
+        }
+        self.forget(fetch);
+        Some(fetch)
+    }
+
+    fn forget(&mut self, fetch: FetchId) {
+        self.fetches.remove(&fetch);
+        self.begun.remove(&fetch);
+    }
+
     /// Takes all of a fetch.
     pub(crate) fn take_all(&mut self, fetch: FetchId) -> Vec<(Item, u64)> {
         self.take_between(fetch, Item::FIRST, Item::END)
@@ -67,7 +117,7 @@ impl Flights {
             taken.extend(tail);
         }
         if items.is_empty() {
-            self.fetches.remove(&fetch);
+            self.forget(fetch);
         }
         self.bytes -= taken.iter().map(|(_, len)| len).sum::<u64>();
         taken

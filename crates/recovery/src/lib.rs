@@ -2,8 +2,9 @@
 //! asked next, what is wanted and outstanding, retries, fail-over, seal, publish. No I/O, no clock,
 //! no randomness: the driver moves the bytes, and tells the job what happened.
 //!
-//! One source is used at a time. When it is lost, stalls, refuses or has given all that it can, the
-//! next candidate continues with what is missing; what was verified is never fetched again.
+//! One source lists its manifest, and all that offer the same one serve at once, chunk by chunk. When the
+//! last of them is lost, stalls, refuses or has given all that it can, the next candidate continues with
+//! what is missing; what was verified is never fetched again.
 //!
 //! # Example
 //!
@@ -72,13 +73,13 @@
 //! | [`status`] | [`Status`], [`Waiting`], [`Stats`]: the truth at any moment |
 //! | [`retry`] | [`BackOff`] and the budgets of items |
 //! | `choice` | who is asked next |
-//! | `pass` | one listing of one manifest through one source, over `listing`, `wanted`, `flights`, `cut`, `shortfall` |
+//! | `pass` | one listing of one manifest and those who serve it, over `listing`, `wanted`, `link`, `flights`, `cut`, `shortfall` |
+//! | `link` | a source in use: what it owes, how it answers, what it does not give |
 //! | `phase` | the phases, and what may follow what |
 //!
 //! # Not here
 //!
-//! Consistency levels, comparing several inventories, several sources at once (a later
-//! `peerstream-select` stands where `choice` is); sessions and wire messages (`peerstream-session`);
+//! Consistency levels and comparing several inventories (`peerstream-select`); sessions and wire messages (`peerstream-session`);
 //! bytes, hashing and the store (`peerstream-engine`, `peerstream-snapshot`); pacing of requests
 //! (`peerstream-shape`).
 
@@ -89,6 +90,7 @@ pub mod config;
 mod cut;
 mod flights;
 pub mod input;
+mod link;
 mod listing;
 pub mod outcome;
 mod pass;

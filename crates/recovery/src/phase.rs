@@ -1,15 +1,18 @@
 //! The phases of a job, and what may follow what.
 
+use std::collections::BTreeMap;
+
 use peerstream_types::{NodeId, Timestamp};
 
 use crate::SourceId;
 use crate::choice::Yield;
+use crate::link::Link;
 use crate::pass::Pass;
 
 /// Where a job is.
 ///
 /// ```text
-///            +--------- source closed: lost, stalled, refused, worked through ---------+
+///            +------ last source closed: lost, stalled, refused, worked through ---------+
 ///            v                                                                         |
 ///  Choosing ----> Opening ----> Streaming ----> Sealing ----> Publishing ----> Done    |
 ///      |              |              |             |                            ^      |
@@ -22,7 +25,7 @@ pub enum Phase {
     Choosing,
     /// A peer was dialled and has not offered yet.
     Opening,
-    /// Pages, outlines and data come from a source.
+    /// Pages and outlines come from a source, data from all that have the same.
     Streaming,
     /// Everything is stored; the store makes it durable.
     Sealing,
@@ -52,13 +55,13 @@ pub(crate) enum State {
         since: Timestamp,
     },
     Streaming {
-        source: Live,
         pass: Box<Pass>,
+        /// Sources that were asked to join and have not offered, since when.
+        joining: BTreeMap<SourceId, (Live, Timestamp)>,
     },
-    /// The source keeps its snapshot until everything is durable here; losing it now costs nothing.
+    /// The sources keep their snapshots until everything is durable here; losing one now costs nothing.
     Sealing {
-        source: Option<Live>,
-        got: Yield,
+        sources: BTreeMap<SourceId, (Live, Yield)>,
         since: Timestamp,
     },
     Publishing {
@@ -79,11 +82,29 @@ impl State {
         }
     }
 
-    pub(crate) fn live(&self) -> Option<Live> {
+    /// All sources in use, also those that have not offered yet; the one that lists first.
+    pub(crate) fn sources(&self) -> Vec<Live> {
         match self {
-            Self::Opening { source, .. } | Self::Streaming { source, .. } => Some(*source),
-            Self::Sealing { source, .. } => *source,
-            Self::Choosing { .. } | Self::Publishing { .. } | Self::Done => None,
+            Self::Opening { source, .. } => vec![*source],
+            Self::Streaming { pass, joining } => {
+                let live = |(id, link): (SourceId, &Link)| Live { id, candidate: link.candidate };
+                let mut links: Vec<Live> = pass.links().map(live).collect();
+                links.sort_by_key(|link| link.id != pass.lead());
+                links.extend(joining.values().map(|(live, _)| *live));
+                links
+            }
+            Self::Sealing { sources, .. } => sources.values().map(|(live, _)| *live).collect(),
+            Self::Choosing { .. } | Self::Publishing { .. } | Self::Done => Vec::new(),
+        }
+    }
+
+    /// Whether a source is in use.
+    pub(crate) fn has(&self, source: SourceId) -> bool {
+        match self {
+            Self::Opening { source: live, .. } => live.id == source,
+            Self::Streaming { pass, joining } => pass.link(source).is_some() || joining.contains_key(&source),
+            Self::Sealing { sources, .. } => sources.contains_key(&source),
+            Self::Choosing { .. } | Self::Publishing { .. } | Self::Done => false,
         }
     }
 

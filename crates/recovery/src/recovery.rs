@@ -1,26 +1,27 @@
 //! The job: takes inputs in, decides what follows, hands actions out.
 
 mod inputs;
+mod sources;
 
 use std::collections::{BTreeSet, VecDeque};
-use std::mem;
 use std::sync::Arc;
 
 use peerstream_types::{
     ByteCount, ChunkIndex, Entry, EntryCounts, FetchId, ManifestHeader, Ordinal, Selector, ShardId, Timestamp,
 };
 
-use crate::choice::{Candidates, Next, Yield};
+use crate::choice::{Candidates, Next};
 use crate::config::{CANDIDATES_MAX, clip};
 use crate::pass::{Context, Pass};
 use crate::phase::{Live, State};
 use crate::shortfall::Shortfall;
 use crate::{
-    Action, CloseReason, Config, Job, Misuse, Outcome, OutlinePart, Phase, SourceId, Stats, Status,
-    WaitReason, Waiting,
+    Action, CloseReason, Config, Job, Misuse, Outcome, OutlinePart, SourceId, Stats, Status, WaitReason,
+    Waiting,
 };
 
-/// Brings one (shard, selector) up across its candidates, one source at a time.
+/// Brings one (shard, selector) up across its candidates: one source lists, and all that offer the same
+/// sealed manifest serve.
 ///
 /// Driven: give inputs with `handle_*`; after [`Recovery::new`] and after each of them carry out
 /// [`Recovery::poll_action`] until it is empty, then arm a timer for [`Recovery::poll_timeout`]. Time
@@ -30,6 +31,10 @@ use crate::{
 /// or has a timeout, or waits for the local store, which always answers [`Action::Seal`] and
 /// [`Action::Publish`]. **Bounded.** What it keeps is the unfinished entries of the pages in flight
 /// and the window, whatever the size of the shard.
+///
+/// **Several sources.** While enough is left of the shard, further candidates are asked to join. They
+/// give chunks of the same entries at once; one with nothing left to do takes work from the slowest. A
+/// source that dies, slows down, lies or refuses costs what it had in flight.
 ///
 /// **Fail-over.** Every source is listed from the start of its own manifest, because page tokens
 /// belong to the source that made them; [`Action::Begin`] comes first, and the staging says for each
@@ -100,9 +105,15 @@ impl Recovery {
         let own = match &self.state {
             State::Choosing { wait, .. } => wait.as_ref().map(|(_, until)| *until),
             State::Opening { since, .. } => Some(*since + self.config.open_timeout),
-            State::Streaming { pass, .. } => {
-                let stalls_at = pass.stalls_at(&self.config);
-                stalls_at.into_iter().chain(pass.paused_until()).min()
+            State::Streaming { pass, joining } => {
+                let joins = joining.values().map(|(_, since)| *since + self.config.open_timeout);
+                let joins = joins.chain(self.next_to_join().and_then(|(_, from)| from));
+                let pass_at = [
+                    pass.stalls_at(&self.config),
+                    pass.paused_until(),
+                    pass.steals_at(self.now, &self.config),
+                ];
+                pass_at.into_iter().flatten().chain(joins).min()
             }
             State::Sealing { .. } => None,
             State::Publishing { .. } | State::Done => return None,
@@ -128,17 +139,16 @@ impl Recovery {
     /// An unfinished entry of the manifest of `source`: what its bytes are verified against, and its
     /// metadata (row F-36). `None` once it is finished or the source is closed.
     pub fn entry(&self, source: SourceId, ordinal: Ordinal) -> Option<&Arc<Entry>> {
-        let live = self.state.live().filter(|live| live.id == source);
-        live.and_then(|_| self.state.pass()?.entry(ordinal))
+        let pass = self.state.pass().filter(|pass| pass.link(source).is_some());
+        pass.and_then(|pass| pass.entry(ordinal))
     }
 
-    /// Whether the driver must keep a part of an outline of the manifest of `source`: that of a group
-    /// until nothing more of the group is to come, a top until its entry is finished. What it need not
-    /// keep is never used again, also if it is only now verified.
-    pub fn needs_outline(&self, source: SourceId, ordinal: Ordinal, part: OutlinePart) -> bool {
-        let live = self.state.live().filter(|live| live.id == source);
-        let pass = live.and_then(|_| self.state.pass());
-        pass.is_some_and(|pass| pass.needs_outline(ordinal, part))
+    /// Whether the driver must keep a part of an outline of the manifest in use, whoever gave it: that of
+    /// a group until nothing more of the group is to come, a top until its entry is finished. What it
+    /// need not keep is never used again, also if it is only now verified. What a source that is closed
+    /// gives is of no use.
+    pub fn needs_outline(&self, ordinal: Ordinal, part: OutlinePart) -> bool {
+        self.state.pass().is_some_and(|pass| pass.needs_outline(ordinal, part))
     }
 
     /// Whether `fetch` still waits for this chunk (0 for a small entry). What it does not wait for
@@ -157,10 +167,13 @@ impl Recovery {
     pub fn status(&self) -> Status {
         let missing = self.shortfall.as_ref().map_or(0, Shortfall::entries);
         let (header, done) = self.progress().unzip();
+        let peer = |live: &Live| self.candidates.peer(live.candidate).clone();
+        let sources: Vec<_> = self.state.sources().iter().map(peer).collect();
         Status {
             phase: self.state.phase(),
             waiting: self.waiting(),
-            source: self.state.live().map(|live| self.candidates.peer(live.candidate).clone()),
+            source: sources.first().cloned(),
+            sources,
             done: done.unwrap_or_default(),
             total: header.filter(|header| header.is_sealed()).map(|header| header.counts),
             outstanding: self.state.pass().map_or(ByteCount(0), Pass::outstanding),
@@ -211,14 +224,10 @@ impl Recovery {
                     }
                     Next::Nobody => return self.give_up(),
                 },
-                State::Streaming { pass, .. } if !pass.is_worked_through() => return,
-                State::Streaming { source, pass } => match pass.complete().cloned() {
-                    Some(header) => {
-                        let sealing =
-                            State::Sealing { source: Some(*source), got: pass.got(), since: self.now };
-                        return self.seal(header, sealing);
-                    }
-                    None => self.close(CloseReason::WorkedThrough),
+                State::Streaming { pass, .. } if !pass.is_worked_through() => return self.recruit(),
+                State::Streaming { pass, .. } => match pass.complete().cloned() {
+                    Some(header) => return self.seal(header),
+                    None => self.end_pass(),
                 },
                 State::Opening { .. } | State::Sealing { .. } | State::Publishing { .. } | State::Done => {
                     return;
@@ -242,23 +251,6 @@ impl Recovery {
         Some(work(pass, &mut context))
     }
 
-    fn open(&mut self, candidate: usize) {
-        let source = SourceId(self.next_source);
-        self.next_source += 1;
-        self.stats.sources_opened += 1;
-        self.stored_before = self.stats.stored_bytes;
-        let attempt = self.candidates.opened(candidate);
-        let peer = self.candidates.peer(candidate).clone();
-        self.actions.push_back(Action::Open { source, peer, attempt });
-        self.state = State::Opening { source: Live { id: source, candidate }, since: self.now };
-    }
-
-    fn seal(&mut self, header: ManifestHeader, sealing: State) {
-        self.keep_progress();
-        self.actions.push_back(Action::Seal { header });
-        self.state = sealing;
-    }
-
     /// All candidates are used up.
     fn give_up(&mut self) {
         let peers = self.candidates.reports();
@@ -278,41 +270,6 @@ impl Recovery {
         self.last = self.progress().map(|(header, done)| (header.clone(), done));
     }
 
-    /// Closes the source in use, if there is one; another may be chosen then.
-    fn close(&mut self, reason: CloseReason) {
-        let Some(Live { id: source, candidate }) = self.state.live() else {
-            return;
-        };
-        self.keep_progress();
-        if !matches!(reason, CloseReason::Lost(_) | CloseReason::Refused(_)) {
-            let fetches = self.state.pass().into_iter().flat_map(Pass::fetches);
-            self.actions.extend(fetches.map(|fetch| Action::Cancel { source, fetch }));
-        }
-        let settled =
-            matches!(reason, CloseReason::Complete | CloseReason::WorkedThrough | CloseReason::JobEnded(_));
-        if settled && self.state.phase() != Phase::Opening {
-            self.actions.push_back(Action::Release { source });
-        }
-        self.actions.push_back(Action::Close { source, reason: reason.clone() });
-        let got = self.leave_source();
-        self.candidates.closed(self.now, candidate, reason, got);
-    }
-
-    /// Forgets the source in use; says what it gave.
-    fn leave_source(&mut self) -> Yield {
-        if let State::Sealing { source, got, .. } = &mut self.state {
-            *source = None;
-            return *got;
-        }
-        let choosing = State::Choosing { wait: None, since: self.now };
-        let State::Streaming { pass, .. } = mem::replace(&mut self.state, choosing) else {
-            return Yield::default();
-        };
-        let got = pass.got();
-        self.shortfall = pass.into_shortfall();
-        got
-    }
-
     /// Ends the job before its time. What was not handed out yet never happens, so no further peer is
     /// dialled (row A25).
     fn stop(&mut self, outcome: Outcome) {
@@ -327,7 +284,7 @@ impl Recovery {
             | Action::Seal { .. }
             | Action::Publish => false,
         });
-        self.close(CloseReason::JobEnded(clip(&outcome.to_string())));
+        self.close_all(&CloseReason::JobEnded(clip(&outcome.to_string())));
         self.actions.retain(|action| match action {
             Action::Cancel { fetch, .. } => !unsent.contains(fetch),
             Action::Release { source } | Action::Close { source, .. } => !unopened.contains(source),

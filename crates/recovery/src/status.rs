@@ -13,8 +13,10 @@ pub struct Status {
     pub phase: Phase,
     /// What the job waits for; `None` once it has ended.
     pub waiting: Option<Waiting>,
-    /// The peer that is used now.
+    /// The peer that is used now; of several, the one that lists.
     pub source: Option<NodeId>,
+    /// All peers that are asked for content now.
+    pub sources: Vec<NodeId>,
     /// Complete entries, and verified bytes of all entries, of the manifest in use. Never falls while
     /// sources offer the same sealed manifest; starts over with what is held if another one is taken.
     pub done: EntryCounts,
@@ -130,8 +132,14 @@ pub struct Stats {
     pub late_inputs: u64,
     /// Items that were asked of the same source again, by reason.
     pub retries: Retries,
-    /// Items that were left to another source, after their attempts or at once.
+    /// Items that one source did not give, and that were asked of another one in use.
+    pub passed_on: u64,
+    /// Items that nobody in use gave, and that were left to later sources.
     pub set_aside: u64,
+    /// Items that were taken from a source which had not begun them, for one with nothing to do.
+    pub stolen: u64,
+    /// Bytes that were asked of a second source while a slow one still owed them.
+    pub twice_bytes: u64,
 }
 
 /// Items that were asked again, by reason.

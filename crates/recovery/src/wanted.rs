@@ -9,6 +9,7 @@ use peerstream_types::{ChunkIndex, ChunkRange, ChunkSize, Entry, GroupIndex, Ord
 
 use crate::OutlinePart;
 use crate::chunks::ChunkQueue;
+use crate::link::Link;
 
 /// The unit of asking and retrying: one chunk of an entry. A small entry is its chunk 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -154,12 +155,12 @@ impl Wanted {
         admitted
     }
 
-    /// The next item to ask for, with its length in bytes.
-    pub(crate) fn peek(&self) -> Option<(Item, u64)> {
-        let item = match self.again.first() {
+    /// The next item to ask a source for that does not refuse it, with its length in bytes.
+    pub(crate) fn peek(&self, link: &Link) -> Option<(Item, u64)> {
+        let item = match self.again.iter().find(|item| !link.refuses(**item)) {
             Some(item) => *item,
             None => {
-                let place = *self.askable.first()?;
+                let place = *self.askable.iter().find(|(ordinal, _)| !link.refuses_entry(*ordinal))?;
                 let fresh = match self.groups.get(&place) {
                     Some(group) => &group.fresh,
                     None => &self.entries.get(&place.0)?.rest,
@@ -167,17 +168,15 @@ impl Wanted {
                 Item { ordinal: place.0, chunk: fresh.peek()? }
             }
         };
-        Some((item, self.size.len_of(item.chunk, self.entry(item.ordinal)?.len)))
+        Some((item, self.len_of(item)?))
     }
 
     /// Takes the item that [`Wanted::peek`] showed.
-    pub(crate) fn take(&mut self) {
-        if self.again.pop_first().is_some() {
+    pub(crate) fn take(&mut self, item: Item) {
+        if self.again.remove(&item) {
             return;
         }
-        let Some((item, len)) = self.peek() else {
-            return;
-        };
+        let Some(len) = self.len_of(item) else { return };
         let fresh = match self.groups.get_mut(&item.place()) {
             Some(group) => Some(&mut group.fresh),
             None => self.entries.get_mut(&item.ordinal).map(|unfinished| &mut unfinished.rest),
@@ -189,6 +188,15 @@ impl Wanted {
                 self.askable.remove(&item.place());
             }
         }
+    }
+
+    fn len_of(&self, item: Item) -> Option<u64> {
+        Some(self.size.len_of(item.chunk, self.entry(item.ordinal)?.len))
+    }
+
+    /// Items that came from no source that was asked, and wait for another one.
+    pub(crate) fn again(&self) -> impl Iterator<Item = Item> {
+        self.again.iter().copied()
     }
 
     /// Whether the entry is one chunk.

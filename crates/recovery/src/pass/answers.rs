@@ -1,16 +1,17 @@
-//! What a pass does with the answers of its source.
+//! What a pass does with the answers of its sources.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use peerstream_types::{ChunkIndex, FetchId, GroupIndex, Ordinal, Span};
 
-use super::{Context, Pass};
-use crate::config::{RETRY_AFTER_MAX, clip};
+use super::{Context, Ended, Pass};
+use crate::config::clip;
 use crate::flights::named;
+use crate::link::Part;
 use crate::retry::Verdict;
 use crate::wanted::Item;
-use crate::{CloseReason, Fault, OutlinePart};
+use crate::{Action, CloseReason, Fault, OutlinePart, SourceId};
 
 /// Why an item did not come.
 #[derive(Debug, Clone, Copy)]
@@ -25,19 +26,20 @@ impl Pass {
     ///
     /// # Errors
     ///
-    /// Nothing more is to be had from this source.
-    pub(crate) fn page_failed(&mut self, context: &mut Context<'_>, fault: Fault) -> Result<(), CloseReason> {
+    /// Nothing more is to be had from the source that lists.
+    pub(crate) fn page_failed(&mut self, context: &mut Context<'_>, fault: Fault) -> Result<(), Ended> {
         self.page_in_hand = false;
+        let lead = self.lead;
         match fault {
-            Fault::Wrong(why) => Err(CloseReason::BadManifest(clip(&why))),
-            Fault::Gone(why) => Err(CloseReason::ListFailed(clip(&why))),
+            Fault::Wrong(why) => Err((lead, CloseReason::BadManifest(clip(&why)))),
+            Fault::Gone(why) => Err((lead, CloseReason::ListFailed(clip(&why)))),
             Fault::Busy { retry_after } => {
                 self.listing.give_back();
-                self.pause(context, retry_after)
+                self.pause(context, lead, retry_after)
             }
             Fault::Failed(why) => {
                 if !self.listing.fail(context.config.attempts_per_source) {
-                    return Err(CloseReason::ListFailed(clip(&why)));
+                    return Err((lead, CloseReason::ListFailed(clip(&why))));
                 }
                 context.stats.retries.failed += 1;
                 Ok(())
@@ -45,7 +47,7 @@ impl Pass {
         }
     }
 
-    /// A part of an outline was verified, or was not. `Ok(false)`: it was not asked for.
+    /// A part of an outline was verified, or was not. `Ok(false)`: it was not asked of this source.
     ///
     /// # Errors
     ///
@@ -53,23 +55,24 @@ impl Pass {
     pub(crate) fn outline(
         &mut self,
         context: &mut Context<'_>,
-        ordinal: Ordinal,
-        part: OutlinePart,
+        source: SourceId,
+        part: Part,
         result: Result<(), Fault>,
-    ) -> Result<bool, CloseReason> {
-        if !self.wanted.outline_answered(ordinal, part, result.is_ok()) {
+    ) -> Result<bool, Ended> {
+        let asked = self.links.get_mut(&source).is_some_and(|link| link.outlines.remove(&part));
+        if !asked || !self.wanted.outline_answered(part.0, part.1, result.is_ok()) {
             return Ok(false);
         }
         match result {
             Ok(()) => {
-                self.moved(context.now);
-                self.outline_tries.remove(&(ordinal, part));
+                self.moved(context.now, source);
+                self.links.values_mut().for_each(|link| link.forget_outline(part));
                 context.stats.outlines += 1;
             }
-            Err(Fault::Busy { retry_after }) => self.pause(context, retry_after)?,
-            Err(Fault::Gone(why)) => self.leave_entry(context, ordinal, &why),
-            Err(Fault::Wrong(why)) => self.outline_missed(context, ordinal, part, Miss::Bad, &why),
-            Err(Fault::Failed(why)) => self.outline_missed(context, ordinal, part, Miss::Failed, &why),
+            Err(Fault::Busy { retry_after }) => self.pause(context, source, retry_after)?,
+            Err(Fault::Gone(why)) => self.entry_gone(context, source, part.0, &why),
+            Err(Fault::Wrong(why)) => self.outline_missed(context, source, part, Miss::Bad, &why),
+            Err(Fault::Failed(why)) => self.outline_missed(context, source, part, Miss::Failed, &why),
         }
         Ok(true)
     }
@@ -77,42 +80,74 @@ impl Pass {
     fn outline_missed(
         &mut self,
         context: &mut Context<'_>,
-        ordinal: Ordinal,
-        part: OutlinePart,
+        source: SourceId,
+        part: Part,
         miss: Miss,
         why: &str,
     ) {
-        let used = self.outline_tries.entry((ordinal, part)).or_default();
-        *used += 1;
-        if *used < context.config.attempts_per_source {
+        let limit = context.config.attempts_per_source;
+        if self.links.get_mut(&source).is_some_and(|link| link.outline_missed(part, limit)) {
             return count(context, miss);
         }
+        if !self.links.values().all(|link| link.refuses_outline(part)) {
+            context.stats.passed_on += 1;
+            return;
+        }
+        self.leave_outline(context, source, part, why);
+    }
+
+    /// Leaves what a part of an outline makes way for.
+    pub(super) fn leave_outline(
+        &mut self,
+        context: &mut Context<'_>,
+        source: SourceId,
+        part: Part,
+        why: &str,
+    ) {
         match part {
-            OutlinePart::Group(group) if self.wanted.has_groups(ordinal) => {
-                self.leave_group(context, ordinal, group, why);
+            (ordinal, OutlinePart::Group(group)) if self.wanted.has_groups(ordinal) => {
+                self.leave_group(context, source, ordinal, group, why);
             }
-            OutlinePart::Top | OutlinePart::Group(_) => self.leave_entry(context, ordinal, why),
+            (ordinal, OutlinePart::Top | OutlinePart::Group(_)) => {
+                self.leave_entry(context, source, ordinal, why);
+            }
         }
     }
 
     /// A part of a fetch is verified and stored.
     pub(crate) fn stored(&mut self, context: &mut Context<'_>, fetch: FetchId, span: Span) {
-        self.in_hand.remove(&fetch);
-        let taken = self.flights.take(fetch, span);
+        let Some(source) = self.flown_by(fetch) else { return };
+        let Some(link) = self.links.get_mut(&source) else { return };
+        link.out_of_hand(fetch);
+        link.flights.begun(fetch);
+        let taken = link.flights.take(fetch, span);
         let answered = match span {
             Span::Entries { .. } => taken.iter().map(|(item, _)| item.ordinal).collect::<BTreeSet<_>>().len(),
             Span::Chunks { .. } => taken.len(),
         };
         context.stats.surplus += named(span).saturating_sub(answered as u64);
         for (item, len) in taken {
-            self.moved(context.now);
-            self.got.stored_bytes += len;
+            if let Some(link) = self.links.get_mut(&source) {
+                link.moved(context.now);
+                link.got.stored_bytes += len;
+            }
             self.done.bytes = self.done.bytes.saturating_add(len);
             context.stats.stored_bytes += len;
             context.stats.stored_chunks += 1;
-            self.tries.forget(item);
+            self.settle_everywhere(context, item);
             let finished = self.wanted.stored(item);
             self.settle(finished);
+        }
+    }
+
+    /// An item is stored: nobody else has to give it any more.
+    fn settle_everywhere(&mut self, context: &mut Context<'_>, item: Item) {
+        for (source, link) in &mut self.links {
+            link.forget(item);
+            if let Some(fetch) = link.flights.drop_item(item) {
+                link.out_of_hand(fetch);
+                context.actions.push_back(Action::Cancel { source: *source, fetch });
+            }
         }
     }
 
@@ -125,15 +160,19 @@ impl Pass {
         chunk: ChunkIndex,
         why: &str,
     ) {
-        let taken = self.flights.take(fetch, Span::chunk(ordinal, chunk));
+        let Some(source) = self.flown_by(fetch) else { return };
+        let Some(link) = self.links.get_mut(&source) else { return };
+        let taken = link.flights.take(fetch, Span::chunk(ordinal, chunk));
         if taken.is_empty() {
             context.stats.surplus += 1;
         }
         for (item, len) in taken {
-            self.got.bad_chunks += 1;
+            if let Some(link) = self.links.get_mut(&source) {
+                link.got.bad_chunks += 1;
+            }
             context.stats.bad_chunks += 1;
             context.stats.bad_bytes += len;
-            self.missed(context, item, Miss::Bad, why);
+            self.missed(context, source, item, Miss::Bad, why);
         }
     }
 
@@ -148,112 +187,157 @@ impl Pass {
         fetch: FetchId,
         span: Option<Span>,
         fault: Fault,
-    ) -> Result<(), CloseReason> {
+    ) -> Result<(), Ended> {
+        let Some(source) = self.flown_by(fetch) else { return Ok(()) };
+        let Some(link) = self.links.get_mut(&source) else { return Ok(()) };
         let taken = match span {
-            Some(span) => self.flights.take(fetch, span),
-            None => self.flights.take_all(fetch),
+            Some(span) => link.flights.take(fetch, span),
+            None => link.flights.take_all(fetch),
         };
         let items = taken.into_iter().map(|(item, _)| item);
         match fault {
             Fault::Busy { retry_after } => {
                 for item in items {
-                    if self.wanted.is_left(item.ordinal) {
-                        self.set_aside(item);
-                    } else {
-                        context.stats.retries.busy += 1;
-                        self.wanted.give_back(item);
-                    }
+                    context.stats.retries.busy += u64::from(self.give_back(item));
                 }
-                return self.pause(context, retry_after);
+                return self.pause(context, source, retry_after);
             }
             Fault::Gone(why) => {
                 let mut ordinals = BTreeSet::new();
                 for item in items {
-                    self.wanted.give_back(item);
+                    self.give_back(item);
                     ordinals.insert(item.ordinal);
                 }
                 for ordinal in ordinals {
-                    self.leave_entry(context, ordinal, &why);
+                    self.entry_gone(context, source, ordinal, &why);
                 }
             }
-            Fault::Wrong(why) => items.for_each(|item| self.missed(context, item, Miss::Bad, &why)),
-            Fault::Failed(why) => items.for_each(|item| self.missed(context, item, Miss::Failed, &why)),
+            Fault::Wrong(why) => items.for_each(|item| self.missed(context, source, item, Miss::Bad, &why)),
+            Fault::Failed(why) => {
+                items.for_each(|item| self.missed(context, source, item, Miss::Failed, &why));
+            }
         }
         Ok(())
     }
 
     /// Nothing more comes of a fetch: what it did not answer is missing (row F-35).
     pub(crate) fn fetch_ended(&mut self, context: &mut Context<'_>, fetch: FetchId) {
-        self.in_hand.remove(&fetch);
-        for (item, _) in self.flights.take_all(fetch) {
-            self.missed(context, item, Miss::Short, "the answer ended without it");
+        let Some(source) = self.flown_by(fetch) else {
+            return self.links.values_mut().for_each(|link| link.out_of_hand(fetch));
+        };
+        let Some(link) = self.links.get_mut(&source) else { return };
+        link.out_of_hand(fetch);
+        for (item, _) in link.flights.take_all(fetch) {
+            self.missed(context, source, item, Miss::Short, "the answer ended without it");
         }
     }
 
-    fn missed(&mut self, context: &mut Context<'_>, item: Item, miss: Miss, why: &str) {
+    /// An item that a source owed is to be asked for again, unless another one owes it too, or it was
+    /// left meanwhile. Says whether it is.
+    fn give_back(&mut self, item: Item) -> bool {
+        if self.is_asked(item) {
+            return false;
+        }
         if self.wanted.is_left(item.ordinal) {
-            return self.set_aside(item);
+            self.set_aside(item);
+            return false;
         }
-        match self.tries.fail(item, context.config.attempts_per_source) {
-            Verdict::Again => {
-                count(context, miss);
-                self.wanted.give_back(item);
+        self.wanted.give_back(item);
+        true
+    }
+
+    fn missed(&mut self, context: &mut Context<'_>, source: SourceId, item: Item, miss: Miss, why: &str) {
+        let limit = context.config.attempts_per_source;
+        let Some(link) = self.links.get_mut(&source) else { return };
+        if !self.wanted.is_left(item.ordinal) && link.tries.fail(item, limit) == Verdict::Aside {
+            link.refuse(item);
+            let nobody = self.links.values().all(|link| link.refuses(item));
+            if nobody {
+                return self.leave_item(context, source, item, why);
             }
-            Verdict::Aside => {
-                context.stats.set_aside += 1;
-                let chunk = (!self.wanted.is_single(item.ordinal)).then_some(item.chunk);
-                if let Some(entry) = self.wanted.entry(item.ordinal).cloned() {
-                    self.add_gap(&entry, chunk, why);
-                }
-                self.set_aside(item);
-            }
+            context.stats.passed_on += 1;
+            self.give_back(item);
+        } else if self.give_back(item) {
+            count(context, miss);
         }
+    }
+
+    /// Leaves an item that no source in use gives to another one.
+    pub(super) fn leave_item(&mut self, context: &mut Context<'_>, source: SourceId, item: Item, why: &str) {
+        context.stats.set_aside += 1;
+        let chunk = (!self.wanted.is_single(item.ordinal)).then_some(item.chunk);
+        if let Some(entry) = self.wanted.entry(item.ordinal).cloned() {
+            self.add_gap(source, &entry, chunk, why);
+        }
+        self.set_aside(item);
     }
 
     fn set_aside(&mut self, item: Item) {
+        self.links.values_mut().for_each(|link| link.forget(item));
         let finished = self.wanted.set_aside(item);
         self.settle(finished);
     }
 
     /// Leaves a group whose outline is not to be had to another source; other groups go on.
-    fn leave_group(&mut self, context: &mut Context<'_>, ordinal: Ordinal, group: GroupIndex, why: &str) {
+    fn leave_group(
+        &mut self,
+        context: &mut Context<'_>,
+        source: SourceId,
+        ordinal: Ordinal,
+        group: GroupIndex,
+        why: &str,
+    ) {
         context.stats.set_aside += 1;
         if let Some(entry) = self.wanted.entry(ordinal).cloned() {
             let first = self.header.chunk_size.chunks_of(group, entry.len).first;
-            self.add_gap(&entry, Some(first), why);
+            self.add_gap(source, &entry, Some(first), why);
         }
-        self.outline_tries.remove(&(ordinal, OutlinePart::Group(group)));
+        let part = (ordinal, OutlinePart::Group(group));
+        self.links.values_mut().for_each(|link| link.forget_outline(part));
         let finished = self.wanted.set_aside_group(ordinal, group);
         self.settle(finished);
     }
 
+    /// The source no longer has an entry as it was listed.
+    fn entry_gone(&mut self, context: &mut Context<'_>, source: SourceId, ordinal: Ordinal, why: &str) {
+        if let Some(link) = self.links.get_mut(&source) {
+            link.refuse_entry(ordinal);
+        }
+        if self.links.values().all(|link| link.refuses_entry(ordinal)) {
+            self.leave_entry(context, source, ordinal, why);
+        } else {
+            context.stats.passed_on += 1;
+        }
+    }
+
     /// Leaves all of an entry that is not in flight to another source.
-    fn leave_entry(&mut self, context: &mut Context<'_>, ordinal: Ordinal, why: &str) {
+    pub(super) fn leave_entry(
+        &mut self,
+        context: &mut Context<'_>,
+        source: SourceId,
+        ordinal: Ordinal,
+        why: &str,
+    ) {
         if !self.wanted.is_left(ordinal) {
             context.stats.set_aside += 1;
             if let Some(entry) = self.wanted.entry(ordinal).cloned() {
-                self.add_gap(&entry, None, why);
+                self.add_gap(source, &entry, None, why);
             }
         }
-        self.tries.forget_entry(ordinal);
-        self.outline_tries.retain(|(of, _), _| *of != ordinal);
+        self.links.values_mut().for_each(|link| link.forget_entry(ordinal));
         let finished = self.wanted.set_aside_rest(ordinal);
         self.settle(finished);
     }
 
-    /// Leaves the source alone; answers of one burst count once.
-    fn pause(&mut self, context: &mut Context<'_>, asked_for: Option<Duration>) -> Result<(), CloseReason> {
-        let asked_for = asked_for.unwrap_or_default().min(RETRY_AFTER_MAX);
-        if self.pause.until.is_none() {
-            self.pause.in_a_row += 1;
-        }
-        if self.pause.in_a_row > context.config.opens_per_peer {
-            return Err(CloseReason::Busy);
-        }
-        let seed = context.config.seed ^ u64::from(self.source.0);
-        let wait = context.config.back_off.delay(self.pause.in_a_row.max(1), seed).max(asked_for);
-        self.pause.until = self.pause.until.max(Some(context.now + wait));
-        Ok(())
+    fn pause(
+        &mut self,
+        context: &mut Context<'_>,
+        source: SourceId,
+        asked_for: Option<Duration>,
+    ) -> Result<(), Ended> {
+        let Some(link) = self.links.get_mut(&source) else { return Ok(()) };
+        let paused = link.pause(context.now, context.config, source, asked_for);
+        paused.map_err(|reason| (source, reason))
     }
 }
 

@@ -1,6 +1,8 @@
 //! What a pass keeps, seen from inside.
 
-use peerstream_types::{ChunkSize, Codec, Digest, EntryKey, EntryKind, FetchId, GroupIndex, PageToken, Span};
+use peerstream_types::{
+    ChunkSize, Codec, Digest, EntryKey, EntryKind, FetchId, GroupIndex, NodeId, PageToken, Span,
+};
 
 use super::*;
 use crate::Fault;
@@ -39,7 +41,8 @@ impl Bench {
         };
         let entries = lens.iter().enumerate().map(|(i, len)| entry(i as u64, *len)).collect();
         let peer = NodeId::new("a").unwrap();
-        let pass = Pass::new(Timestamp::ZERO, SourceId(0), peer, header.clone(), None);
+        let link = Link::new(Timestamp::ZERO, peer, 0, header.clone());
+        let pass = Pass::new(SourceId(0), link, None);
         let (config, stats, actions) = (Config::default(), Stats::default(), VecDeque::new());
         let mut bench = Self { pass, config, stats, actions, next_fetch: 0 };
         assert_eq!(bench.asked(), [Action::List { source: SourceId(0), token: PageToken::START }]);
@@ -86,13 +89,16 @@ fn finished_entries_leave_nothing_behind() {
         let gone = Fault::Gone("compacted".into());
         pass.fetch_failed(context, fetch, Some(Span::entry(Ordinal(2))), gone).unwrap();
         let wrong = || Err(Fault::Wrong("forged".into()));
-        assert!(pass.outline(context, Ordinal(3), GROUP, wrong()).unwrap());
-        assert!(pass.outline(context, Ordinal(4), GROUP, wrong()).unwrap());
+        assert!(pass.outline(context, SourceId(0), (Ordinal(3), GROUP), wrong()).unwrap());
+        assert!(pass.outline(context, SourceId(0), (Ordinal(4), GROUP), wrong()).unwrap());
     });
     bench.asked();
     bench.give(|pass, context| {
-        assert!(pass.outline(context, Ordinal(3), GROUP, Ok(())).unwrap());
-        assert!(pass.outline(context, Ordinal(4), GROUP, Err(Fault::Gone("compacted".into()))).unwrap());
+        assert!(pass.outline(context, SourceId(0), (Ordinal(3), GROUP), Ok(())).unwrap());
+        assert!(
+            pass.outline(context, SourceId(0), (Ordinal(4), GROUP), Err(Fault::Gone("compacted".into())))
+                .unwrap()
+        );
     });
     let fetch = bench.fetched();
     bench.give(|pass, context| {
@@ -100,11 +106,10 @@ fn finished_entries_leave_nothing_behind() {
         pass.fetch_failed(context, fetch, None, Fault::Gone("compacted".into())).unwrap();
     });
     let pass = &bench.pass;
-    assert!(pass.is_worked_through() && !pass.awaits_answers());
+    assert!(pass.is_worked_through() && !pass.owes_anything(SourceId(0)));
     let fresh = Wanted::new(pass.header.chunk_size);
     assert_eq!(format!("{:?}", pass.wanted), format!("{fresh:?}"));
-    assert_eq!(format!("{:?}", pass.tries), format!("{:?}", Tries::default()));
-    assert_eq!(format!("{:?}", pass.flights), format!("{:?}", Flights::default()));
-    assert!(pass.outline_tries.is_empty());
+    let link = &pass.links[&SourceId(0)];
+    assert!(link.fell_short() && link.keeps_nothing(), "{link:?}");
     assert_eq!((pass.shortfall.entries(), pass.done.entries), (4, 1));
 }

@@ -7,7 +7,7 @@ use peerstream_types::{ChunkIndex, FetchId, ManifestHeader, Ordinal, Position, S
 
 use super::Recovery;
 use crate::config::clip;
-use crate::pass::Pass;
+use crate::pass::{Ended, Pass};
 use crate::phase::State;
 use crate::{
     Action, CloseReason, Fault, Misuse, Outcome, OutlinePart, PageIn, Phase, Refusal, SourceId, Step,
@@ -29,18 +29,15 @@ impl Recovery {
         if !self.is_current(now, source)? {
             return Ok(());
         }
-        let State::Opening { source: live, .. } = &self.state else {
+        if !self.is_opening(source) {
             return Err(Misuse::Unasked("another offer"));
-        };
+        }
         if header.state.len() > STATE_LEN_MAX
             || !header.position.as_ref().is_none_or(Position::is_well_formed)
         {
-            self.close(CloseReason::BadManifest("its position or state is too long".into()));
+            self.close(source, &CloseReason::BadManifest("its position or state is too long".into()));
         } else {
-            let (live, peer) = (*live, self.candidates.peer(live.candidate).clone());
-            let pass = Pass::new(self.now, source, peer, header.clone(), self.shortfall.take());
-            self.actions.push_back(Action::Begin { header });
-            self.state = State::Streaming { source: live, pass: Box::new(pass) };
+            self.offered(source, header);
         }
         self.advance();
         Ok(())
@@ -81,7 +78,7 @@ impl Recovery {
         if !self.is_current(now, source)? {
             return Ok(());
         }
-        if !self.state.pass().is_some_and(Pass::awaits_page) {
+        if !self.state.pass().is_some_and(|pass| pass.awaits_page(source)) {
             return Err(Misuse::Unasked("a page"));
         }
         self.give(|pass, context| {
@@ -101,7 +98,7 @@ impl Recovery {
         if !self.is_current(now, source)? {
             return Ok(());
         }
-        if !self.state.pass().is_some_and(Pass::awaits_page) {
+        if !self.state.pass().is_some_and(|pass| pass.awaits_page(source)) {
             return Err(Misuse::Unasked("a page"));
         }
         let listed: BTreeSet<Ordinal> = page.entries.iter().map(|entry| entry.ordinal).collect();
@@ -110,7 +107,7 @@ impl Recovery {
         if let Some(stray) = named.find(|ordinal| !listed.contains(ordinal)) {
             return Err(Misuse::NotOnPage(*stray));
         }
-        self.give(|pass, context| pass.page(context, page));
+        self.give(|pass, context| pass.page(context, page).map_err(|reason| (source, reason)));
         Ok(())
     }
 
@@ -128,7 +125,7 @@ impl Recovery {
         if !self.is_current(now, source)? {
             return Ok(());
         }
-        if !self.state.pass().is_some_and(Pass::awaits_page) {
+        if !self.state.pass().is_some_and(|pass| pass.awaits_page(source)) {
             return Err(Misuse::Unasked("a page"));
         }
         self.give(|pass, context| pass.page_failed(context, fault));
@@ -153,7 +150,7 @@ impl Recovery {
         }
         let mut asked = false;
         self.give(|pass, context| {
-            asked = pass.outline(context, ordinal, part, result)?;
+            asked = pass.outline(context, source, (ordinal, part), result)?;
             Ok(())
         });
         self.stats.late_inputs += u64::from(!asked);
@@ -247,20 +244,17 @@ impl Recovery {
         Ok(())
     }
 
-    /// Gives the pass something; closes its source if that is the end of it.
-    fn give(
-        &mut self,
-        work: impl FnOnce(&mut Pass, &mut crate::pass::Context<'_>) -> Result<(), CloseReason>,
-    ) {
-        if let Some(Err(reason)) = self.with_pass(work) {
-            self.close(reason);
+    /// Gives the pass something; closes a source if that is the end of it.
+    fn give(&mut self, work: impl FnOnce(&mut Pass, &mut crate::pass::Context<'_>) -> Result<(), Ended>) {
+        if let Some(Err((source, reason))) = self.with_pass(work) {
+            self.close(source, &reason);
         }
         self.advance();
     }
 
     fn end_source(&mut self, now: Timestamp, source: SourceId, reason: CloseReason) -> Result<(), Misuse> {
         if self.is_current(now, source)? {
-            self.close(reason);
+            self.close(source, &reason);
             self.advance();
         }
         Ok(())
@@ -272,7 +266,7 @@ impl Recovery {
         if source.0 >= self.next_source {
             return Err(Misuse::UnknownSource(source));
         }
-        let current = self.state.live().is_some_and(|live| live.id == source);
+        let current = self.state.has(source);
         self.stats.late_inputs += u64::from(!current);
         Ok(current)
     }
@@ -304,7 +298,7 @@ impl Recovery {
         }
         match result {
             Ok(()) => {
-                self.close(CloseReason::Complete);
+                self.close_all(&CloseReason::Complete);
                 self.state = State::Publishing { since: self.now };
                 self.actions.push_back(Action::Publish);
             }
@@ -344,23 +338,15 @@ impl Recovery {
             let reason = format!("not done within {:?}", self.config.overall_limit.unwrap_or_default());
             return self.stop(Outcome::Aborted { reason });
         }
-        match &mut self.state {
-            State::Opening { since, .. } if *since + self.config.open_timeout <= self.now => {
-                self.close(CloseReason::OpenTimeout);
-            }
-            State::Streaming { pass, .. } => {
-                pass.resume(self.now);
-                let stalls_at = pass.stalls_at(&self.config);
-                if stalls_at.is_some_and(|at| at <= self.now) {
-                    self.stats.sources_stalled += 1;
-                    self.close(CloseReason::Stalled);
-                }
-            }
-            State::Choosing { .. }
-            | State::Opening { .. }
-            | State::Sealing { .. }
-            | State::Publishing { .. }
-            | State::Done => {}
+        while let Some(source) = self.late_opening() {
+            self.close(source, &CloseReason::OpenTimeout);
+        }
+        if let State::Streaming { pass, .. } = &mut self.state {
+            pass.resume(self.now);
+        }
+        while let Some(source) = self.state.pass().and_then(|pass| pass.stalled(self.now, &self.config)) {
+            self.stats.sources_stalled += 1;
+            self.close(source, &CloseReason::Stalled);
         }
         self.advance();
     }
@@ -372,6 +358,18 @@ impl Recovery {
         self.tick(now);
         if self.can_stop() {
             self.stop(Outcome::Aborted { reason: clip(reason) });
+        }
+    }
+
+    /// A source that has made no offer in time.
+    fn late_opening(&self) -> Option<SourceId> {
+        let is_late = |since: Timestamp| since + self.config.open_timeout <= self.now;
+        match &self.state {
+            State::Opening { source, since } => is_late(*since).then_some(source.id),
+            State::Streaming { joining, .. } => {
+                joining.values().find(|(_, since)| is_late(*since)).map(|(live, _)| live.id)
+            }
+            State::Choosing { .. } | State::Sealing { .. } | State::Publishing { .. } | State::Done => None,
         }
     }
 

@@ -10,11 +10,7 @@ impl Wanted {
     /// The next part of an outline to ask for, while less than `ahead_bytes` can be asked for without
     /// it, and at most `values_max` chaining values are kept. What is needed first is asked for in
     /// any case if nothing else is under way that could make room.
-    pub(crate) fn ask_outline(
-        &mut self,
-        ahead_bytes: u64,
-        values_max: u64,
-    ) -> Option<(Ordinal, OutlinePart)> {
+    pub(crate) fn peek_outline(&self, ahead_bytes: u64, values_max: u64) -> Option<(Ordinal, OutlinePart)> {
         let ordinal = *self.outlines_due.first()?;
         let unfinished = self.entries.get(&ordinal)?;
         let part = match unfinished.top {
@@ -23,10 +19,13 @@ impl Wanted {
         };
         let after = self.outline_values.saturating_add(self.values_of(&unfinished.entry, part));
         let idle = self.groups.is_empty() && self.outlines_asked.is_empty();
-        if self.ahead_bytes >= ahead_bytes || (!idle && after > values_max) {
-            return None;
-        }
-        let unfinished = self.entries.get_mut(&ordinal)?;
+        (self.ahead_bytes < ahead_bytes && (idle || after <= values_max)).then_some((ordinal, part))
+    }
+
+    /// Asks for the part that [`Wanted::peek_outline`] showed.
+    pub(crate) fn ask_outline(&mut self, ordinal: Ordinal, part: OutlinePart) {
+        let Some(unfinished) = self.entries.get_mut(&ordinal) else { return };
+        let entry = unfinished.entry.clone();
         let bytes = match part {
             OutlinePart::Top => {
                 unfinished.top = Top::Asked;
@@ -34,21 +33,20 @@ impl Wanted {
                 behind_top(unfinished, self.size)
             }
             OutlinePart::Group(group) => {
-                let end = self.size.chunks_of(group, unfinished.entry.len).end();
+                let end = self.size.chunks_of(group, entry.len).end();
                 let fresh = unfinished.rest.take_before(end);
                 if unfinished.rest.is_empty() {
                     self.outlines_due.remove(&ordinal);
                 }
-                let bytes = fresh.bytes(self.size, unfinished.entry.len);
+                let bytes = fresh.bytes(self.size, entry.len);
                 let open = fresh.count();
                 self.groups.insert((ordinal, group), Group { fresh, open });
                 bytes
             }
         };
         self.ahead_bytes = self.ahead_bytes.saturating_add(bytes);
-        self.outline_values = after;
+        self.outline_values = self.outline_values.saturating_add(self.values_of(&entry, part));
         self.outlines_asked.insert((ordinal, part));
-        Some((ordinal, part))
     }
 
     pub(crate) fn awaits_outlines(&self) -> bool {

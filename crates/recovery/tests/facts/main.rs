@@ -11,6 +11,7 @@ mod listing;
 mod outlines;
 mod property;
 mod retries;
+mod several;
 mod stall;
 mod status;
 mod support;

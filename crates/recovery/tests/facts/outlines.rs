@@ -44,7 +44,7 @@ fn the_top_comes_before_the_groups_and_a_group_before_its_chunks() {
     hand.drain();
     let next = hand.stored(fetch, spans[0]);
     assert_eq!(only_fetch(&next).1, [chunks(0, 300)], "in order from here on");
-    assert!(hand.job.needs_outline(a, Ordinal(0), group(1)));
+    assert!(hand.job.needs_outline(Ordinal(0), group(1)));
 }
 
 #[test]
@@ -59,10 +59,10 @@ fn an_outline_is_kept_until_its_group_is_done() {
     let last = Span::chunk(Ordinal(0), ChunkIndex(1024));
     let fetch = fetches(&asked).last().unwrap().0;
     hand.stored(fetch, last);
-    assert!(!hand.job.needs_outline(a, Ordinal(0), group(1)), "its only chunk is stored");
-    assert!(hand.job.needs_outline(a, Ordinal(0), group(0)) && hand.job.needs_outline(a, Ordinal(0), TOP));
+    assert!(!hand.job.needs_outline(Ordinal(0), group(1)), "its only chunk is stored");
+    assert!(hand.job.needs_outline(Ordinal(0), group(0)) && hand.job.needs_outline(Ordinal(0), TOP));
     let sealing = hand.store_all(asked);
-    assert!(!hand.job.needs_outline(a, Ordinal(0), group(0)) && !hand.job.needs_outline(a, Ordinal(0), TOP));
+    assert!(!hand.job.needs_outline(Ordinal(0), group(0)) && !hand.job.needs_outline(Ordinal(0), TOP));
     hand.published(&sealing);
 }
 
@@ -144,7 +144,7 @@ fn a_forged_group_costs_the_group() {
             let forged = Err(Fault::Wrong("its outline does not fit the top".into()));
             hand.job.handle_outline(hand.now, source, Ordinal(0), group(1), forged).unwrap();
         }
-        assert!(!hand.job.needs_outline(source, Ordinal(0), group(1)));
+        assert!(!hand.job.needs_outline(Ordinal(0), group(1)));
         let rest = only(asked, |action| matches!(action, Action::Outline { part, .. } if *part != group(1)));
         let rest = [hand.drain(), hand.store_all(rest)].concat();
         assert!(!rest.iter().any(|action| matches!(action, Action::Seal { .. })), "{rest:?}");
@@ -204,7 +204,7 @@ fn a_tebibyte_is_asked_in_bounded_memory() {
     while let Some(action) = queue.pop_front() {
         match action {
             Action::Outline { source, ordinal, part } => {
-                kept.retain(|part, _| hand.job.needs_outline(source, ordinal, *part));
+                kept.retain(|part, _| hand.job.needs_outline(ordinal, *part));
                 kept.insert(part, if part == TOP { groups } else { 1024 });
                 most = most.max(kept.values().sum());
                 parts += 1;

@@ -13,7 +13,11 @@ use crate::world::{Mood, Plan, World};
 
 fn config() -> impl Strategy<Value = Config> {
     let sizes = (1..12 * CHUNK, 1..6 * CHUNK, 1..5u32, 1..10u32, 1..20u64);
-    (sizes, 1..4u32, 1..4u32, any::<u64>()).prop_map(|(sizes, attempts_per_source, opens_per_peer, seed)| {
+    let several = (1..5u32, 1..8 * CHUNK, prop_oneof![Just(0), Just(10), Just(500)]);
+    let budgets = (1..4u32, 1..4u32);
+    (sizes, several, budgets, any::<u64>()).prop_map(|(sizes, several, budgets, seed)| {
+        let (sources_max, join_from, twice_per_mille) = several;
+        let (attempts_per_source, opens_per_peer) = budgets;
         let (window, fetch, fetch_spans, entries_ahead, outline_values) = sizes;
         let (window, fetch_bytes) = (ByteCount(window), ByteCount(fetch));
         Config {
@@ -24,6 +28,9 @@ fn config() -> impl Strategy<Value = Config> {
             outline_values,
             attempts_per_source,
             opens_per_peer,
+            sources_max,
+            join_from: ByteCount(join_from),
+            twice_per_mille,
             seed,
             ..Config::default()
         }

@@ -158,6 +158,10 @@ impl World {
         }
     }
 
+    fn in_use(&self) -> impl Iterator<Item = SourceId> {
+        self.opened.keys().copied().filter(|source| !self.closed.contains(source))
+    }
+
     fn manifest_of(&self, source: SourceId) -> &Manifest {
         let index: usize = self.opened[&source].as_str()[1..].parse().unwrap();
         &self.manifests[usize::from(self.plan.moods[index] == Mood::Different)]
@@ -172,11 +176,18 @@ impl World {
         match action {
             Action::Open { source, peer, .. } => {
                 assert!(!self.aborted, "dialled after the abort (A25)");
-                assert_eq!(self.opened.len(), self.closed.len(), "one source at a time");
+                let in_use = self.opened.len() - self.closed.len();
+                assert!(in_use < self.plan.config.sources_max as usize, "{in_use} sources are in use");
+                assert!(!self.in_use().any(|of| self.opened[&of] == peer), "{peer} is in use");
                 self.opened.insert(source, peer);
                 self.dial(source);
             }
-            Action::Begin { .. } | Action::Release { .. } => {}
+            Action::Begin { .. } => {
+                assert!(self.fetching.values().all(|(_, items)| items.is_empty()), "not cancelled");
+                self.asked.clear();
+                self.outlines = Outlines::default();
+            }
+            Action::Release { .. } => {}
             Action::List { source, token } => self.list(source, token),
             Action::Outline { source, ordinal, part } => {
                 let entry = self.manifest_of(source).entries[ordinal.0 as usize].clone();
@@ -184,8 +195,13 @@ impl World {
                 self.outline(source, ordinal, part);
             }
             Action::Fetch { source, fetch, spans, attempt } => self.fetch(source, fetch, &spans, attempt),
-            Action::Cancel { fetch, .. } => {
-                assert!(self.fetching.remove(&fetch).is_some(), "nothing to cancel");
+            Action::Cancel { source, fetch } => {
+                let cancelled = self.fetching.remove(&fetch);
+                let (of, items) = cancelled.expect("something to cancel");
+                assert_eq!(of, source);
+                for (ordinal, chunk) in items {
+                    *self.asked.get_mut(&(source, ordinal, chunk)).unwrap() -= 1;
+                }
             }
             Action::Close { source, reason } => {
                 assert!(self.closed.insert(source), "closed twice");
@@ -193,6 +209,7 @@ impl World {
                 let left = self.fetching.values().filter(|(of, items)| *of == source && !items.is_empty());
                 assert!(!cancelled || left.count() == 0, "not cancelled");
                 self.fetching.retain(|_, (of, _)| *of != source);
+                self.outlines.closed(source);
             }
             Action::Seal { header } => self.seal(&header),
             Action::Publish => {
@@ -213,7 +230,7 @@ impl World {
                 let entry = &self.manifest_of(source).entries[ordinal.0 as usize];
                 assert_eq!(single, entry.len <= CHUNK);
                 if !single {
-                    self.outlines.assert_covers(&self.job, source, ordinal, chunk);
+                    self.outlines.assert_covers(&self.job, ordinal, chunk);
                 }
                 let content = self.content(source, ordinal, chunk);
                 assert!(!self.staged.contains(&content), "{content:?} is fetched again");
@@ -223,7 +240,8 @@ impl World {
             }
         }
         self.fetching.insert(fetch, (source, items.clone()));
-        let bytes: u64 = self.fetching.values().map(|(of, items)| self.bytes_of(*of, items)).sum();
+        let own = self.fetching.values().filter(|(of, _)| *of == source);
+        let bytes: u64 = own.map(|(of, items)| self.bytes_of(*of, items)).sum();
         assert!(bytes <= config.window.0.max(CHUNK), "{bytes} bytes are outstanding");
         self.answer(source, fetch, &items);
     }
@@ -234,9 +252,7 @@ impl World {
     }
 
     fn seal(&mut self, header: &ManifestHeader) {
-        let source = *self.opened.keys().last().unwrap();
-        let manifest = self.manifest_of(source);
-        assert_eq!(*header, manifest.header);
+        let manifest = self.manifests.iter().find(|manifest| manifest.header == *header).unwrap();
         for entry in &manifest.entries {
             for chunk in 0..entry.len.div_ceil(CHUNK) {
                 let content = (entry.key.clone(), entry.digest, ChunkIndex(chunk));
@@ -300,6 +316,7 @@ impl World {
             }
         }
         self.outlines.forget_needless(&self.job);
+        self.drop_what_others_gave();
         if late || self.outcome.is_some() {
             assert_eq!(self.job.status(), before, "a late input changed something");
         }
@@ -318,6 +335,20 @@ impl World {
             assert!(!expected, "a cancelled fetch expects nothing");
         }
         self.drop_if_over(fetch);
+    }
+
+    fn drop_what_others_gave(&mut self) {
+        let given =
+            |source: SourceId, ordinal, chunk| self.staged.contains(&self.content(source, ordinal, chunk));
+        let mut given_items = Vec::new();
+        for (fetch, (source, items)) in &self.fetching {
+            let items = items.iter().filter(|(ordinal, chunk)| given(*source, *ordinal, *chunk));
+            given_items.extend(items.map(|item| (*fetch, *item)));
+        }
+        for (fetch, item) in given_items {
+            assert!(!self.job.expects(fetch, item.0, item.1), "it is there");
+            self.fetching.get_mut(&fetch).unwrap().1.remove(&item);
+        }
     }
 
     fn forget(&mut self, fetch: FetchId, span: Option<Span>, busy: bool) {

@@ -35,12 +35,15 @@ impl Outlines {
         };
         assert!(values > 0 && entry.chunks(size) > 1, "{part} of {} bytes", entry.len);
         if grouped && part != OutlinePart::Top {
-            let top = (source, entry.ordinal, OutlinePart::Top);
-            assert!(self.keeps(top) && job.needs_outline(source, entry.ordinal, OutlinePart::Top));
+            assert!(
+                self.keeps(entry.ordinal, OutlinePart::Top)
+                    && job.needs_outline(entry.ordinal, OutlinePart::Top)
+            );
         }
-        let part = (source, entry.ordinal, part);
         self.forget_needless(job);
-        assert!(!self.keeps(part) && self.asked.insert((part, values)), "asked again");
+        assert!(!self.keeps(entry.ordinal, part), "it is there");
+        let part = (source, entry.ordinal, part);
+        assert!(self.asked.insert((part, values)), "asked again");
         let all: u64 = self.asked.iter().chain(&self.kept).map(|(_, values)| values).sum();
         let groups = self.kept.iter().filter(|((_, _, part), _)| *part != OutlinePart::Top).count();
         assert!(all <= config.outline_values || (groups == 0 && self.asked.len() == 1), "{all} values");
@@ -58,25 +61,24 @@ impl Outlines {
 
     /// As the driver does after every input.
     pub(super) fn forget_needless(&mut self, job: &Recovery) {
-        let needed = |((source, ordinal, part), _): &(Part, u64)| job.needs_outline(*source, *ordinal, *part);
+        let needed = |((_, ordinal, part), _): &(Part, u64)| job.needs_outline(*ordinal, *part);
         self.asked.retain(needed);
         self.kept.retain(needed);
     }
 
-    fn keeps(&self, part: Part) -> bool {
-        self.kept.iter().any(|(kept, _)| *kept == part)
+    /// What a closed source was asked for does not come.
+    pub(super) fn closed(&mut self, source: SourceId) {
+        self.asked.retain(|((of, ..), _)| *of != source);
+    }
+
+    fn keeps(&self, ordinal: Ordinal, part: OutlinePart) -> bool {
+        self.kept.iter().any(|((_, of, kept), _)| (*of, *kept) == (ordinal, part))
     }
 
     /// Nothing is asked before what it is checked against is there.
-    pub(super) fn assert_covers(
-        &self,
-        job: &Recovery,
-        source: SourceId,
-        ordinal: Ordinal,
-        chunk: ChunkIndex,
-    ) {
+    pub(super) fn assert_covers(&self, job: &Recovery, ordinal: Ordinal, chunk: ChunkIndex) {
         let part = OutlinePart::Group(chunk.group());
-        assert!(self.keeps((source, ordinal, part)), "{ordinal} {chunk} is asked without its outline");
-        assert!(job.needs_outline(source, ordinal, part));
+        assert!(self.keeps(ordinal, part), "{ordinal} {chunk} is asked without its outline");
+        assert!(job.needs_outline(ordinal, part));
     }
 }

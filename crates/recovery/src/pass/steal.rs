@@ -1,0 +1,113 @@
+//! A source with nothing left to do takes work from one that still has much: first what that one has
+//! not begun, which costs nothing, then, from a slow one, what it is at, asked twice within a budget.
+
+use std::collections::BTreeMap;
+
+use peerstream_types::Timestamp;
+
+use super::{Context, Pass};
+use crate::cut::Cut;
+use crate::link::Link;
+use crate::wanted::Item;
+use crate::{Action, Config, SourceId};
+
+/// A source that is that many times slower is not waited for at the end.
+const SLOWER: u32 = 2;
+
+impl Pass {
+    /// Finds work for one who has none; says whether it did.
+    pub(super) fn steal(&mut self, context: &mut Context<'_>) -> bool {
+        let idle: Vec<SourceId> = self.able().filter(|source| !self.owes_anything(*source)).collect();
+        idle.into_iter().any(|thief| {
+            let victim = self.busiest(thief);
+            victim.is_some_and(|victim| {
+                self.take_unbegun(context, thief, victim) || self.ask_twice(context, thief, victim)
+            })
+        })
+    }
+
+    /// Who owes most, of the others.
+    fn busiest(&self, thief: SourceId) -> Option<SourceId> {
+        let others = self.links.iter().filter(|(source, _)| **source != thief);
+        let busiest = others.max_by_key(|(source, link)| (link.flights.bytes(), std::cmp::Reverse(**source)));
+        busiest.filter(|(_, link)| !link.flights.is_empty()).map(|(source, _)| *source)
+    }
+
+    /// Takes the last fetch from a source that has others before it and has not begun it.
+    fn take_unbegun(&mut self, context: &mut Context<'_>, thief: SourceId, victim: SourceId) -> bool {
+        let Some(fetch) = self.links.get(&victim).and_then(|link| link.flights.last_untouched()) else {
+            return false;
+        };
+        let gives = |item: Item| self.links.get(&thief).is_some_and(|thief| !thief.refuses(item));
+        let is_whole = |link: &Link| link.flights.items_of(fetch).all(gives);
+        if !self.links.get(&victim).is_some_and(is_whole) {
+            return false;
+        }
+        let Some(items) = self.links.get_mut(&victim).map(|link| link.flights.take_all(fetch)) else {
+            return false;
+        };
+        context.stats.stolen += items.len() as u64;
+        for (item, _) in items {
+            if !self.is_asked(item) {
+                self.wanted.give_back(item);
+            }
+        }
+        context.actions.push_back(Action::Cancel { source: victim, fetch });
+        let cut = self.links.get(&thief).and_then(|link| Cut::next(&mut self.wanted, link, context.config));
+        let found = cut.is_some();
+        if let Some(cut) = cut {
+            self.send(context, thief, cut);
+        }
+        found
+    }
+
+    /// Asks for the last of what a slow source owes a second time.
+    fn ask_twice(&mut self, context: &mut Context<'_>, thief: SourceId, victim: SourceId) -> bool {
+        if self.slow_from(thief, victim).is_none_or(|from| from > context.now) {
+            return false;
+        }
+        let items = self.twice(context.config, thief, victim);
+        let link = self.links.get(&thief);
+        let cut = link.and_then(|link| Cut::twice(items, &self.wanted, link, context.config));
+        let Some(cut) = cut else { return false };
+        let bytes: u64 = cut.items.values().sum();
+        self.twice_bytes += bytes;
+        context.stats.twice_bytes += bytes;
+        self.send(context, thief, cut);
+        true
+    }
+
+    fn slow_from(&self, thief: SourceId, victim: SourceId) -> Option<Timestamp> {
+        self.links.get(&victim)?.slow_from(self.links.get(&thief)?, SLOWER)
+    }
+
+    /// What of a source's debts another one may be asked for too: the last of it, as far as the budget
+    /// goes.
+    fn twice(&self, config: &Config, thief: SourceId, victim: SourceId) -> BTreeMap<Item, u64> {
+        let (Some(fast), Some(slow)) = (self.links.get(&thief), self.links.get(&victim)) else {
+            return BTreeMap::new();
+        };
+        let allowed = self.header.counts.bytes / 1000 * u64::from(config.twice_per_mille);
+        let most = allowed.saturating_sub(self.twice_bytes).min(config.fetch_bytes.0).min(config.window.0);
+        let mut bytes = 0;
+        let is_once = |item: Item| self.links.values().filter(|link| link.flights.has(item)).count() == 1;
+        let owed = slow.flights.the_last_first();
+        let owed = owed.filter(|(item, _)| !fast.refuses(*item) && is_once(*item));
+        let within = owed.take_while(|(_, len)| {
+            bytes += len;
+            bytes <= most
+        });
+        within.collect()
+    }
+
+    /// When somebody may be asked twice who may not be yet.
+    pub(crate) fn steals_at(&self, now: Timestamp, config: &Config) -> Option<Timestamp> {
+        let idle = self.able().filter(|source| !self.owes_anything(*source));
+        let at = idle.filter_map(|thief| {
+            let victim = self.busiest(thief)?;
+            let from = self.slow_from(thief, victim).filter(|from| *from > now)?;
+            (!self.twice(config, thief, victim).is_empty()).then_some(from)
+        });
+        at.min()
+    }
+}

@@ -1,0 +1,232 @@
+//! Sources come and go: the first one, those that join, and what follows when one is closed.
+
+use std::collections::BTreeMap;
+use std::mem;
+
+use peerstream_types::{ManifestHeader, Timestamp};
+
+use super::Recovery;
+use crate::choice::Yield;
+use crate::link::Link;
+use crate::pass::{Left, Pass};
+use crate::phase::{Live, State};
+use crate::{Action, CloseReason, SourceId};
+
+impl Recovery {
+    /// Opens the source that lists.
+    pub(super) fn open(&mut self, candidate: usize) {
+        self.stored_before = self.stats.stored_bytes;
+        let source = self.dial(candidate);
+        self.state = State::Opening { source, since: self.now };
+    }
+
+    fn dial(&mut self, candidate: usize) -> Live {
+        let source = SourceId(self.next_source);
+        self.next_source += 1;
+        self.stats.sources_opened += 1;
+        let attempt = self.candidates.opened(candidate);
+        let peer = self.candidates.peer(candidate).clone();
+        self.actions.push_back(Action::Open { source, peer, attempt });
+        Live { id: source, candidate }
+    }
+
+    /// Who may join next, and from when on; nobody if there are enough, or little is left.
+    pub(super) fn next_to_join(&self) -> Option<(usize, Option<Timestamp>)> {
+        let State::Streaming { pass, joining } = &self.state else { return None };
+        let in_use = pass.links().count() + joining.len();
+        let is_worth_it = pass.bytes_left().is_some_and(|left| left >= self.config.join_from.0.max(1));
+        if !is_worth_it || in_use as u64 >= u64::from(self.config.sources_max) {
+            return None;
+        }
+        self.candidates.next_to_join(pass.header().digest?)
+    }
+
+    /// Asks others to join, as many as may now.
+    pub(super) fn recruit(&mut self) {
+        while let Some((candidate, from)) = self.next_to_join() {
+            if from.is_some_and(|from| from > self.now) {
+                return;
+            }
+            let live = self.dial(candidate);
+            if let State::Streaming { joining, .. } = &mut self.state {
+                joining.insert(live.id, (live, self.now));
+            }
+        }
+    }
+
+    /// A source offers: the first one begins, others join if they have the same.
+    pub(super) fn offered(&mut self, source: SourceId, header: ManifestHeader) {
+        match &mut self.state {
+            State::Opening { source: live, .. } => {
+                let live = *live;
+                let link = self.new_link(live, header.clone());
+                let pass = Pass::new(source, link, self.shortfall.take());
+                self.actions.push_back(Action::Begin { header });
+                self.state = State::Streaming { pass: Box::new(pass), joining: BTreeMap::new() };
+            }
+            State::Streaming { pass, .. } if !pass.is_same(&header) => {
+                let digest = pass.header().digest;
+                let candidate = self.state.sources().into_iter().find(|live| live.id == source);
+                if let (Some(live), Some(digest)) = (candidate, digest) {
+                    self.candidates.cannot_join(live.candidate, digest);
+                }
+                self.close(source, &CloseReason::OtherManifest);
+            }
+            State::Streaming { joining, .. } => {
+                let Some((live, _)) = joining.remove(&source) else { return };
+                let link = self.new_link(live, header);
+                if let State::Streaming { pass, .. } = &mut self.state {
+                    pass.join(source, link);
+                }
+            }
+            State::Choosing { .. } | State::Sealing { .. } | State::Publishing { .. } | State::Done => {}
+        }
+    }
+
+    fn new_link(&self, live: Live, header: ManifestHeader) -> Link {
+        Link::new(self.now, self.candidates.peer(live.candidate).clone(), live.candidate, header)
+    }
+
+    /// Everything is stored: the sources wait until it is durable.
+    pub(super) fn seal(&mut self, header: ManifestHeader) {
+        self.keep_progress();
+        self.close_joining();
+        let State::Streaming { pass, .. } = &self.state else { return };
+        let held = |(id, link): (SourceId, &Link)| (id, (Live { id, candidate: link.candidate }, link.got));
+        let sources = pass.links().map(held).collect();
+        self.actions.push_back(Action::Seal { header });
+        self.state = State::Sealing { sources, since: self.now };
+    }
+
+    /// The sources in use gave what they could, and something is missing. Those that failed at nothing
+    /// may be asked for it again.
+    pub(super) fn end_pass(&mut self) {
+        self.close_joining();
+        for Live { id, .. } in self.state.sources().into_iter().rev() {
+            let lists = self.state.pass().is_some_and(|pass| pass.lead() == id);
+            let fell_short = self.state.pass().and_then(|pass| pass.link(id)).is_some_and(Link::fell_short);
+            let reason =
+                if lists || fell_short { CloseReason::WorkedThrough } else { CloseReason::NotNeeded };
+            self.close(id, &reason);
+        }
+    }
+
+    fn close_joining(&mut self) {
+        if let State::Streaming { joining, .. } = &self.state {
+            let joining: Vec<SourceId> = joining.keys().copied().collect();
+            joining.into_iter().for_each(|source| self.close(source, &CloseReason::NotNeeded));
+        }
+    }
+
+    /// Closes every source.
+    pub(super) fn close_all(&mut self, reason: &CloseReason) {
+        while let Some(live) = self.state.sources().last().copied() {
+            self.close(live.id, reason);
+        }
+    }
+
+    /// Closes a source; others go on, or another is chosen.
+    pub(super) fn close(&mut self, source: SourceId, reason: &CloseReason) {
+        if !self.state.has(source) {
+            return;
+        }
+        self.keep_progress();
+        let had_offered = !self.is_opening(source);
+        self.cancel_fetches(source, reason);
+        let settled = matches!(
+            reason,
+            CloseReason::Complete
+                | CloseReason::WorkedThrough
+                | CloseReason::NotNeeded
+                | CloseReason::OtherManifest
+                | CloseReason::JobEnded(_)
+        );
+        if settled && had_offered {
+            self.actions.push_back(Action::Release { source });
+        }
+        self.actions.push_back(Action::Close { source, reason: reason.clone() });
+        if let Some((candidate, got)) = self.leave(source) {
+            self.candidates.closed(self.now, candidate, reason.clone(), got);
+        }
+    }
+
+    pub(super) fn is_opening(&self, source: SourceId) -> bool {
+        match &self.state {
+            State::Opening { .. } => true,
+            State::Streaming { joining, .. } => joining.contains_key(&source),
+            State::Choosing { .. } | State::Sealing { .. } | State::Publishing { .. } | State::Done => false,
+        }
+    }
+
+    /// What runs with a source that is gone ends by itself.
+    fn cancel_fetches(&mut self, source: SourceId, reason: &CloseReason) {
+        if matches!(reason, CloseReason::Lost(_) | CloseReason::Refused(_)) {
+            return;
+        }
+        let fetches = self.state.pass().and_then(|pass| pass.link(source));
+        let fetches = fetches.into_iter().flat_map(|link| link.flights.ids());
+        self.actions.extend(fetches.map(|fetch| Action::Cancel { source, fetch }));
+    }
+
+    /// Forgets a source; says which candidate it was, and what it gave.
+    fn leave(&mut self, source: SourceId) -> Option<(usize, Yield)> {
+        let choosing = State::Choosing { wait: None, since: self.now };
+        match &mut self.state {
+            State::Opening { source: live, .. } => {
+                let candidate = live.candidate;
+                self.state = choosing;
+                Some((candidate, Yield::default()))
+            }
+            State::Sealing { sources, .. } => {
+                sources.remove(&source).map(|(live, got)| (live.candidate, got))
+            }
+            State::Streaming { joining, .. } => match joining.remove(&source) {
+                Some((live, _)) => Some((live.candidate, Yield::default())),
+                None => self.leave_pass(source),
+            },
+            State::Choosing { .. } | State::Publishing { .. } | State::Done => None,
+        }
+    }
+
+    fn leave_pass(&mut self, source: SourceId) -> Option<(usize, Yield)> {
+        let (link, left) = self.with_pass(|pass, _| pass.leave(source))??;
+        match left {
+            Left::GoesOn => {}
+            Left::NeedsListing(lead) => self.relist(lead),
+            Left::Alone => {
+                let choosing = State::Choosing { wait: None, since: self.now };
+                let State::Streaming { pass, mut joining } = mem::replace(&mut self.state, choosing) else {
+                    return None;
+                };
+                self.shortfall = pass.into_shortfall();
+                // Whoever offers next begins.
+                if let Some((_, (source, since))) = joining.pop_first() {
+                    self.stored_before = self.stats.stored_bytes;
+                    for (_, (live, _)) in joining {
+                        self.actions
+                            .push_back(Action::Close { source: live.id, reason: CloseReason::NotNeeded });
+                        let got = Yield::default();
+                        self.candidates.closed(self.now, live.candidate, CloseReason::NotNeeded, got);
+                    }
+                    self.state = State::Opening { source, since };
+                }
+            }
+        }
+        Some((link.candidate, link.got))
+    }
+
+    /// Another source lists, from the start; what is staged is found there.
+    fn relist(&mut self, lead: SourceId) {
+        let now = self.now;
+        let choosing = State::Choosing { wait: None, since: now };
+        let State::Streaming { pass, joining } = mem::replace(&mut self.state, choosing) else { return };
+        for (source, link) in pass.links() {
+            let cancels = link.flights.ids().map(|fetch| Action::Cancel { source, fetch });
+            self.actions.extend(cancels);
+        }
+        let Some(pass) = pass.relist(now, lead) else { return };
+        self.stored_before = self.stats.stored_bytes;
+        self.actions.push_back(Action::Begin { header: pass.header().clone() });
+        self.state = State::Streaming { pass: Box::new(pass), joining };
+    }
+}
