@@ -9,6 +9,7 @@ use peerstream_wire::Code;
 use peerstream_wire::message::ReleaseReason;
 use tracing::{info, warn};
 
+use super::outlines::Outlines;
 use super::source::{Owned, SourceLink};
 use super::task::{JobEvent, Running};
 use crate::io::IoError;
@@ -46,6 +47,7 @@ impl Running {
                     });
                 }
                 Action::Begin { header } => {
+                    self.outlines = Outlines::default();
                     if let Err(error) = self.staging.begin(&header).await {
                         self.recovery.handle_store_failed(self.job.shared.clock.now(), &error.to_string());
                     }
@@ -55,7 +57,8 @@ impl Running {
                 Action::Fetch { source, fetch, spans, attempt } => self.fetch(source, fetch, spans, attempt),
                 Action::Cancel { source, fetch } => self.cancel(source, fetch),
                 Action::Release { source } => {
-                    self.retiring = self.sources.get_mut(&source).and_then(|link| link.hold.take());
+                    let hold = self.sources.get_mut(&source).and_then(|link| link.hold.take());
+                    self.retiring.extend(hold.map(|hold| (source, hold)));
                 }
                 Action::Close { source, reason } => self.close(source, &reason).await,
                 Action::Seal { header } => {
@@ -134,7 +137,7 @@ impl Running {
         let Some(link) = self.sources.get_mut(&source) else { return };
         let (session, offer) = (link.session.clone(), link.offer.clone());
         let (offload, events) = (self.job.shared.parts.offload.clone(), self.events.clone());
-        let wanted = Wanted { entry, part, top: link.outlines.top(ordinal) };
+        let wanted = Wanted { entry, part, top: self.outlines.top(ordinal) };
         let task = tokio::spawn(async move {
             let outline = fetch_outline(&session, &offer, &*offload, wanted).await;
             let _ = events.send(JobEvent::Outline(source, ordinal, part, outline)).await;
@@ -169,7 +172,7 @@ impl Running {
         let size = link.offer.header.chunk_size;
         let mut expect = |ordinal: Ordinal, range: ChunkRange| {
             if let Some(entry) = self.recovery.entry(source, ordinal) {
-                let runs = link.outlines.expect(entry, size, range);
+                let runs = self.outlines.expect(entry, size, range);
                 expected.extend(runs);
             }
         };
@@ -197,18 +200,22 @@ impl Running {
         self.opening.remove(&source);
         let Some(mut link) = self.sources.remove(&source) else { return };
         self.fetches.retain(|_, of| *of != source);
-        if matches!(reason, CloseReason::Complete) {
-            return;
-        }
         let peer = link.session.id.peer.clone();
-        warn!(%peer, %reason, "a source was closed");
-        let (shard, text) = (self.job.shard.clone(), reason.to_string());
-        self.job.record.emit(PlanEvent::SourceLost { shard, peer, reason: text });
-        let given_up = matches!(reason, CloseReason::JobEnded(_));
-        // What was released for nothing but the end of the job waits for its outcome.
-        let retired = if given_up { None } else { self.retiring.take() };
-        if let Some(hold) = link.hold.take().or(retired) {
-            hold.release(if given_up { ReleaseReason::GivenUp } else { ReleaseReason::Elsewhere }).await;
+        // What was released waits for the outcome if that is all that is missing.
+        let (left, ended) = match reason {
+            CloseReason::Complete => return,
+            CloseReason::JobEnded(_) => (link.hold.take(), ReleaseReason::GivenUp),
+            _ => (link.hold.take().or(self.retiring.remove(&source)), ReleaseReason::Elsewhere),
+        };
+        if matches!(reason, CloseReason::OtherManifest | CloseReason::NotNeeded) {
+            info!(%peer, %reason, "a source was closed");
+        } else {
+            warn!(%peer, %reason, "a source was closed");
+            let (shard, text) = (self.job.shard.clone(), reason.to_string());
+            self.job.record.emit(PlanEvent::SourceLost { shard, peer, reason: text });
+        }
+        if let Some(hold) = left {
+            hold.release(ended).await;
         }
     }
 }

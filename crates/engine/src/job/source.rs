@@ -7,7 +7,6 @@ use peerstream_types::FetchId;
 use peerstream_wire::message::OfferV1;
 use tokio::task::AbortHandle;
 
-use super::outlines::Outlines;
 use crate::receive::Listing;
 use crate::session::{Hold, Opened, SessionHandle};
 
@@ -29,7 +28,6 @@ pub(super) struct SourceLink {
     pub(super) offer: Arc<OfferV1>,
     /// Where the listing stands, as far as pages were taken in.
     pub(super) listing: Listing,
-    pub(super) outlines: Outlines,
     pub(super) fetches: BTreeMap<FetchId, Owned>,
     /// Pages and outlines under way, and the watch on the session's end.
     pub(super) tasks: Vec<Owned>,
@@ -45,7 +43,6 @@ impl SourceLink {
             session,
             offer: Arc::new(offer),
             listing,
-            outlines: Outlines::default(),
             fetches: BTreeMap::new(),
             tasks: Vec::new(),
             hold: Some(hold),

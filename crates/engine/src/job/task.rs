@@ -15,6 +15,7 @@ use tracing::{Instrument, info, info_span, warn};
 use super::Origin;
 use super::actions::{PageFailed, PageTaken};
 use super::checkpoints::Checkpoints;
+use super::outlines::Outlines;
 use super::source::SourceLink;
 use crate::config::EngineConfig;
 use crate::plan::{BadChunk, PlanEvent, PlanRecord, ShardOutcome, Stage};
@@ -67,7 +68,9 @@ pub(super) struct Running {
     pub(super) fetches: BTreeMap<FetchId, SourceId>,
     /// The offer that everything came from, kept until the outcome is known: the source is told how
     /// it went, not just that its bytes arrived.
-    pub(super) retiring: Option<Hold>,
+    pub(super) retiring: BTreeMap<SourceId, Hold>,
+    /// Of the manifest in use, whoever gave them.
+    pub(super) outlines: Outlines,
     /// Sources that were asked and have not answered.
     pub(super) opening: BTreeSet<SourceId>,
     pub(super) checkpoints: Checkpoints,
@@ -118,7 +121,8 @@ impl ShardJob {
             staging,
             sources: BTreeMap::new(),
             fetches: BTreeMap::new(),
-            retiring: None,
+            retiring: BTreeMap::new(),
+            outlines: Outlines::default(),
             opening: BTreeSet::new(),
             checkpoints: Checkpoints::new(checkpoint_bytes, checkpoint_interval),
             waits: BTreeSet::new(),
@@ -201,8 +205,8 @@ impl Running {
             JobEvent::Outline(source, ordinal, part, answer) => {
                 let result = match answer {
                     Ok(outline) => {
-                        if let Some(link) = self.sources.get_mut(&source) {
-                            link.outlines.keep(ordinal, outline);
+                        if self.sources.contains_key(&source) {
+                            self.outlines.keep(ordinal, outline);
                         }
                         Ok(())
                     }
@@ -213,10 +217,7 @@ impl Running {
                     }
                 };
                 let told = self.recovery.handle_outline(now, source, ordinal, part, result);
-                if let Some(link) = self.sources.get_mut(&source) {
-                    let needed = |ordinal, part| self.recovery.needs_outline(source, ordinal, part);
-                    link.outlines.forget(ordinal, needed);
-                }
+                self.outlines.forget(ordinal, |ordinal, part| self.recovery.needs_outline(ordinal, part));
                 told
             }
             // The peer that pushes called it off; a plan of this node goes on elsewhere.
@@ -275,8 +276,7 @@ impl Running {
                     && let Some(link) = self.sources.get_mut(&source)
                 {
                     link.fetches.remove(&fetch);
-                    let needed = |ordinal, part| self.recovery.needs_outline(source, ordinal, part);
-                    link.outlines.forget_all(needed);
+                    self.outlines.forget_all(|ordinal, part| self.recovery.needs_outline(ordinal, part));
                 }
                 told
             }
@@ -375,7 +375,7 @@ impl Running {
 
     /// Tells the source how it went.
     async fn retire(&mut self, reason: ReleaseReason) {
-        if let Some(hold) = self.retiring.take() {
+        for hold in std::mem::take(&mut self.retiring).into_values() {
             let _ = tokio::time::timeout(PATIENCE, hold.release(reason)).await;
         }
     }
