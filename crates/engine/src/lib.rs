@@ -114,6 +114,6 @@ pub use parts::{Dataset, Datasets, Parts};
 pub use peers::PeerStatus;
 pub use plan::{
     BadChunk, PlanError, PlanEvent, PlanHandle, PlanOutcome, PlanResult, PlanState, ShardOutcome,
-    ShardProgress, ShardResult, Stage, StreamPlan, Task, TaskDirection,
+    ShardProgress, ShardResult, SourceProgress, Stage, StreamPlan, Task, TaskDirection,
 };
 pub use visited::Visited;

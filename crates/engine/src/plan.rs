@@ -11,5 +11,5 @@ pub use builder::{PlanError, StreamPlan, Task};
 pub use event::PlanEvent;
 pub use handle::PlanHandle;
 pub use outcome::{BadChunk, PlanOutcome, PlanResult, ShardOutcome, ShardResult};
-pub use progress::{PlanState, ShardProgress, Stage, TaskDirection};
+pub use progress::{PlanState, ShardProgress, SourceProgress, Stage, TaskDirection};
 pub(crate) use record::PlanRecord;

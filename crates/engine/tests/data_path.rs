@@ -10,5 +10,7 @@ mod pair;
 mod pins;
 #[path = "data_path/pushes.rs"]
 mod pushes;
+#[path = "data_path/several.rs"]
+mod several;
 #[path = "data_path/source_faults.rs"]
 mod source_faults;

@@ -154,6 +154,43 @@ pub enum CloseReason {
     JobEnded(String),
 }
 
+impl CloseReason {
+    /// Every name that [`CloseReason::name`] gives.
+    pub const NAMES: [&'static str; 12] = [
+        "complete",
+        "worked through",
+        "refused",
+        "lost",
+        "open timeout",
+        "stalled",
+        "busy",
+        "bad manifest",
+        "list failed",
+        "other manifest",
+        "not needed",
+        "job ended",
+    ];
+
+    /// A name for it, without what the peer or the store said.
+    pub fn name(&self) -> &'static str {
+        let place = match self {
+            Self::Complete => 0,
+            Self::WorkedThrough => 1,
+            Self::Refused(_) => 2,
+            Self::Lost(_) => 3,
+            Self::OpenTimeout => 4,
+            Self::Stalled => 5,
+            Self::Busy => 6,
+            Self::BadManifest(_) => 7,
+            Self::ListFailed(_) => 8,
+            Self::OtherManifest => 9,
+            Self::NotNeeded => 10,
+            Self::JobEnded(_) => 11,
+        };
+        Self::NAMES[place]
+    }
+}
+
 impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

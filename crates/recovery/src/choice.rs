@@ -136,6 +136,10 @@ impl Candidates {
         &self.all[index].report.peer
     }
 
+    pub(crate) fn all(&self) -> impl Iterator<Item = (usize, &PeerReport)> {
+        self.all.iter().map(|candidate| &candidate.report).enumerate()
+    }
+
     pub(crate) fn reports(&self) -> Vec<PeerReport> {
         self.all.iter().map(|candidate| candidate.report.clone()).collect()
     }

@@ -108,4 +108,4 @@ pub use outcome::{Gap, Outcome, PeerReport, Step};
 pub use phase::Phase;
 pub use recovery::Recovery;
 pub use retry::BackOff;
-pub use status::{Retries, Stats, Status, WaitReason, Waiting};
+pub use status::{Retries, SourceStatus, Stats, Status, WaitReason, Waiting};

@@ -108,6 +108,17 @@ impl State {
         }
     }
 
+    /// What a source in use has given since it was opened.
+    pub(crate) fn got(&self, source: SourceId) -> Yield {
+        match self {
+            Self::Streaming { pass, .. } => pass.link(source).map(|link| link.got).unwrap_or_default(),
+            Self::Sealing { sources, .. } => sources.get(&source).map(|(_, got)| *got).unwrap_or_default(),
+            Self::Opening { .. } | Self::Choosing { .. } | Self::Publishing { .. } | Self::Done => {
+                Yield::default()
+            }
+        }
+    }
+
     pub(crate) fn pass(&self) -> Option<&Pass> {
         match self {
             Self::Streaming { pass, .. } => Some(pass),

@@ -13,11 +13,11 @@ use peerstream_types::{
 use crate::choice::{Candidates, Next};
 use crate::config::{CANDIDATES_MAX, clip};
 use crate::pass::{Context, Pass};
-use crate::phase::{Live, State};
+use crate::phase::State;
 use crate::shortfall::Shortfall;
 use crate::{
-    Action, CloseReason, Config, Job, Misuse, Outcome, OutlinePart, SourceId, Stats, Status, WaitReason,
-    Waiting,
+    Action, CloseReason, Config, Job, Misuse, Outcome, OutlinePart, SourceId, SourceStatus, Stats, Status,
+    WaitReason, Waiting,
 };
 
 /// Brings one (shard, selector) up across its candidates: one source lists, and all that offer the same
@@ -167,18 +167,31 @@ impl Recovery {
     pub fn status(&self) -> Status {
         let missing = self.shortfall.as_ref().map_or(0, Shortfall::entries);
         let (header, done) = self.progress().unzip();
-        let peer = |live: &Live| self.candidates.peer(live.candidate).clone();
-        let sources: Vec<_> = self.state.sources().iter().map(peer).collect();
+        let first = self.state.sources().first().copied();
         Status {
             phase: self.state.phase(),
             waiting: self.waiting(),
-            source: sources.first().cloned(),
-            sources,
+            source: first.map(|live| self.candidates.peer(live.candidate).clone()),
+            sources: self.sources(),
             done: done.unwrap_or_default(),
             total: header.filter(|header| header.is_sealed()).map(|header| header.counts),
             outstanding: self.state.pass().map_or(ByteCount(0), Pass::outstanding),
             entries_missing: self.state.pass().map_or(missing, Pass::entries_missing),
         }
+    }
+
+    /// Who is in use, and who gave something, with all that it gave.
+    fn sources(&self) -> Vec<SourceStatus> {
+        let live = self.state.sources();
+        let all = self.candidates.all().filter_map(|(candidate, report)| {
+            let in_use = live.iter().find(|live| live.candidate == candidate);
+            let now = in_use.map_or(0, |live| self.state.got(live.id).stored_bytes);
+            let stored_bytes = report.stored_bytes + now;
+            let (peer, in_use) = (&report.peer, in_use.is_some());
+            let is_shown = in_use || stored_bytes > 0;
+            is_shown.then(|| SourceStatus { peer: peer.clone(), in_use, stored_bytes })
+        });
+        all.collect()
     }
 
     /// The manifest in use and how much of it is there. A source that lists the same sealed manifest

@@ -15,8 +15,8 @@ pub struct Status {
     pub waiting: Option<Waiting>,
     /// The peer that is used now; of several, the one that lists.
     pub source: Option<NodeId>,
-    /// All peers that are asked for content now.
-    pub sources: Vec<NodeId>,
+    /// The peers in use, and those that gave something before, in the order of the candidates.
+    pub sources: Vec<SourceStatus>,
     /// Complete entries, and verified bytes of all entries, of the manifest in use. Never falls while
     /// sources offer the same sealed manifest; starts over with what is held if another one is taken.
     pub done: EntryCounts,
@@ -26,6 +26,17 @@ pub struct Status {
     pub outstanding: ByteCount,
     /// Entries that the sources so far could not give; other candidates are asked for them.
     pub entries_missing: u64,
+}
+
+/// What one peer gives to a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceStatus {
+    /// The peer.
+    pub peer: NodeId,
+    /// Whether it is asked now, or may be.
+    pub in_use: bool,
+    /// Bytes that came from it in this job, verified and stored.
+    pub stored_bytes: u64,
 }
 
 /// What a job waits for, and since when nothing moved.

@@ -198,6 +198,7 @@ impl Running {
 
     async fn close(&mut self, source: SourceId, reason: &CloseReason) {
         self.opening.remove(&source);
+        self.closes.insert(reason.name());
         let Some(mut link) = self.sources.remove(&source) else { return };
         self.fetches.retain(|_, of| *of != source);
         let peer = link.session.id.peer.clone();

@@ -18,7 +18,7 @@ use super::checkpoints::Checkpoints;
 use super::outlines::Outlines;
 use super::source::SourceLink;
 use crate::config::EngineConfig;
-use crate::plan::{BadChunk, PlanEvent, PlanRecord, ShardOutcome, Stage};
+use crate::plan::{BadChunk, PlanEvent, PlanRecord, ShardOutcome, SourceProgress, Stage};
 use crate::receive::{FetchEvent, ReceiveError, VerifiedPart};
 use crate::session::{Hold, Opening, SessionEnd};
 use crate::shared::Shared;
@@ -66,8 +66,8 @@ pub(super) struct Running {
     pub(super) sources: BTreeMap<SourceId, SourceLink>,
     /// Which source a fetch belongs to.
     pub(super) fetches: BTreeMap<FetchId, SourceId>,
-    /// The offer that everything came from, kept until the outcome is known: the source is told how
-    /// it went, not just that its bytes arrived.
+    /// The offers that everything came from, kept until the outcome is known: the sources are told how
+    /// it went, not just that their bytes arrived.
     pub(super) retiring: BTreeMap<SourceId, Hold>,
     /// Of the manifest in use, whoever gave them.
     pub(super) outlines: Outlines,
@@ -76,6 +76,8 @@ pub(super) struct Running {
     pub(super) checkpoints: Checkpoints,
     /// What was waited for so far, by name.
     pub(super) waits: BTreeSet<&'static str>,
+    /// Why sources were closed so far, by name.
+    pub(super) closes: BTreeSet<&'static str>,
     pub(super) events: mpsc::Sender<JobEvent>,
     pub(super) fetch_events: mpsc::Sender<(FetchId, FetchEvent)>,
 }
@@ -126,6 +128,7 @@ impl ShardJob {
             opening: BTreeSet::new(),
             checkpoints: Checkpoints::new(checkpoint_bytes, checkpoint_interval),
             waits: BTreeSet::new(),
+            closes: BTreeSet::new(),
             events,
             fetch_events,
         };
@@ -155,14 +158,16 @@ impl Running {
                     let reason = reason.unwrap_or_default();
                     self.recovery.abort(self.job.shared.clock.now(), &reason);
                 }
-                Some(event) = inbox.recv() => self.event(event),
+                Some(event) = inbox.recv() => {
+                    self.fetch_events(&mut fetch_inbox);
+                    self.event(event);
+                }
                 Some((fetch, event)) = fetch_inbox.recv() => {
                     self.fetch_event(fetch, event);
-                    while let Ok((fetch, event)) = fetch_inbox.try_recv() {
-                        self.fetch_event(fetch, event);
-                    }
+                    self.fetch_events(&mut fetch_inbox);
                 }
                 () = self.job.shared.clock.sleep_until(timeout) => {
+                    self.fetch_events(&mut fetch_inbox);
                     self.recovery.handle_timeout(self.job.shared.clock.now());
                 }
             }
@@ -241,6 +246,14 @@ impl Running {
         };
         if let Err(misuse) = result {
             warn!(%misuse, "the recovery job was told something that it had not asked for");
+        }
+    }
+
+    /// What has come of fetches goes before everything else: what the store has or is at work on is not
+    /// asked of another source.
+    fn fetch_events(&mut self, inbox: &mut mpsc::Receiver<(FetchId, FetchEvent)>) {
+        while let Ok((fetch, event)) = inbox.try_recv() {
+            self.fetch_event(fetch, event);
         }
     }
 
@@ -325,6 +338,7 @@ impl Running {
         self.job.record.update(self.job.index, |shard| {
             shard.stage = stage_of(status.phase).unwrap_or(shard.stage);
             shard.peer = status.source.or(shard.peer.take());
+            shard.sources = status.sources.into_iter().map(SourceProgress::from).collect();
             shard.waiting = status.waiting.map(|waiting| waiting.reason.to_string());
             shard.bytes_total = status.total.map(|total| total.bytes);
             shard.entries_total = status.total.map(|total| total.entries);
@@ -338,10 +352,11 @@ impl Running {
         });
     }
 
-    /// Tells the source how it went, and everyone else.
+    /// Tells the sources how it went, and everyone else.
     async fn end(mut self, outcome: Outcome) -> ShardOutcome {
         self.show();
-        self.job.shared.visited(|visited| visited.job(&self.waits));
+        let stats = self.recovery.stats();
+        self.job.shared.visited(|visited| visited.job(&self.waits, &self.closes, &stats));
         if matches!(outcome, Outcome::Published { .. }) {
             self.retire(ReleaseReason::Done).await;
         } else {
@@ -373,7 +388,7 @@ impl Running {
         }
     }
 
-    /// Tells the source how it went.
+    /// Tells the sources how it went.
     async fn retire(&mut self, reason: ReleaseReason) {
         for hold in std::mem::take(&mut self.retiring).into_values() {
             let _ = tokio::time::timeout(PATIENCE, hold.release(reason)).await;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use peerstream_recovery::SourceStatus;
 use peerstream_types::{NodeId, Operation, PlanId, ShardId};
 
 use super::{PlanResult, ShardOutcome};
@@ -58,6 +59,24 @@ impl fmt::Display for Stage {
     }
 }
 
+/// What one source gives of a shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceProgress {
+    /// The source.
+    pub peer: NodeId,
+    /// Whether it is asked now, or may be.
+    pub in_use: bool,
+    /// Bytes that came from it, verified and stored.
+    pub bytes: u64,
+}
+
+impl From<SourceStatus> for SourceProgress {
+    fn from(status: SourceStatus) -> Self {
+        let SourceStatus { peer, in_use, stored_bytes } = status;
+        Self { peer, in_use, bytes: stored_bytes }
+    }
+}
+
 /// Where one shard stands. Numbers only grow; what was held from an earlier attempt counts as done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShardProgress {
@@ -67,8 +86,10 @@ pub struct ShardProgress {
     pub direction: TaskDirection,
     /// What it is doing.
     pub stage: Stage,
-    /// The peer at the other end, once there is one.
+    /// The peer at the other end, once there is one; of several sources, the one that lists.
     pub peer: Option<NodeId>,
+    /// All sources in use, and those that gave something before. Empty if the bytes go to the peer.
+    pub sources: Vec<SourceProgress>,
     /// What it waits for, in words, if it does not move.
     pub waiting: Option<String>,
     /// Bytes verified and stored, including what was held before.
@@ -94,6 +115,7 @@ impl ShardProgress {
             direction,
             stage: Stage::Queued,
             peer: None,
+            sources: Vec::new(),
             waiting: None,
             bytes_done: 0,
             bytes_total: None,

@@ -65,10 +65,23 @@ pub(crate) fn engine(
     dataset: Dataset,
     config: EngineConfig,
 ) -> Engine {
+    engine_among(network, name, addr, dataset, config, &[("donor", DONOR)])
+}
+
+/// An engine whose placement names these holders.
+pub(crate) fn engine_among(
+    network: &MemoryNetwork,
+    name: &str,
+    addr: ([u8; 4], u16),
+    dataset: Dataset,
+    config: EngineConfig,
+    holders: &[(&str, ([u8; 4], u16))],
+) -> Engine {
     let (node, cluster) = (NodeId::new(name).unwrap(), ClusterName::new("demo.internal").unwrap());
     let datasets = Datasets::new();
     datasets.insert(shard().dataset, dataset);
-    let holder = Holder::everything(NodeId::new("donor").unwrap(), DONOR.into());
+    let everything =
+        |(name, addr): &(&str, _)| Holder::everything(NodeId::new(*name).unwrap(), (*addr).into());
     let identity = PeerIdentity { cluster: cluster.clone(), node: node.clone() };
     let parts = Parts {
         node,
@@ -76,7 +89,7 @@ pub(crate) fn engine(
         incarnation: Incarnation(1),
         transport: Arc::new(network.node(identity, addr.into())),
         datasets,
-        placement: Arc::new(StaticPlacement::new([holder]).unwrap()),
+        placement: Arc::new(StaticPlacement::new(holders.iter().map(everything)).unwrap()),
         access: SharedAccess::new(AccessRules::members_may_read()),
         shaper: Arc::new(PassThrough::default()),
         offload: Arc::new(Inline),

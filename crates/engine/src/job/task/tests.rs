@@ -68,10 +68,12 @@ async fn running() -> Running {
         staging,
         sources: BTreeMap::new(),
         fetches: BTreeMap::new(),
-        retiring: None,
+        retiring: BTreeMap::new(),
+        outlines: Outlines::default(),
         opening: BTreeSet::new(),
         checkpoints: Checkpoints::new(ByteCount::mib(1), Duration::from_secs(30)),
         waits: BTreeSet::new(),
+        closes: BTreeSet::new(),
         events: mpsc::channel(1).0,
         fetch_events: mpsc::channel(1).0,
     }
