@@ -17,6 +17,7 @@ pub(crate) fn of(config: &Config) -> Result<StaticPlacement> {
         addr: peer.addr,
         state: ShardState::Available,
         datasets: peer.datasets.clone(),
+        zone: None,
     });
     StaticPlacement::new(holders).map_err(|error| Failure::new(format!("peer: {error}")))
 }
