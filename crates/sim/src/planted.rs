@@ -17,7 +17,7 @@ use peerstream_snapshot::{
     VerifiedChunk,
 };
 use peerstream_transport::access::{AccessRules, SharedAccess};
-use peerstream_types::{Entry, EntryKey, ManifestHeader, Position, Selector, ShardId};
+use peerstream_types::{Entry, EntryKey, ManifestHeader, Ordinal, Position, Selector, ShardId};
 
 use crate::seam::{Boot, Seam};
 
@@ -214,6 +214,10 @@ impl Sink for BadSink {
     ) -> BoxFuture<'a, Result<Option<(Generation, ManifestHeader)>, SinkError>> {
         self.inner.current(shard)
     }
+
+    fn merges(&self, shard: &ShardId) -> bool {
+        self.inner.merges(shard)
+    }
 }
 
 struct BadStaging {
@@ -270,6 +274,10 @@ impl Staging for BadStaging {
         self.inner.begin(header)
     }
 
+    fn contribute<'a>(&'a self, header: &'a ManifestHeader) -> BoxFuture<'a, Result<(), SinkError>> {
+        self.inner.contribute(header)
+    }
+
     fn admit(&self, entries: Vec<Arc<Entry>>) -> BoxFuture<'_, Result<Vec<Held>, SinkError>> {
         self.inner.admit(entries)
     }
@@ -285,6 +293,10 @@ impl Staging for BadStaging {
             }
             Ok(())
         })
+    }
+
+    fn leave_out(&self, ordinal: Ordinal) -> BoxFuture<'_, Result<(), SinkError>> {
+        self.inner.leave_out(ordinal)
     }
 
     fn checkpoint(&self) -> BoxFuture<'_, Result<(), SinkError>> {

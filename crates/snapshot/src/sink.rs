@@ -1,6 +1,7 @@
 //! Where received bytes wait, and how they become visible.
 
 use std::fmt;
+use std::future::ready;
 use std::sync::Arc;
 
 use peerstream_types::{ChunkRange, Entry, EntryKey, KeyError, ManifestHeader, Ordinal, Selector, ShardId};
@@ -51,6 +52,17 @@ pub trait Sink: Send + Sync + fmt::Debug {
         &'a self,
         shard: &'a ShardId,
     ) -> BoxFuture<'a, Result<Option<(Generation, ManifestHeader)>, SinkError>>;
+
+    /// Whether the entries of a shard are merged into a live store (a *merge sink*), instead of making
+    /// a generation of their own. Constant for a shard.
+    ///
+    /// A merge sink commits idempotent pieces into a store that goes on being written: an entry may be
+    /// read from the moment it is complete, but nothing is *ready* before [`Staging::publish`], which
+    /// commits position and state and says that the shard is whole. It takes variants of one key from
+    /// several sources, and the merge of that store decides what becomes of them.
+    fn merges(&self, _shard: &ShardId) -> bool {
+        false
+    }
 }
 
 /// Where the verified chunks of one shard wait until publish. Kept by content: what was verified
@@ -59,12 +71,39 @@ pub trait Sink: Send + Sync + fmt::Debug {
 /// Calls come in this order: `begin`, then `admit` and `store` in any mixture (a chunk only after
 /// its entry was admitted), `seal`, `publish`. `begin` again starts over with another manifest and
 /// keeps the content. Dropping a staging keeps what is in it.
+///
+/// With a [merge sink](Sink::merges), the manifest may be a union of those of several sources: each of
+/// them but the first is announced with `contribute`, and entries with one key may differ. Their
+/// ordinals count on through the union, variants included.
 pub trait Staging: Send + Sync + fmt::Debug {
     /// Starts (over) with a manifest. Only its chunk size is final yet. Content is kept.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError::BeyondHorizon`] and [`SinkError::SourceBeyondHorizon`] as for
+    /// [`contribute`](Self::contribute), of merge sinks only.
     fn begin<'a>(&'a self, header: &'a ManifestHeader) -> BoxFuture<'a, Result<(), SinkError>>;
+
+    /// Says that another source contributes to the manifest under way, before any of its entries is
+    /// admitted. A merge sink checks that no delete is lost between it, this replica and the sources
+    /// before, and takes its state into account; its chunk size must be the one begun with. Idempotent:
+    /// a source that comes back with a newer snapshot contributes again. Other sinks take no notice:
+    /// all of their sources have one manifest, or one follows the other with `begin`.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError::BeyondHorizon`]: this replica is too old. [`SinkError::SourceBeyondHorizon`]: that
+    /// source is. [`SinkError::BadManifest`]: its state means nothing here. The manifest under way
+    /// stays as it is.
+    fn contribute<'a>(&'a self, _header: &'a ManifestHeader) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(ready(Ok(())))
+    }
 
     /// Takes the next entries of the manifest, in order, and says which of their chunks are already
     /// held. Keys are checked here: what this sink cannot keep is refused.
+    ///
+    /// Keys ascend. With a merge sink neighbours may share a key: *variants* of one block, unequal
+    /// copies of different replicas, each with another digest. Every other sink refuses equal keys.
     ///
     /// # Errors
     ///
@@ -79,11 +118,27 @@ pub trait Staging: Send + Sync + fmt::Debug {
     /// MiB.
     fn store(&self, chunks: Vec<VerifiedChunk>) -> BoxFuture<'_, Result<(), SinkError>>;
 
+    /// Says that a variant cannot be had, and that the consistency level does without it: `seal` no
+    /// longer asks for it. The other variants of its key are merged as ever. For merge sinks only;
+    /// no generation is whole without an entry, so other sinks take no notice. Idempotent.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError::BadManifest`] for an ordinal that was not admitted: the caller is at fault.
+    fn leave_out(&self, _ordinal: Ordinal) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(ready(Ok(())))
+    }
+
     /// Makes everything stored so far survive the end of the process and a power loss.
     fn checkpoint(&self) -> BoxFuture<'_, Result<(), SinkError>>;
 
     /// Checks that every admitted entry is complete and makes all of it durable; nothing is visible
     /// yet. `header` is the sealed one.
+    ///
+    /// A merge sink has merged an entry into the live store when the last of its chunks was stored, at
+    /// the latest here. Its `header` is the sealed one while there is one source. With several, no
+    /// source has sealed the union: the sink takes the position from `header`, which is the least of
+    /// theirs, and compares neither counts nor digest.
     ///
     /// # Errors
     ///
@@ -95,7 +150,7 @@ pub trait Staging: Send + Sync + fmt::Debug {
     /// call may or may not have published; [`Sink::current`] tells.
     fn publish(&self) -> BoxFuture<'_, Result<Generation, SinkError>>;
 
-    /// Throws the staged content away.
+    /// Throws the staged content away. What a merge sink has merged stays: it is part of the live store.
     fn discard(&self) -> BoxFuture<'_, Result<(), SinkError>>;
 }
 
@@ -174,6 +229,37 @@ pub enum SinkError {
     /// There is no generation before the visible one to go back to. Nothing was changed.
     #[error("shard {0} has no generation to go back to")]
     NoPrevious(ShardId),
+    /// This replica has data that is older than deletes which the source has made and forgotten since
+    /// (its tombstone horizon): what was deleted would come back. Nothing of the source was merged.
+    /// Empty the shard here (its data is of no use any more), then bootstrap it from nothing.
+    #[error(
+        "shard {shard}: this replica knows of deletes up to {synced} only, and {purged} is forgotten \
+         elsewhere: empty the shard, then bootstrap it"
+    )]
+    BeyondHorizon {
+        /// The shard.
+        shard: ShardId,
+        /// The stamp up to which every delete is known to be in this replica's data, what was merged
+        /// from other sources included.
+        synced: u64,
+        /// The stamp of the newest delete that the source no longer knows.
+        purged: u64,
+    },
+    /// The source has data that is older than deletes which this replica, or a source before it, has
+    /// made and forgotten since. Nothing of it was merged, the others are not affected: go on without
+    /// it. It has to be repaired from nothing itself.
+    #[error(
+        "shard {shard}: the source knows of deletes up to {synced} only, and {purged} is forgotten here: go \
+         on without it"
+    )]
+    SourceBeyondHorizon {
+        /// The shard.
+        shard: ShardId,
+        /// The stamp up to which every delete is known to be in the source's data.
+        synced: u64,
+        /// The stamp of the newest delete that is no longer known here.
+        purged: u64,
+    },
     /// The disk failed; staging is kept.
     #[error(transparent)]
     Disk(#[from] DiskError),

@@ -38,6 +38,10 @@ pub trait Source: Send + Sync + fmt::Debug {
 
 /// An immutable image of a shard. Whoever holds the `Arc` holds the lease: the image stays as it
 /// is until the last one is dropped. All methods are cancel safe.
+///
+/// A source that goes on being written freezes what it lists: every entry has the digest that it has in
+/// this image, and content comes from the image, whatever is written since. So an entry that changes
+/// while it is listed is neither listed twice nor missed (row F-04).
 pub trait Snapshot: Send + Sync + fmt::Debug {
     /// What the snapshot is, as far as it is known; final once sealed.
     fn header(&self) -> ManifestHeader;

@@ -8,7 +8,7 @@ use peerstream_engine::snapshot::{
     BoxFuture, DiskError, Fence, Generation, Held, MemoryStore, Sink, SinkError, Staging, VerifiedChunk,
 };
 use peerstream_engine::transport::memory::MemoryNetwork;
-use peerstream_engine::types::{ByteCount, ChunkSize, Entry, ManifestHeader, Selector, ShardId};
+use peerstream_engine::types::{ByteCount, ChunkSize, Entry, ManifestHeader, Ordinal, Selector, ShardId};
 use peerstream_engine::{EngineConfig, PlanOutcome, ShardOutcome, Stage};
 use tokio::time::Instant;
 
@@ -64,11 +64,19 @@ impl Sink for Watched {
     ) -> BoxFuture<'a, Result<Option<(Generation, ManifestHeader)>, SinkError>> {
         self.inner.current(shard)
     }
+
+    fn merges(&self, shard: &ShardId) -> bool {
+        self.inner.merges(shard)
+    }
 }
 
 impl Staging for WatchedStaging {
     fn begin<'a>(&'a self, header: &'a ManifestHeader) -> BoxFuture<'a, Result<(), SinkError>> {
         self.inner.begin(header)
+    }
+
+    fn contribute<'a>(&'a self, header: &'a ManifestHeader) -> BoxFuture<'a, Result<(), SinkError>> {
+        self.inner.contribute(header)
     }
 
     fn admit(&self, entries: Vec<Arc<Entry>>) -> BoxFuture<'_, Result<Vec<Held>, SinkError>> {
@@ -87,6 +95,10 @@ impl Staging for WatchedStaging {
             self.watch.stored.fetch_add(bytes, Relaxed);
             Ok(())
         })
+    }
+
+    fn leave_out(&self, ordinal: Ordinal) -> BoxFuture<'_, Result<(), SinkError>> {
+        self.inner.leave_out(ordinal)
     }
 
     fn checkpoint(&self) -> BoxFuture<'_, Result<(), SinkError>> {

@@ -94,6 +94,10 @@ impl Sink for Held {
             Err(error) => Box::pin(std::future::ready(Err(error))),
         }
     }
+
+    fn merges(&self, shard: &ShardId) -> bool {
+        self.sink_of(shard).is_ok_and(|sink| sink.merges(shard))
+    }
 }
 
 #[cfg(test)]

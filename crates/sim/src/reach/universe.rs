@@ -113,6 +113,8 @@ const ERRORS: &[&str] = &[
     "SinkError::NoRoom",
     "SinkError::Hook",
     "SinkError::NoPrevious",
+    "SinkError::BeyondHorizon",
+    "SinkError::SourceBeyondHorizon",
     "SinkError::Disk",
     "SinkError::Offload",
 ];

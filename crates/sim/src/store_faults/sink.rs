@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use peerstream_snapshot::{BoxFuture, Fence, Generation, Held, Sink, SinkError, Staging, VerifiedChunk};
-use peerstream_types::{Entry, ManifestHeader, Selector, ShardId};
+use peerstream_types::{Entry, ManifestHeader, Ordinal, Selector, ShardId};
 
 use super::{SinkStep, StoreFaults};
 use crate::node::Life;
@@ -43,6 +43,10 @@ impl Sink for FaultySink {
     ) -> BoxFuture<'a, Result<Option<(Generation, ManifestHeader)>, SinkError>> {
         Box::pin(self.life.through(self.inner.current(shard)))
     }
+
+    fn merges(&self, shard: &ShardId) -> bool {
+        self.inner.merges(shard)
+    }
 }
 
 struct FaultyStaging {
@@ -62,6 +66,10 @@ impl Staging for FaultyStaging {
         Box::pin(self.life.through(self.inner.begin(header)))
     }
 
+    fn contribute<'a>(&'a self, header: &'a ManifestHeader) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(self.life.through(self.inner.contribute(header)))
+    }
+
     fn admit(&self, entries: Vec<Arc<Entry>>) -> BoxFuture<'_, Result<Vec<Held>, SinkError>> {
         Box::pin(self.life.through(self.inner.admit(entries)))
     }
@@ -72,6 +80,10 @@ impl Staging for FaultyStaging {
             self.faults.before_step(SinkStep::Store, bytes)?;
             self.inner.store(chunks).await
         }))
+    }
+
+    fn leave_out(&self, ordinal: Ordinal) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(self.life.through(self.inner.leave_out(ordinal)))
     }
 
     fn checkpoint(&self) -> BoxFuture<'_, Result<(), SinkError>> {

@@ -7,7 +7,7 @@ use peerstream_snapshot::{
     BoxFuture, Fence, Generation, Held, Sink, SinkError, Snapshot, Source, SourceError, Staging,
     VerifiedChunk,
 };
-use peerstream_types::{Entry, ManifestHeader, NodeId, Selector, ShardId};
+use peerstream_types::{Entry, ManifestHeader, NodeId, Ordinal, Selector, ShardId};
 
 use super::books::SharedBooks;
 use super::ledger::Image;
@@ -93,6 +93,10 @@ impl Sink for TapSink {
     ) -> BoxFuture<'a, Result<Option<(Generation, ManifestHeader)>, SinkError>> {
         self.inner.current(shard)
     }
+
+    fn merges(&self, shard: &ShardId) -> bool {
+        self.inner.merges(shard)
+    }
 }
 
 struct TapStaging {
@@ -128,6 +132,10 @@ impl Staging for TapStaging {
         Box::pin(async move { self.seen(self.inner.begin(header).await) })
     }
 
+    fn contribute<'a>(&'a self, header: &'a ManifestHeader) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(async move { self.seen(self.inner.contribute(header).await) })
+    }
+
     fn admit(&self, entries: Vec<Arc<Entry>>) -> BoxFuture<'_, Result<Vec<Held>, SinkError>> {
         Box::pin(async move { self.seen(self.inner.admit(entries).await) })
     }
@@ -145,6 +153,10 @@ impl Staging for TapStaging {
             books.stored.take(&self.shard, books.boots, names);
             Ok(())
         })
+    }
+
+    fn leave_out(&self, ordinal: Ordinal) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(async move { self.seen(self.inner.leave_out(ordinal).await) })
     }
 
     fn checkpoint(&self) -> BoxFuture<'_, Result<(), SinkError>> {

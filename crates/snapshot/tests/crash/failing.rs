@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use peerstream_snapshot::disk::DiskErrorKind;
 use peerstream_snapshot::disk::crash::{Fault, Side};
 use peerstream_snapshot::{BoxFuture, Generation, Held, SinkError, Staging, VerifiedChunk};
-use peerstream_types::{Entry, ManifestHeader};
+use peerstream_types::{Entry, ManifestHeader, Ordinal};
 
 use crate::Case;
 use crate::checks::Stage;
@@ -48,12 +48,20 @@ impl Staging for Retrying {
         twice!(self, self.staging.begin(header))
     }
 
+    fn contribute<'a>(&'a self, header: &'a ManifestHeader) -> BoxFuture<'a, Result<(), SinkError>> {
+        twice!(self, self.staging.contribute(header))
+    }
+
     fn admit(&self, entries: Vec<Arc<Entry>>) -> BoxFuture<'_, Result<Vec<Held>, SinkError>> {
         twice!(self, self.staging.admit(entries.clone()))
     }
 
     fn store(&self, chunks: Vec<VerifiedChunk>) -> BoxFuture<'_, Result<(), SinkError>> {
         twice!(self, self.staging.store(chunks.clone()))
+    }
+
+    fn leave_out(&self, ordinal: Ordinal) -> BoxFuture<'_, Result<(), SinkError>> {
+        twice!(self, self.staging.leave_out(ordinal))
     }
 
     fn checkpoint(&self) -> BoxFuture<'_, Result<(), SinkError>> {
