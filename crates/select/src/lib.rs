@@ -42,6 +42,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`level`] | [`Level`], [`Ballot`], [`Standing`], [`OwnVote`]: the truth tables |
+//! | [`policy`] | [`LevelPolicy`], [`LevelSettings`]: which level counts where |
 //! | [`availability`] | [`Availability`], [`Birth`]: what the placement of a shard allows |
 //! | [`filter`] | [`SourceRules`]: who may be a source at all |
 //! | [`mod@assign`] | [`assign()`]: many shards over several sources, evenly |
@@ -66,6 +67,7 @@ pub mod filter;
 pub mod join;
 pub mod level;
 pub mod penalty;
+pub mod policy;
 pub mod roster;
 
 pub use agree::{Difference, Verdict};
@@ -79,4 +81,5 @@ pub use filter::{Candidate, Exclusion, NoSourceLeft, Screened, SourceFilter, Sou
 pub use join::{Join, JoinConfig, JoinStats, Joined, Page, PageError, PageFault, PageRequest, Step};
 pub use level::{Ballot, Level, OwnVote, ParseLevelError, Standing};
 pub use penalty::{Offence, Penalties, Penalty, PenaltyConfig};
+pub use policy::{InForce, LevelPolicy, LevelScope, LevelSettings, LevelSettingsError, LevelSource};
 pub use roster::{Roster, Slot, Slots, TooManyReplicas};
