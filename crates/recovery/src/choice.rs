@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use peerstream_types::{Digest, NodeId, Timestamp};
 
-use crate::config::{OPENS_TOTAL_MAX, RETRY_AFTER_MAX};
+use crate::config::{CANDIDATES_MAX, OPENS_TOTAL_MAX, RETRY_AFTER_MAX};
 use crate::{BackOff, CloseReason, Config, PeerReport};
 
 /// What to do about a source.
@@ -40,6 +40,28 @@ struct Candidate {
     /// The manifest of others that it could not join.
     not_joining: Option<Digest>,
     spent: bool,
+    /// Whether it may be asked, as the driver said last.
+    listed: bool,
+}
+
+impl Candidate {
+    fn new(peer: NodeId) -> Self {
+        let report = PeerReport { peer, opens: 0, ended: None, stored_bytes: 0, bad_chunks: 0 };
+        Self {
+            report,
+            in_vain: 0,
+            not_before: None,
+            in_use: false,
+            not_joining: None,
+            spent: false,
+            listed: true,
+        }
+    }
+
+    /// Whether it may be opened, now or later.
+    fn is_left(&self) -> bool {
+        self.listed && !self.spent && !self.in_use
+    }
 }
 
 /// The candidates and what came of them.
@@ -57,24 +79,35 @@ impl Candidates {
         let mut all: Vec<Candidate> = Vec::new();
         for peer in peers {
             if all.iter().all(|other| other.report.peer != peer) {
-                let report = PeerReport { peer, opens: 0, ended: None, stored_bytes: 0, bad_chunks: 0 };
-                all.push(Candidate {
-                    report,
-                    in_vain: 0,
-                    not_before: None,
-                    in_use: false,
-                    not_joining: None,
-                    spent: false,
-                });
+                all.push(Candidate::new(peer));
             }
         }
         let (back_off, seed) = (config.back_off, config.seed);
         Self { all, opens_in_vain_max: config.opens_per_peer, back_off, seed }
     }
 
+    /// From now on, these may be asked and no others; says whether that is news. Those who come are
+    /// asked after those who were there, and those who return are what they were. Beyond
+    /// [`CANDIDATES_MAX`] in all, none comes any more.
+    pub(crate) fn relist(&mut self, peers: &[NodeId]) -> bool {
+        let mut is_news = false;
+        for candidate in &mut self.all {
+            let listed = peers.contains(&candidate.report.peer);
+            is_news |= candidate.listed != listed;
+            candidate.listed = listed;
+        }
+        for peer in peers {
+            let is_new = self.all.iter().all(|other| other.report.peer != *peer);
+            if is_new && self.all.len() < CANDIDATES_MAX {
+                self.all.push(Candidate::new(peer.clone()));
+                is_news = true;
+            }
+        }
+        is_news
+    }
+
     pub(crate) fn next(&self, now: Timestamp) -> Next {
-        let left = self.all.iter().enumerate();
-        let left = left.filter(|(_, candidate)| !candidate.spent && !candidate.in_use);
+        let left = self.all.iter().enumerate().filter(|(_, candidate)| candidate.is_left());
         let Some((index, candidate)) = left.min_by_key(|(_, candidate)| candidate.not_before) else {
             return Next::Nobody;
         };
@@ -87,9 +120,7 @@ impl Candidates {
     /// Who is asked next to join those who serve this manifest, and from when on it may be.
     pub(crate) fn next_to_join(&self, digest: Digest) -> Option<(usize, Option<Timestamp>)> {
         let left = self.all.iter().enumerate();
-        let left = left.filter(|(_, candidate)| {
-            !candidate.spent && !candidate.in_use && candidate.not_joining != Some(digest)
-        });
+        let left = left.filter(|(_, candidate)| candidate.is_left() && candidate.not_joining != Some(digest));
         let next = left.min_by_key(|(_, candidate)| candidate.not_before);
         next.map(|(index, candidate)| (index, candidate.not_before))
     }
@@ -227,6 +258,28 @@ mod tests {
             now = now + Duration::from_secs(30);
         }
         assert_eq!(all.next(now), Next::Nobody);
+    }
+
+    /// F-75: who left is not asked, who came is, and who returns is no better than before.
+    #[test]
+    fn only_those_who_are_listed_are_asked() {
+        let now = Timestamp::ZERO;
+        let names = |names: &[&str]| names.iter().map(|name| NodeId::new(name).unwrap()).collect::<Vec<_>>();
+        let mut all = candidates(&["a", "b"]);
+        fail(&mut all, now, 0, LOST());
+        assert!(!all.relist(&names(&["b", "a"])), "no news");
+        assert!(all.relist(&names(&["a", "c"])));
+        assert_eq!(all.next(now), Next::Open(2), "c came, b left");
+        fail(&mut all, now, 2, LOST());
+        assert!(matches!(all.next(now), Next::Wait(..)));
+        assert!(all.relist(&names(&["b"])));
+        assert_eq!(all.next(now), Next::Open(1));
+        assert!(all.relist(&[]));
+        assert_eq!(all.next(now), Next::Nobody);
+        let many: Vec<NodeId> = (0..300).map(|n| NodeId::new(format!("n{n}").as_str()).unwrap()).collect();
+        assert!(all.relist(&many));
+        assert_eq!(all.reports().len(), CANDIDATES_MAX);
+        assert!(!all.relist(&many), "those for whom there is no room are no news");
     }
 
     #[test]

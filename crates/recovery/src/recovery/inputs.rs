@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use peerstream_types::manifest::STATE_LEN_MAX;
-use peerstream_types::{ChunkIndex, FetchId, ManifestHeader, Ordinal, Position, Span, Timestamp};
+use peerstream_types::{ChunkIndex, FetchId, ManifestHeader, NodeId, Ordinal, Position, Span, Timestamp};
 
 use super::Recovery;
 use crate::config::clip;
@@ -328,6 +328,19 @@ impl Recovery {
         self.tick(now);
         if self.can_stop() {
             self.stop(Outcome::Failed { step: Step::Stage, why: clip(why) });
+        }
+    }
+
+    /// Who may be asked from now on, in place of who might be before: say it whenever the placement says
+    /// otherwise, before anything else. Sources in use, and those that are being opened, go on (row
+    /// F-75); others are asked at once if the job waits. Beyond [`CANDIDATES_MAX`] peers in the life of
+    /// a job, no new ones are taken.
+    ///
+    /// [`CANDIDATES_MAX`]: crate::config::CANDIDATES_MAX
+    pub fn handle_candidates(&mut self, now: Timestamp, peers: &[NodeId]) {
+        self.tick(now);
+        if self.candidates.relist(peers) {
+            self.advance();
         }
     }
 
