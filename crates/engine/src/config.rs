@@ -13,9 +13,9 @@ use peerstream_types::ByteCount;
 ///
 /// | | what | with the defaults |
 /// |---|---|---|
-/// | each shard that is received | what was asked for and is not read yet, in the transport: `recovery.window` | 8 MiB |
-/// | | two batches for each request: `2 × batch × window / recovery.entry_fetch_bytes` | 4 MiB |
-/// | | entries of the pages under way: about `2 × recovery.entries_ahead × 300` bytes | 2.5 MiB |
+/// | each source of a shard that is received, `recovery.sources_max` of them | what was asked for and is not read yet, in the transport: `recovery.window` | 8 MiB, 32 MiB in all |
+/// | | two batches for each request: `2 × batch × window / recovery.entry_fetch_bytes` | 4 MiB, 16 MiB in all |
+/// | each shard that is received | entries of the pages under way: about `2 × recovery.entries_ahead × 300` bytes | 2.5 MiB |
 /// | | outlines: `recovery.outline_values × 32` bytes, for large entries only | 8 MiB |
 /// | each request that is answered, `serves_in_parallel` of them | two batches | 0.5 MiB, 16 MiB in all |
 /// | each connection | the transport's send window | 2 MiB |

@@ -159,15 +159,12 @@ impl Running {
                     self.recovery.abort(self.job.shared.clock.now(), &reason);
                 }
                 Some(event) = inbox.recv() => {
-                    self.fetch_events(&mut fetch_inbox);
+                    self.fetch_events(None, &mut fetch_inbox);
                     self.event(event);
                 }
-                Some((fetch, event)) = fetch_inbox.recv() => {
-                    self.fetch_event(fetch, event);
-                    self.fetch_events(&mut fetch_inbox);
-                }
+                Some(first) = fetch_inbox.recv() => self.fetch_events(Some(first), &mut fetch_inbox),
                 () = self.job.shared.clock.sleep_until(timeout) => {
-                    self.fetch_events(&mut fetch_inbox);
+                    self.fetch_events(None, &mut fetch_inbox);
                     self.recovery.handle_timeout(self.job.shared.clock.now());
                 }
             }
@@ -249,10 +246,24 @@ impl Running {
         }
     }
 
-    /// What has come of fetches goes before everything else: what the store has or is at work on is not
-    /// asked of another source.
-    fn fetch_events(&mut self, inbox: &mut mpsc::Receiver<(FetchId, FetchEvent)>) {
-        while let Ok((fetch, event)) = inbox.try_recv() {
+    /// What has come of fetches goes before everything else, and that it has come before what became of
+    /// it: what the store has or is at work on is not asked of another source.
+    fn fetch_events(
+        &mut self,
+        first: Option<(FetchId, FetchEvent)>,
+        inbox: &mut mpsc::Receiver<(FetchId, FetchEvent)>,
+    ) {
+        let mut events: Vec<_> = first.into_iter().collect();
+        while events.len() < EVENTS_MAX
+            && let Ok(event) = inbox.try_recv()
+        {
+            events.push(event);
+        }
+        let arrived = events.iter().filter(|(_, event)| matches!(event, FetchEvent::Arrived));
+        for fetch in arrived.map(|(fetch, _)| *fetch).collect::<Vec<_>>() {
+            self.fetch_event(fetch, FetchEvent::Arrived);
+        }
+        for (fetch, event) in events {
             self.fetch_event(fetch, event);
         }
     }

@@ -32,13 +32,15 @@ fn size() -> ChunkSize {
     ChunkSize::new(CHUNK as u64).unwrap()
 }
 
-/// A small window for each donor, and even a small shard is worth a session.
+/// A small window for each donor, and even a small shard is worth a session. Nothing is asked of two
+/// donors because one is slow, so that every byte can be counted.
 fn config() -> EngineConfig {
     let mut config = EngineConfig::default();
     config.recovery.window = ByteCount(WINDOW as u64);
     config.recovery.fetch_bytes = ByteCount(2 * CHUNK as u64);
     config.recovery.entry_fetch_bytes = ByteCount(2 * CHUNK as u64);
     config.recovery.join_from = ByteCount(1);
+    config.recovery.twice_per_mille = 0;
     config
 }
 
@@ -190,12 +192,12 @@ async fn three_donors_serve_one_shard_at_once() {
         until(&plan, LARGE / 2).await;
         let half = sources(&plan);
         assert_eq!(half.len(), 3, "{half:?}");
-        assert!(half.iter().all(|source| source.in_use && source.bytes > (LARGE / 8) as u64), "{half:?}");
+        assert!(half.iter().all(|source| source.in_use && source.bytes > (LARGE / 16) as u64), "{half:?}");
         let outcome = (&mut plan).await;
         group.assert_equal(&outcome).await;
         let given = bytes_of(&plan);
         assert_eq!(given.values().sum::<u64>(), group.total(), "{given:?}");
-        assert!(given.values().all(|bytes| *bytes > group.total() / 4), "{given:?}");
+        assert!(given.values().all(|bytes| *bytes > group.total() / 8), "{given:?}");
         assert!(sources(&plan).iter().all(|source| !source.in_use), "{:?}", sources(&plan));
         assert_eq!(group.sink.stats().chunks_duplicate, 0);
     })
