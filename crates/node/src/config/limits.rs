@@ -10,8 +10,8 @@ use super::{Size, Wait};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Bytes asked for and not yet received, per shard: what a crash costs at most, and the memory
-    /// that a shard under way needs.
+    /// Bytes asked for and not yet received, per source of a shard: what a crash costs at most, and the
+    /// memory that a source in use needs.
     pub window: Size,
     /// Bytes of one request. Smaller spreads faults and progress finer, larger costs fewer messages.
     pub fetch: Size,
