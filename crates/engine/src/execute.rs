@@ -1,7 +1,6 @@
 //! Carrying a plan out: its requests as jobs, its transfers as offers, side by side.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use peerstream_shape::Class;
@@ -10,7 +9,7 @@ use peerstream_wire::message::RequestV1;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 
-use crate::discover::discover;
+use crate::discover::{Known, Whom, discover};
 use crate::job::{Origin, PlanSessions, ShardJob};
 use crate::plan::{PlanOutcome, PlanRecord, PlanResult, ShardOutcome, ShardResult, StreamPlan, Task};
 use crate::session::{Opening, Wanted};
@@ -23,7 +22,7 @@ struct Request {
     index: usize,
     shard: ShardId,
     selector: Selector,
-    candidates: Vec<NodeId>,
+    whom: Whom,
     first: Option<(NodeId, oneshot::Receiver<Opening>)>,
 }
 
@@ -40,14 +39,15 @@ pub(crate) async fn execute(
         Ok(_) = called_off.wait_for(Option::is_some) => BTreeMap::new(),
         known = discover(&shared, &plan) => known,
     };
+    let known = Known::new(known);
     let sessions = Arc::new(PlanSessions::new(shared.clone(), record.plan, plan.operation(), abort));
     let (mut requests, mut transfers) = (Vec::new(), Vec::new());
     for (index, task) in plan.tasks().iter().enumerate() {
         match task {
             Task::Request { shard, selector, sources } => {
-                let candidates = candidates(&shared, shard, sources, &known);
+                let whom = Whom::new(&shared, shard, sources.clone(), &known);
                 let (shard, selector) = (shard.clone(), selector.clone());
-                requests.push(Request { index, shard, selector, candidates, first: None });
+                requests.push(Request { index, shard, selector, whom, first: None });
             }
             Task::Transfer { shard, selector, to } => {
                 let (shard, selector, to) = (shard.clone(), selector.clone(), to.clone());
@@ -86,7 +86,7 @@ fn spawn_request(
     room: &Arc<Semaphore>,
     request: Request,
 ) {
-    let Request { index, shard, selector, candidates, first } = request;
+    let Request { index, shard, selector, whom, first } = request;
     let shared = sessions.shared.clone();
     // From before its turn, so that buffers are kept from one shard of a plan to the next.
     let receiving = shared.buffers.receiving();
@@ -104,7 +104,7 @@ fn spawn_request(
         class: Class::of(sessions.operation),
         sink,
         origin: Origin::Plan { sessions: sessions.clone(), first },
-        candidates,
+        whom,
         abort: sessions.abort.clone(),
     };
     let room = room.clone();
@@ -120,7 +120,7 @@ fn spawn_request(
 async fn open_first(sessions: &Arc<PlanSessions>, requests: &mut [Request], transfers: &mut [Transfer]) {
     let mut wanted: BTreeMap<NodeId, Vec<Wanted>> = BTreeMap::new();
     for request in requests.iter_mut().take(sessions.shared.config.shards_in_parallel) {
-        let Some(peer) = request.candidates.first().cloned() else { continue };
+        let Some(peer) = request.whom.now().into_iter().next() else { continue };
         let (reply, answer) = oneshot::channel();
         let (shard, selector) = (request.shard.clone(), request.selector.clone());
         wanted
@@ -135,24 +135,6 @@ async fn open_first(sessions: &Arc<PlanSessions>, requests: &mut [Request], tran
         let wanted = wanted.remove(&peer).unwrap_or_default();
         sessions.open(&peer, wanted, offers.remove(&peer).unwrap_or_default());
     }
-}
-
-/// Whom to ask for a shard: those named, or those that the placement says hold it; never this node.
-fn candidates(
-    shared: &Shared,
-    shard: &ShardId,
-    named: &[NodeId],
-    known: &BTreeMap<SocketAddr, NodeId>,
-) -> Vec<NodeId> {
-    let mut candidates = named.to_vec();
-    if named.is_empty() {
-        let holders = shared.parts.placement.holders(shard).into_iter();
-        candidates
-            .extend(holders.filter_map(|holder| holder.node.or_else(|| known.get(&holder.addr).cloned())));
-    }
-    let mut seen = BTreeSet::new();
-    candidates.retain(|node| *node != shared.parts.node && seen.insert(node.clone()));
-    candidates
 }
 
 fn conclude(record: &PlanRecord, mut outcomes: BTreeMap<usize, ShardOutcome>) -> PlanOutcome {

@@ -11,6 +11,7 @@ use peerstream_wire::{Code, Text};
 use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
+use crate::discover::Whom;
 use crate::job::{Origin, ShardJob};
 use crate::plan::{PlanRecord, ShardProgress, TaskDirection};
 use crate::serve::code_of;
@@ -104,6 +105,7 @@ impl Follow {
         let (shard, selector) = (offer.shard.clone(), offer.selector.clone());
         let opened = Opened::new(self.session.clone(), offer);
         let origin = Origin::Offered(Box::new(opened));
+        let whom = Whom::only(&self.shared, &shard, self.peer.node.clone());
         let job = ShardJob {
             shared: self.shared.clone(),
             record: self.record.clone(),
@@ -113,7 +115,7 @@ impl Follow {
             class: self.class,
             sink,
             origin,
-            candidates: vec![self.peer.node.clone()],
+            whom,
             abort: self.session.abort_watch(),
         };
         let (room, receiving) = (room.clone(), self.shared.buffers.receiving());

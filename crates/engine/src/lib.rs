@@ -10,7 +10,7 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use peerstream_engine::{Dataset, Datasets, Engine, EngineConfig, Parts, StreamPlan};
+//! use peerstream_engine::{Dataset, Datasets, Engine, EngineConfig, Levels, Parts, StreamPlan};
 //! use peerstream_placement::{Holder, StaticPlacement};
 //! use peerstream_shape::PassThrough;
 //! use peerstream_snapshot::{MemoryStore, offload::Inline};
@@ -37,6 +37,7 @@
 //!         node, cluster, transport, datasets,
 //!         incarnation: Incarnation(1),
 //!         placement: Arc::new(StaticPlacement::new([donor]).unwrap()),
+//!         levels: Levels::default(),
 //!         access: SharedAccess::new(AccessRules::members_may_read()),
 //!         shaper: Arc::new(PassThrough::default()),
 //!         offload: Arc::new(Inline),
@@ -65,7 +66,8 @@
 //! | module | what happens there |
 //! |---|---|
 //! | `engine`, `execute`, `discover`, `transfer` | a plan becomes jobs and offers |
-//! | `job` | one shard is brought here: drives `peerstream-recovery` |
+//! | `levels` | [`Levels`]: how many replicas have to agree, while recoveries run |
+//! | `job` | one shard is brought here, from all sources that have it: drives `peerstream-recovery` |
 //! | `receive` | pages, outlines and content are read and **verified** |
 //! | `session` | one task per session: drives `peerstream-session` |
 //! | `follow`, `serve` | a peer's requests are checked and answered |
@@ -74,7 +76,7 @@
 //! | `visited` | what sessions and jobs came across, for simulations |
 //!
 //! The contracts that [`Parts`] are made of are here under short names, so that an author of a store
-//! names one crate: [`placement`], [`shape`], [`snapshot`], [`transport`], [`types`].
+//! names one crate: [`placement`], [`select`], [`shape`], [`snapshot`], [`transport`], [`types`].
 //!
 //! # Not here
 //!
@@ -89,6 +91,7 @@ mod execute;
 mod follow;
 mod io;
 mod job;
+mod levels;
 mod parts;
 mod peers;
 mod plan;
@@ -104,12 +107,13 @@ mod visited;
 use peerstream_snapshot::watch;
 
 pub use {
-    peerstream_placement as placement, peerstream_shape as shape, peerstream_snapshot as snapshot,
-    peerstream_transport as transport, peerstream_types as types,
+    peerstream_placement as placement, peerstream_select as select, peerstream_shape as shape,
+    peerstream_snapshot as snapshot, peerstream_transport as transport, peerstream_types as types,
 };
 
 pub use config::EngineConfig;
 pub use engine::Engine;
+pub use levels::Levels;
 pub use parts::{Dataset, Datasets, Parts};
 pub use peers::PeerStatus;
 pub use plan::{

@@ -10,6 +10,8 @@ use peerstream_transport::Transport;
 use peerstream_transport::access::SharedAccess;
 use peerstream_types::{ClusterName, DatasetName, Incarnation, NodeId, WallClock};
 
+use crate::Levels;
+
 /// The components of an engine. Settings are apart, in [`EngineConfig`](crate::EngineConfig).
 #[derive(Debug, Clone)]
 pub struct Parts {
@@ -25,6 +27,8 @@ pub struct Parts {
     pub datasets: Datasets,
     /// Who holds what.
     pub placement: Arc<dyn Placement>,
+    /// How many of them have to agree. Keep a clone to change that while recoveries run.
+    pub levels: Levels,
     /// Who may do what here.
     pub access: SharedAccess,
     /// Every bulk byte passes it.

@@ -61,6 +61,7 @@ pub(crate) fn start(
         access: SharedAccess::new(AccessRules::members_may_read()),
         shaper: Arc::new(PassThrough::default()),
         offload: Arc::new(pool),
+        levels: Default::default(),
         wall_clock: Arc::new(SystemClock),
         seed: SEED,
     };

@@ -15,6 +15,8 @@ pub(super) const EDGES: &[(&str, &[&str])] = &[
     ("peerstream-transport", &["peerstream-types"]),
     ("peerstream-placement", &["peerstream-types"]),
     ("peerstream-changelog", &["peerstream-types"]),
+    // Stores: implementations of the contracts, which nobody below the ends names.
+    ("peerstream-blocks", &["peerstream-types", "peerstream-snapshot"]),
     // Drivers.
     ("peerstream-quic", &["peerstream-types", "peerstream-transport"]),
     ("peerstream-engine", BELOW_ENGINE),
@@ -28,6 +30,7 @@ const BELOW_ENGINE: &[&str] = &[
     "peerstream-types",
     "peerstream-wire",
     "peerstream-session",
+    "peerstream-select",
     "peerstream-recovery",
     "peerstream-shape",
     "peerstream-snapshot",
@@ -40,6 +43,7 @@ const BELOW_ENGINE: &[&str] = &[
 const UP_TO_ENGINE: &[&str] = &[
     "peerstream-types",
     "peerstream-wire",
+    "peerstream-select",
     "peerstream-recovery",
     "peerstream-shape",
     "peerstream-snapshot",
@@ -53,6 +57,7 @@ const UP_TO_ENGINE: &[&str] = &[
 const UP_TO_NODE: &[&str] = &[
     "peerstream-types",
     "peerstream-wire",
+    "peerstream-select",
     "peerstream-shape",
     "peerstream-snapshot",
     "peerstream-transport",

@@ -35,6 +35,11 @@ impl Running {
         while let Some(action) = self.recovery.poll_action() {
             match action {
                 Action::Open { source, peer, attempt } => {
+                    self.ask_placement();
+                    if !self.job.whom.now().contains(&peer) {
+                        self.withdrawn(source);
+                        continue;
+                    }
                     info!(%peer, attempt, "opening a source");
                     self.opening.insert(source);
                     let opening = self.job.origin.open(&peer, &self.job.shard, &self.job.selector);
@@ -81,6 +86,16 @@ impl Running {
             }
         }
         None
+    }
+
+    /// The placement no longer says that the peer has the data: it is not dialled.
+    fn withdrawn(&mut self, source: SourceId) {
+        let reason = "the placement no longer says that it has the data".to_owned();
+        let refusal = Refusal { reason, retry_after: None, permanent: false };
+        let told = self.recovery.handle_refusal(self.job.shared.clock.now(), source, refusal);
+        if let Err(misuse) = told {
+            warn!(%misuse, "the recovery job was told something that it had not asked for");
+        }
     }
 
     /// A peer has answered an open: keep its offer, or pass its refusal on.

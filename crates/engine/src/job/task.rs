@@ -7,7 +7,7 @@ use std::time::Duration;
 use peerstream_recovery::{Fault, Job, Outcome, OutlinePart, Phase, Recovery, SourceId};
 use peerstream_shape::Class;
 use peerstream_snapshot::{Sink, Staging};
-use peerstream_types::{FetchId, NodeId, Ordinal, Selector, ShardId};
+use peerstream_types::{FetchId, Ordinal, Selector, ShardId};
 use peerstream_wire::message::ReleaseReason;
 use tokio::sync::mpsc;
 use tracing::{Instrument, info, info_span, warn};
@@ -18,6 +18,7 @@ use super::checkpoints::Checkpoints;
 use super::outlines::Outlines;
 use super::source::SourceLink;
 use crate::config::EngineConfig;
+use crate::discover::Whom;
 use crate::plan::{BadChunk, PlanEvent, PlanRecord, ShardOutcome, SourceProgress, Stage};
 use crate::receive::{FetchEvent, ReceiveError, VerifiedPart};
 use crate::session::{Hold, Opening, SessionEnd};
@@ -41,7 +42,7 @@ pub(crate) struct ShardJob {
     pub(crate) class: Class,
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) origin: Origin,
-    pub(crate) candidates: Vec<NodeId>,
+    pub(crate) whom: Whom,
     pub(crate) abort: watch::Receiver<Option<String>>,
 }
 
@@ -99,6 +100,9 @@ impl ShardJob {
             return ShardOutcome::Aborted { reason };
         }
         self.record.update(self.index, |shard| shard.stage = Stage::Opening);
+        if let Some(reason) = self.whom.nobody() {
+            return failed(format!("no source: {reason}"));
+        }
         let staging = match self.sink.stage(&self.shard, &self.selector, self.shared.new_fence()).await {
             Ok(staging) => staging,
             Err(error) => return failed(format!("cannot stage: {error}")),
@@ -107,11 +111,8 @@ impl ShardJob {
         let (fetch_events, fetch_inbox) = mpsc::channel(EVENTS_MAX);
         let mut config = self.shared.config.recovery.clone();
         config.seed = self.shared.next_random();
-        let job = Job {
-            shard: self.shard.clone(),
-            selector: self.selector.clone(),
-            candidates: self.candidates.clone(),
-        };
+        let job =
+            Job { shard: self.shard.clone(), selector: self.selector.clone(), candidates: self.whom.now() };
         let recovery = match Recovery::new(self.shared.clock.now(), config, job) {
             Ok(recovery) => recovery,
             Err(misuse) => return failed(misuse.to_string()),
@@ -158,6 +159,9 @@ impl Running {
                     let reason = reason.unwrap_or_default();
                     self.recovery.abort(self.job.shared.clock.now(), &reason);
                 }
+                peers = self.job.whom.changed() => {
+                    self.recovery.handle_candidates(self.job.shared.clock.now(), &peers);
+                }
                 Some(event) = inbox.recv() => {
                     self.fetch_events(None, &mut fetch_inbox);
                     self.event(event);
@@ -165,6 +169,7 @@ impl Running {
                 Some(first) = fetch_inbox.recv() => self.fetch_events(Some(first), &mut fetch_inbox),
                 () = self.job.shared.clock.sleep_until(timeout) => {
                     self.fetch_events(None, &mut fetch_inbox);
+                    self.ask_placement();
                     self.recovery.handle_timeout(self.job.shared.clock.now());
                 }
             }
@@ -182,7 +187,16 @@ impl Running {
         }
     }
 
+    /// Lets the recovery know who may be asked, if that may have changed: before whatever may end an
+    /// attempt.
+    pub(super) fn ask_placement(&mut self) {
+        if let Some(peers) = self.job.whom.afresh() {
+            self.recovery.handle_candidates(self.job.shared.clock.now(), &peers);
+        }
+    }
+
     fn event(&mut self, event: JobEvent) {
+        self.ask_placement();
         let now = self.job.shared.clock.now();
         let result = match event {
             JobEvent::Opened(source, opening) => self.opened(source, *opening),

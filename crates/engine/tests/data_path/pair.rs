@@ -80,8 +80,9 @@ pub(crate) fn engine_among(
     let (node, cluster) = (NodeId::new(name).unwrap(), ClusterName::new("demo.internal").unwrap());
     let datasets = Datasets::new();
     datasets.insert(shard().dataset, dataset);
-    let everything =
-        |(name, addr): &(&str, _)| Holder::everything(NodeId::new(*name).unwrap(), (*addr).into());
+    let everything = |(name, addr): &(&str, ([u8; 4], u16))| {
+        Holder::everything(NodeId::new(*name).unwrap(), (*addr).into())
+    };
     let identity = PeerIdentity { cluster: cluster.clone(), node: node.clone() };
     let parts = Parts {
         node,
@@ -93,6 +94,7 @@ pub(crate) fn engine_among(
         access: SharedAccess::new(AccessRules::members_may_read()),
         shaper: Arc::new(PassThrough::default()),
         offload: Arc::new(Inline),
+        levels: Default::default(),
         wall_clock: Arc::new(Stopped),
         seed: 7,
     };

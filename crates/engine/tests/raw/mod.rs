@@ -167,6 +167,7 @@ fn parts(
         access,
         shaper: Arc::new(PassThrough::default()),
         offload: Arc::new(Inline),
+        levels: Default::default(),
         wall_clock: Arc::new(Stopped),
         seed: 7,
     }

@@ -56,6 +56,7 @@ impl Node {
             access: access.clone(),
             shaper: traffic.clone(),
             offload: Arc::new(seams.pool),
+            levels: Default::default(),
             wall_clock: Arc::new(SystemClock),
             seed: seed(),
         };

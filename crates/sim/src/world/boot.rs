@@ -160,6 +160,7 @@ impl SimWorld {
             access: boot.access.clone(),
             shaper: shaper.clone(),
             offload,
+            levels: Default::default(),
             wall_clock: Arc::new(machine.clock.clone()),
             seed,
         };

@@ -8,7 +8,7 @@ use peerstream_engine::shape::PassThrough;
 use peerstream_engine::snapshot::offload::Inline;
 use peerstream_engine::transport::{AccessRules, PeerIdentity, SharedAccess, memory::MemoryNetwork};
 use peerstream_engine::types::{ClusterName, Incarnation, NodeId, WallClock};
-use peerstream_engine::{Dataset, Datasets, Engine, EngineConfig, Parts};
+use peerstream_engine::{Dataset, Datasets, Engine, EngineConfig, Levels, Parts};
 
 /// A clock that stands still: ids of plans are made from it, and one run has one plan.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub fn start(
     let access = SharedAccess::new(AccessRules::members_may_read());
     let (shaper, offload, wall_clock) =
         (Arc::new(PassThrough::default()), Arc::new(Inline), Arc::new(Stopped));
-    let (incarnation, seed) = (Incarnation(1), 7);
+    let (incarnation, levels, seed) = (Incarnation(1), Levels::default(), 7);
     let parts = Parts {
         node,
         cluster,
@@ -45,6 +45,7 @@ pub fn start(
         transport,
         datasets,
         placement,
+        levels,
         access,
         shaper,
         offload,

@@ -7,9 +7,10 @@ use peerstream_snapshot::{Fence, MemoryStore, SinkError, offload::Inline};
 use peerstream_transport::PeerIdentity;
 use peerstream_transport::access::{AccessRules, SharedAccess};
 use peerstream_transport::memory::MemoryNetwork;
-use peerstream_types::{ByteCount, ClusterName, EntryKey, Incarnation, Operation, PlanId, WallClock};
+use peerstream_types::{ByteCount, ClusterName, EntryKey, Incarnation, NodeId, Operation, PlanId, WallClock};
 
 use super::*;
+use crate::discover::Known;
 use crate::parts::{Datasets, Parts};
 
 #[derive(Debug)]
@@ -34,6 +35,7 @@ fn shared() -> Arc<Shared> {
         access: SharedAccess::new(AccessRules::members_may_read()),
         shaper: Arc::new(PassThrough::default()),
         offload: Arc::new(Inline),
+        levels: Default::default(),
         wall_clock: Arc::new(Stopped),
         seed: 7,
     };
@@ -48,6 +50,7 @@ async fn running() -> Running {
     let candidates = vec![NodeId::new("donor").unwrap()];
     let job = Job { shard: shard.clone(), selector: Selector::All, candidates: candidates.clone() };
     let recovery = Recovery::new(shared.clock.now(), shared.config.recovery.clone(), job).unwrap();
+    let whom = Whom::new(&shared, &shard, candidates, &Known::default());
     let plan = PlanId::from_parts(1, 1);
     let record = PlanRecord::new(plan, Operation::Bootstrap, None, shared.clock, Vec::new());
     let job = ShardJob {
@@ -59,7 +62,7 @@ async fn running() -> Running {
         class: Class::of(Operation::Bootstrap),
         sink,
         origin: Origin::Spent("a test".into()),
-        candidates,
+        whom,
         abort: watch::channel(None).1,
     };
     Running {

@@ -1,0 +1,312 @@
+//! A placement that changes while a recovery waits, chooses or streams.
+
+#![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use peerstream_engine::placement::{Holder, Placement, ReplaceablePlacement, ShardState, StaticPlacement};
+use peerstream_engine::shape::PassThrough;
+use peerstream_engine::snapshot::{BoxFuture, MemoryStore, Snapshot, Source, SourceError, offload::Inline};
+use peerstream_engine::transport::access::{AccessRules, SharedAccess};
+use peerstream_engine::transport::memory::{MemoryNetwork, MemoryTransport};
+use peerstream_engine::transport::{ConnectError, Connection, Lane, PeerIdentity, Target, Transport};
+use peerstream_engine::types::{
+    ClusterName, EntryKey, Incarnation, NodeId, Operation, Selector, ShardId, WallClock,
+};
+use peerstream_engine::{
+    Dataset, Datasets, Engine, EngineConfig, Levels, Parts, PlanHandle, PlanOutcome, ShardOutcome, StreamPlan,
+};
+
+/// Longest that a test may take: what hangs fails at once in virtual time.
+const DEADLINE: Duration = Duration::from_secs(3600);
+/// After so long, everybody who is known has been tried and the recovery waits.
+const FIRST_ATTEMPTS: Duration = Duration::from_millis(10);
+
+#[derive(Debug)]
+struct Stopped;
+
+impl WallClock for Stopped {
+    fn unix_ms(&self) -> u64 {
+        1_790_000_000_000
+    }
+}
+
+fn shard() -> ShardId {
+    "metrics@1/0".parse().unwrap()
+}
+
+fn node(name: &str) -> NodeId {
+    NodeId::new(name).unwrap()
+}
+
+/// Every node has an address of its own, whether it lives or not.
+fn addr(name: &str) -> SocketAddr {
+    let last = name.bytes().fold(0u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte));
+    ([10, 0, 0, last], 1).into()
+}
+
+fn list(names: &[&str]) -> StaticPlacement {
+    StaticPlacement::new(names.iter().map(|name| Holder::everything(node(name), addr(name)))).unwrap()
+}
+
+/// The same nodes, with states of the shard.
+fn states(replicas: &[(&str, ShardState)]) -> StaticPlacement {
+    let names: Vec<&str> = replicas.iter().map(|(name, _)| *name).collect();
+    let mut placement = list(&names);
+    let replicas = replicas.iter().map(|(name, state)| (node(name), *state));
+    placement.place(shard(), replicas, None).unwrap();
+    placement
+}
+
+/// The in-memory transport, and who was dialled.
+#[derive(Debug)]
+struct Recorded {
+    inner: MemoryTransport,
+    dialled: Arc<Mutex<Vec<SocketAddr>>>,
+}
+
+impl Transport for Recorded {
+    fn connect(
+        &self,
+        target: &Target,
+        lane: Lane,
+    ) -> BoxFuture<'static, Result<Arc<dyn Connection>, ConnectError>> {
+        self.dialled.lock().unwrap().push(target.addr);
+        self.inner.connect(target, lane)
+    }
+
+    fn accept(&self) -> BoxFuture<'_, Option<Arc<dyn Connection>>> {
+        self.inner.accept()
+    }
+
+    fn local_addr(&self) -> SocketAddr {
+        self.inner.local_addr()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.inner.close()
+    }
+}
+
+/// A placement that says nothing when it changes.
+#[derive(Debug)]
+struct Silent(Mutex<StaticPlacement>);
+
+impl Placement for Silent {
+    fn holders(&self, shard: &ShardId) -> Vec<Holder> {
+        self.0.lock().unwrap().holders(shard)
+    }
+
+    fn addr_of(&self, node: &NodeId) -> Option<SocketAddr> {
+        self.0.lock().unwrap().addr_of(node)
+    }
+}
+
+/// A replica with this placement, and a network with donors.
+struct World {
+    network: MemoryNetwork,
+    donors: Vec<Engine>,
+    replica: Engine,
+    store: MemoryStore,
+    dialled: Arc<Mutex<Vec<SocketAddr>>>,
+}
+
+impl World {
+    fn new(placement: Arc<dyn Placement>) -> Self {
+        let (network, store) = (MemoryNetwork::new(), MemoryStore::new());
+        let dialled = Arc::<Mutex<Vec<SocketAddr>>>::default();
+        let into = Dataset { source: None, sink: Some(Arc::new(store.clone())) };
+        let replica = engine(&network, "replica", into, placement, &dialled);
+        Self { network, donors: Vec::new(), replica, store, dialled }
+    }
+
+    /// Starts a donor that has the shard.
+    fn donor(&mut self, name: &str, source: Option<Arc<dyn Source>>) {
+        let source = source.unwrap_or_else(|| Arc::new(full()));
+        let from = Dataset { source: Some(source), sink: None };
+        let placement = Arc::new(StaticPlacement::default());
+        self.donors.push(engine(&self.network, name, from, placement, &Arc::default()));
+    }
+
+    fn bring_up(&self) -> PlanHandle {
+        self.replica.execute(StreamPlan::new(Operation::Bootstrap).request(shard())).unwrap()
+    }
+
+    /// How often a node was dialled.
+    fn dials(&self, name: &str) -> usize {
+        self.dialled.lock().unwrap().iter().filter(|dialled| **dialled == addr(name)).count()
+    }
+}
+
+fn full() -> MemoryStore {
+    let store = MemoryStore::new();
+    store.put(&shard(), EntryKey::from_path("a").unwrap(), "content", Vec::new());
+    store
+}
+
+fn engine(
+    network: &MemoryNetwork,
+    name: &str,
+    dataset: Dataset,
+    placement: Arc<dyn Placement>,
+    dialled: &Arc<Mutex<Vec<SocketAddr>>>,
+) -> Engine {
+    let (node, cluster) = (node(name), ClusterName::new("demo.internal").unwrap());
+    let datasets = Datasets::new();
+    datasets.insert(shard().dataset, dataset);
+    let identity = PeerIdentity { cluster: cluster.clone(), node: node.clone() };
+    let transport = Recorded { inner: network.node(identity, addr(name)), dialled: dialled.clone() };
+    let parts = Parts {
+        node,
+        cluster,
+        incarnation: Incarnation(1),
+        transport: Arc::new(transport),
+        datasets,
+        placement,
+        levels: Levels::default(),
+        access: SharedAccess::new(AccessRules::members_may_read()),
+        shaper: Arc::new(PassThrough::default()),
+        offload: Arc::new(Inline),
+        wall_clock: Arc::new(Stopped),
+        seed: 7,
+    };
+    Engine::start(EngineConfig::default(), parts)
+}
+
+async fn within<T>(test: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, test).await.expect("the test hangs")
+}
+
+fn reason(outcome: &PlanOutcome) -> String {
+    match &outcome.shards[0].outcome {
+        ShardOutcome::Failed { reason } => reason.clone(),
+        other => panic!("it did not fail: {other:?}"),
+    }
+}
+
+/// F-75: a recovery that waits hears of a new holder and asks it at once; the one that left is not
+/// dialled again.
+#[tokio::test(start_paused = true)]
+async fn a_recovery_that_waits_turns_to_a_new_holder_at_once() {
+    let placement = Arc::new(ReplaceablePlacement::new(list(&["gone"])));
+    let mut world = World::new(placement.clone());
+    world.donor("donor", None);
+    let plan = world.bring_up();
+    tokio::time::sleep(FIRST_ATTEMPTS).await;
+    let (began, dials) = (tokio::time::Instant::now(), world.dials("gone"));
+    assert!(dials > 0 && plan.state().result.is_none(), "it waits for the one that is gone");
+    placement.replace(list(&["donor"]));
+    let outcome = within(plan).await;
+    assert!(outcome.is_completed(), "{outcome:?}");
+    assert!(began.elapsed() < Duration::from_secs(1), "it did not wait for its back-off");
+    assert_eq!(world.dials("gone"), dials);
+    assert!(world.store.published(&shard()).is_some());
+}
+
+/// F-75: a placement that says nothing is asked afresh for every attempt.
+#[tokio::test(start_paused = true)]
+async fn a_silent_placement_is_asked_for_every_attempt() {
+    let placement = Arc::new(Silent(Mutex::new(list(&["gone"]))));
+    let mut world = World::new(placement.clone());
+    world.donor("donor", None);
+    let plan = world.bring_up();
+    tokio::time::sleep(FIRST_ATTEMPTS).await;
+    let dials = world.dials("gone");
+    *placement.0.lock().unwrap() = list(&["donor"]);
+    let outcome = within(plan).await;
+    assert!(outcome.is_completed(), "{outcome:?}");
+    assert_eq!(world.dials("gone"), dials, "the next attempt is not at the one that left");
+}
+
+/// F-21: a replica that is initializing is not dialled; once it is available, it is.
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_becomes_available_is_asked() {
+    use ShardState::{Available, Initializing};
+    let placement =
+        Arc::new(ReplaceablePlacement::new(states(&[("gone", Available), ("donor", Initializing)])));
+    let mut world = World::new(placement.clone());
+    world.donor("donor", None);
+    let plan = world.bring_up();
+    tokio::time::sleep(FIRST_ATTEMPTS).await;
+    assert_eq!(world.dials("donor"), 0);
+    let dials = world.dials("gone");
+    placement.replace(states(&[("gone", Initializing), ("donor", Available)]));
+    let outcome = within(plan).await;
+    assert!(outcome.is_completed(), "{outcome:?}");
+    assert_eq!(world.dials("gone"), dials);
+}
+
+/// F-21: a replica that leaves still has the data and serves.
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_leaves_serves() {
+    let placement = states(&[("donor", ShardState::Leaving), ("other", ShardState::Initializing)]);
+    let mut world = World::new(Arc::new(placement));
+    world.donor("donor", None);
+    assert!(within(world.bring_up()).await.is_completed());
+    assert_eq!(world.dials("other"), 0);
+}
+
+/// F-75: a source in use goes on, also if the placement forgets it.
+#[tokio::test(start_paused = true)]
+async fn a_source_in_use_is_not_disturbed() {
+    #[derive(Debug)]
+    struct Forgotten(MemoryStore, Arc<ReplaceablePlacement>);
+
+    impl Source for Forgotten {
+        fn open<'a>(
+            &'a self,
+            shard: &'a ShardId,
+            selector: &'a Selector,
+        ) -> BoxFuture<'a, Result<Arc<dyn Snapshot>, SourceError>> {
+            self.1.replace(list(&["other"]));
+            self.0.open(shard, selector)
+        }
+    }
+
+    let placement = Arc::new(ReplaceablePlacement::new(list(&["donor"])));
+    let mut world = World::new(placement.clone());
+    world.donor("donor", Some(Arc::new(Forgotten(full(), placement.clone()))));
+    assert!(within(world.bring_up()).await.is_completed());
+    assert!(placement.addr_of(&node("donor")).is_none(), "it was forgotten meanwhile");
+}
+
+/// F-21, F-22, F-23: without a replica that has the data nothing is attempted, and why is said at once.
+#[tokio::test(start_paused = true)]
+async fn without_data_anywhere_nobody_is_dialled_and_why_is_said() {
+    use ShardState::{Available, Initializing, Unknown};
+    let cases = [
+        (
+            states(&[("replica", Initializing), ("b", Initializing), ("a", Initializing)]),
+            "no source: all its replicas are initializing, each waits for the others: a, b, replica; it \
+             never had data, or all of them lost it",
+        ),
+        (
+            states(&[("replica", Available), ("a", Initializing)]),
+            "no source: all its other replicas are initializing: a",
+        ),
+        (states(&[("replica", Initializing)]), "no source: this node is its only replica"),
+        (list(&[]), "no source: the placement names no replica of it"),
+        (
+            states(&[("a", Initializing), ("b", Unknown)]),
+            "no source: the placement says no known state for the replica at b",
+        ),
+    ];
+    for (placement, expected) in cases {
+        let world = World::new(Arc::new(placement));
+        let outcome = within(world.bring_up()).await;
+        assert_eq!(reason(&outcome), expected);
+        assert!(world.dialled.lock().unwrap().is_empty());
+    }
+}
+
+/// Whom an operator names is asked, whatever the placement says of its state.
+#[tokio::test(start_paused = true)]
+async fn who_is_named_is_asked() {
+    let mut world = World::new(Arc::new(states(&[("donor", ShardState::Initializing)])));
+    world.donor("donor", None);
+    let plan = StreamPlan::new(Operation::Bootstrap).request_from(shard(), [node("donor")]);
+    assert!(within(world.replica.execute(plan).unwrap()).await.is_completed());
+}
