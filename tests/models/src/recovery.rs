@@ -12,9 +12,7 @@ use peerstream_types::FetchId;
 use stateright::{Model, Property};
 
 pub use parts::Peer;
-pub use properties::{
-    BOUNDED, ENDS, NO_DEADLOCK, NO_MISUSE, ONCE, ONE_SOURCE, PROGRESS, STALE, WAITS, WHOLE,
-};
+pub use properties::{BOUNDED, ENDS, NO_DEADLOCK, NO_MISUSE, ONCE, PROGRESS, SOURCES, STALE, WAITS, WHOLE};
 pub use world::{Flaw, Owed, World};
 
 use crate::calm::Calm;
@@ -55,6 +53,8 @@ pub struct RecoveryWorld {
     pub attempts_per_source: u32,
     /// Chunks of one fetch: with one, each is asked for by itself; with two, a fetch is answered in parts.
     pub fetch_chunks: u64,
+    /// Whether further candidates join the first; without it there is too little for that.
+    pub joins: bool,
     /// Whether a state knows how many steps led to it: then finitely many states are finitely many
     /// steps, whatever happens.
     pub counted: bool,
@@ -141,10 +141,16 @@ impl RecoveryWorld {
             opens_per_peer: 2,
             attempts_per_source: 2,
             fetch_chunks: 1,
+            joins: false,
             counted: false,
             plant: None,
             calm: Calm::default(),
         }
+    }
+
+    /// How many sources may be open at once.
+    fn sources_max(&self) -> usize {
+        if self.joins { parts::config(self).sources_max as usize } else { 1 }
     }
 
     /// What happens without a fault, in the order of the calm way.
@@ -183,7 +189,7 @@ impl RecoveryWorld {
                 Owed::Item(..) => {}
             }
         }
-        actions.extend(scene.source.map(|(source, _)| Action::Lose(source)));
+        actions.extend(scene.sources.keys().map(|source| Action::Lose(*source)));
         // A publish cannot be taken back: an abort is ignored then, which once is enough to see.
         if scene.job.outcome().is_none() && !scene.stopped {
             actions.push(Action::Abort);
@@ -242,6 +248,9 @@ impl Model for RecoveryWorld {
         let mut all = properties::all();
         if self.faults > 0 && self.plant.is_none() {
             all.extend(properties::with_faults());
+            if self.joins {
+                all.extend(properties::with_several());
+            }
             if usize::from(self.faults) >= self.peers.len() && self.opens_per_peer > 1 {
                 all.extend(properties::with_exhaustion());
             }

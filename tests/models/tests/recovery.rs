@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use peerstream_models::recovery::{
-    BOUNDED, ENDS, NO_DEADLOCK, NO_MISUSE, ONCE, ONE_SOURCE, PROGRESS, Peer, Plant, RecoveryWorld, STALE,
-    WAITS, WHOLE,
+    BOUNDED, ENDS, NO_DEADLOCK, NO_MISUSE, ONCE, PROGRESS, Peer, Plant, RecoveryWorld, SOURCES, STALE, WAITS,
+    WHOLE,
 };
 use peerstream_models::search::{exhaust, violates};
 
@@ -45,6 +45,13 @@ fn a_source_with_other_content_and_any_fault() {
     println!("{}", search(RecoveryWorld::new(&[Peer::PLAIN, Peer::OTHER], 1), 1_000..1_600));
 }
 
+/// Two candidates serve at once: whatever goes wrong at one of them, each chunk comes from one place.
+#[test]
+fn two_sources_at_once_and_any_fault() {
+    let world = RecoveryWorld { joins: true, ..RecoveryWorld::new(&[Peer::PLAIN, Peer::PLAIN], 1) };
+    println!("{}", search(world, 3_700..6_100));
+}
+
 /// The large worlds take minutes without optimisation.
 #[cfg(not(debug_assertions))]
 mod large {
@@ -60,6 +67,14 @@ mod large {
     fn three_sources_and_any_two_faults() {
         let peers = [Peer::PLAIN, Peer::OTHER, Peer::SLOW];
         println!("{}", search(RecoveryWorld::new(&peers, 2), 30_000..55_000));
+    }
+
+    /// One of three that serve at once has something else, and does not join.
+    #[test]
+    fn three_sources_at_once_and_any_fault() {
+        let peers = [Peer::PLAIN, Peer::OTHER, Peer::PLAIN];
+        let world = RecoveryWorld { joins: true, attempts_per_source: 1, ..RecoveryWorld::new(&peers, 1) };
+        println!("{}", search(world, 13_000..23_000));
     }
 
     /// Three faults, and each step counts: that there are finitely many states means that every run
@@ -125,6 +140,6 @@ fn an_answer_that_was_not_asked_for_is_found() {
 }
 
 #[test]
-fn a_job_that_goes_back_opens_two_sources() {
-    violates(planted(Plant::Rewind, 1), ONE_SOURCE);
+fn a_job_that_goes_back_opens_a_source_twice() {
+    violates(planted(Plant::Rewind, 1), SOURCES);
 }

@@ -44,7 +44,9 @@ impl Scene {
                 fetch_of(owed).map_or(Ok(()), |fetch| self.job.handle_content_arrived(self.now, fetch))
             }
             Action::Deny(owed, why) => {
-                self.excuse(*why, |other| other == owed);
+                if *why == Why::Busy {
+                    self.excuse(|other| other == owed);
+                }
                 self.owed.remove(owed);
                 self.deny(*owed, *why)
             }
@@ -58,7 +60,9 @@ impl Scene {
                 self.job.handle_fetch_ended(self.now, *fetch)
             }
             Action::DenyAll(fetch, why) => {
-                self.excuse(*why, |owed| fetch_of(owed) == Some(*fetch));
+                if *why == Why::Busy {
+                    self.excuse(|owed| fetch_of(owed) == Some(*fetch));
+                }
                 self.drop_rest(*fetch);
                 self.job.handle_fetch_failed(self.now, *fetch, None, why.fault())
             }
@@ -99,9 +103,9 @@ impl Scene {
     fn give_good(&mut self, model: &RecoveryWorld, owed: Owed) -> Result<(), Misuse> {
         self.owed.remove(&owed);
         self.in_hand.remove(&owed);
-        if let Owed::Item(_, _, ordinal, chunk) = owed {
-            let content = self.peer(model).content(ordinal, chunk);
-            self.brought = true;
+        if let Owed::Item(_, source, ordinal, chunk) = owed {
+            let content = self.peer(model, source).content(ordinal, chunk);
+            self.sources.entry(source).and_modify(|open| open.brought = true);
             self.ever.insert(content);
             if model.plant != Some(Plant::LostWrites) {
                 self.staged.insert(content);
@@ -118,12 +122,14 @@ impl Scene {
 
     /// Tells the job alone.
     pub(super) fn answer_good(&mut self, model: &RecoveryWorld, owed: Owed) -> Result<(), Misuse> {
-        let (now, peer) = (self.now, self.peer(model));
+        let now = self.now;
         match owed {
-            Owed::Offer(source) => self.job.handle_offer(now, source, peer.offer()),
+            Owed::Offer(source) => self.job.handle_offer(now, source, self.peer(model, source).offer()),
             Owed::Page(source) => {
                 let says = model.plant != Some(Plant::Forgetful);
-                let page = peer.page(&self.token, |content| says && self.staged.contains(&content));
+                let page = self
+                    .peer(model, source)
+                    .page(&self.token, |content| says && self.staged.contains(&content));
                 self.job.handle_page(now, source, page)
             }
             Owed::Outline(source, ordinal, part) => {
@@ -170,14 +176,11 @@ impl Scene {
         self.job.handle_refusal(self.now, source, refusal)
     }
 
-    /// A busy source uses no attempt up.
-    fn excuse(&mut self, why: Why, is_meant: impl Fn(&Owed) -> bool) {
-        if why != Why::Busy {
-            return;
-        }
+    /// What a busy source does not give, or what was taken from it, uses no attempt up.
+    pub(super) fn excuse(&mut self, is_meant: impl Fn(&Owed) -> bool) {
         for owed in self.owed.iter().filter(|owed| is_meant(owed)) {
-            if let Owed::Item(_, _, ordinal, chunk) = owed {
-                self.asked.entry((*ordinal, *chunk)).and_modify(|times| *times -= 1);
+            if let Owed::Item(_, source, ordinal, chunk) = owed {
+                self.asked.entry((*source, *ordinal, *chunk)).and_modify(|times| *times -= 1);
             }
         }
     }

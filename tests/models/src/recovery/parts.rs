@@ -9,6 +9,8 @@ use peerstream_types::{
     EntryKind, ManifestHeader, NodeId, Ordinal, PageToken, Selector, ShardId, Span,
 };
 
+use super::RecoveryWorld;
+
 const CHUNK: u64 = 1024;
 
 /// A candidate, and how it says what it has.
@@ -102,17 +104,23 @@ fn token_of(at: usize) -> PageToken {
     PageToken::new([at as u8]).expect("a short token")
 }
 
-/// Room for everything in flight, in fetches of so many chunks.
-pub(super) fn config(opens_per_peer: u32, attempts_per_source: u32, fetch_chunks: u64) -> Config {
-    Config {
+/// Room for everything in flight, in fetches of so many chunks. Nothing is asked of two sources at once, so
+/// that every chunk has one place to come from.
+pub(super) fn config(model: &RecoveryWorld) -> Config {
+    let mut config = Config {
         window: ByteCount(3 * CHUNK),
-        fetch_bytes: ByteCount(fetch_chunks * CHUNK),
+        fetch_bytes: ByteCount(model.fetch_chunks * CHUNK),
         entry_fetch_bytes: ByteCount(CHUNK),
-        opens_per_peer,
-        attempts_per_source,
+        opens_per_peer: model.opens_per_peer,
+        attempts_per_source: model.attempts_per_source,
         back_off: BackOff { first: Duration::from_secs(2), cap: Duration::from_secs(2) },
+        twice_per_mille: 0,
         ..Config::default()
+    };
+    if model.joins {
+        config.join_from = ByteCount(1);
     }
+    config
 }
 
 pub(super) fn job(peers: usize) -> Job {

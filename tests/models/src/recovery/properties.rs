@@ -14,8 +14,8 @@ pub const NO_DEADLOCK: &str = "no deadlock";
 pub const WAITS: &str = "ends or waits with a reason";
 /// What is sealed is all there, what is published is sealed, and the outcome says what happened.
 pub const WHOLE: &str = "nothing hollow is sealed or published";
-/// One source at a time, and no dial after an abort.
-pub const ONE_SOURCE: &str = "one source at a time";
+/// No more sources at once than allowed, none of them twice, and no dial after an abort.
+pub const SOURCES: &str = "sources have their limits";
 /// No chunk is asked for while it is on its way or after it is stored.
 pub const ONCE: &str = "no chunk is fetched twice";
 /// Attempts at a chunk and dials in vain keep their limits, and no timer leaves the job where it was.
@@ -38,7 +38,7 @@ pub(super) fn all() -> Vec<Rule> {
         }),
         always(WAITS, waits),
         always(WHOLE, |_, world| is_free_of(world, &[Flaw::Hollow, Flaw::Outcome, Flaw::AfterEnd])),
-        always(ONE_SOURCE, |_, world| is_free_of(world, &[Flaw::Sources])),
+        always(SOURCES, |_, world| is_free_of(world, &[Flaw::Sources])),
         always(ONCE, |_, world| is_free_of(world, &[Flaw::Pending, Flaw::Again])),
         always(BOUNDED, |_, world| is_free_of(world, &[Flaw::Attempts, Flaw::Dials, Flaw::Spins])),
         always(PROGRESS, |_, world| is_free_of(world, &[Flaw::Fell])),
@@ -59,16 +59,29 @@ pub(super) fn with_faults() -> Vec<Rule> {
             let waiting = world.get().job.status().waiting;
             waiting.is_some_and(|waiting| matches!(waiting.reason, WaitReason::SourceBusy { .. }))
         }),
-        // One dial is enough for a job that fetched nothing of what it has: an earlier one did.
-        sometimes("published with what survived a crash", |_, world| {
+        // One dial of each is enough for a job that fetched nothing of what it has: an earlier one did.
+        sometimes("published with what survived a crash", |model, world| {
             let stats = world.get().job.stats();
-            let kept = stats.sources_opened == 1 && stats.held_bytes > 0;
+            let dials = if model.joins { model.peers.len() as u64 } else { 1 };
+            let kept = stats.sources_opened <= dials && stats.held_bytes > 0;
             kept && matches!(outcome(world), Some(Outcome::Published { .. }))
         }),
         sometimes("published after the first source was lost", |_, world| {
             let later = world.get().job.stats().sources_opened > 1;
             later && matches!(outcome(world), Some(Outcome::Published { .. }))
         }),
+    ]
+}
+
+/// What a world must reach whose candidates join each other.
+pub(super) fn with_several() -> Vec<Rule> {
+    let sometimes = Rule::sometimes;
+    vec![
+        sometimes("two sources gave something", |_, world| {
+            world.get().job.status().sources.iter().filter(|source| source.stored_bytes > 0).count() > 1
+        }),
+        sometimes("work is taken over", |_, world| world.get().job.stats().stolen > 0),
+        sometimes("an item is passed on", |_, world| world.get().job.stats().passed_on > 0),
     ]
 }
 

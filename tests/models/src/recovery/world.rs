@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use peerstream_recovery::{Action as Ask, Outcome, OutlinePart, Recovery, SourceId};
+use peerstream_recovery::{Action as Ask, CloseReason, Outcome, OutlinePart, Recovery, SourceId};
 use peerstream_types::{ChunkIndex, EntryCounts, FetchId, ManifestHeader, Ordinal, PageToken, Timestamp};
 
 use super::parts::{self, Content, Peer};
@@ -33,7 +33,7 @@ pub enum Flaw {
     Misuse,
     /// A late or second answer changed something.
     Stale,
-    /// A source was opened while another was, or closed twice.
+    /// Too many sources were opened at once, or one of them twice, or one was closed twice.
     Sources,
     /// A chunk was asked for while it was on its way already.
     Pending,
@@ -55,6 +55,15 @@ pub enum Flaw {
     Outcome,
 }
 
+/// A source that is open.
+#[derive(Debug, Clone, Copy)]
+pub struct Open {
+    /// Which peer it is.
+    pub index: usize,
+    /// Whether anything came from it.
+    pub(super) brought: bool,
+}
+
 /// A job and what surrounds it.
 #[derive(Debug, Clone)]
 pub struct Scene {
@@ -66,8 +75,8 @@ pub struct Scene {
     pub owed: BTreeSet<Owed>,
     /// What of it has come and is with the store.
     pub in_hand: BTreeSet<Owed>,
-    /// The open source and which peer it is.
-    pub source: Option<(SourceId, usize)>,
+    /// The open sources.
+    pub sources: BTreeMap<SourceId, Open>,
     /// Faults that may still happen.
     pub faults: u8,
     /// Something that must not be.
@@ -79,11 +88,10 @@ pub struct Scene {
     pub(super) staged: BTreeSet<Content>,
     /// Everything that the store said it has stored.
     pub(super) ever: BTreeSet<Content>,
-    /// How often each chunk of the open source was asked for.
-    pub(super) asked: BTreeMap<(Ordinal, ChunkIndex), u32>,
+    /// How often each chunk was asked of each open source.
+    pub(super) asked: BTreeMap<(SourceId, Ordinal, ChunkIndex), u32>,
     /// Dials in a row that brought nothing, by peer.
     pub(super) in_vain: Vec<u32>,
-    pub(super) brought: bool,
     pub(super) sealed: bool,
     /// The total and what was shown of it last.
     pub(super) shown: Option<(EntryCounts, EntryCounts)>,
@@ -122,14 +130,14 @@ impl World {
 
 impl Scene {
     fn new(model: &RecoveryWorld, now: Timestamp) -> Self {
-        let config = parts::config(model.opens_per_peer, model.attempts_per_source, model.fetch_chunks);
+        let config = parts::config(model);
         let job = Recovery::new(now, config, parts::job(model.peers.len())).expect("good settings");
         Self {
             job,
             now,
             owed: BTreeSet::new(),
             in_hand: BTreeSet::new(),
-            source: None,
+            sources: BTreeMap::new(),
             faults: model.faults,
             flaw: None,
             saved: None,
@@ -138,7 +146,6 @@ impl Scene {
             ever: BTreeSet::new(),
             asked: BTreeMap::new(),
             in_vain: vec![0; model.peers.len()],
-            brought: false,
             sealed: false,
             shown: None,
             late: Vec::new(),
@@ -165,7 +172,7 @@ impl Scene {
 
     fn content_of(&self, model: &RecoveryWorld, owed: &Owed) -> Option<Content> {
         match *owed {
-            Owed::Item(_, _, ordinal, chunk) => Some(self.peer(model).content(ordinal, chunk)),
+            Owed::Item(_, source, ordinal, chunk) => Some(self.peer(model, source).content(ordinal, chunk)),
             Owed::Offer(_) | Owed::Page(_) | Owed::Outline(..) | Owed::Seal | Owed::Publish => None,
         }
     }
@@ -196,8 +203,8 @@ impl Scene {
         self.flaw = self.flaw.or(Some(flaw));
     }
 
-    pub(super) fn peer(&self, model: &RecoveryWorld) -> Peer {
-        self.source.map_or(Peer::PLAIN, |(_, index)| model.peers[index])
+    pub(super) fn peer(&self, model: &RecoveryWorld, source: SourceId) -> Peer {
+        self.sources.get(&source).map_or(Peer::PLAIN, |open| model.peers[open.index])
     }
 
     /// Carries out what the job asks for, and checks it.
@@ -232,7 +239,9 @@ impl Scene {
     fn ask(&mut self, model: &RecoveryWorld, ask: Ask) {
         match ask {
             Ask::Open { source, peer, .. } => self.open(model, source, parts::index_of(&peer)),
-            Ask::Begin { .. } | Ask::Release { .. } => {}
+            // Whoever is listed anew owes nothing, and nothing is held against it.
+            Ask::Begin { .. } => self.asked.clear(),
+            Ask::Release { .. } => {}
             Ask::List { source, token } => {
                 self.token = token;
                 self.owed.insert(Owed::Page(source));
@@ -245,8 +254,11 @@ impl Scene {
                     self.fetch(model, Owed::Item(fetch, source, ordinal, chunk));
                 }
             }
-            Ask::Cancel { fetch, .. } => self.forget(model, |owed| fetch_of(owed) == Some(fetch)),
-            Ask::Close { source, .. } => self.close(model, source),
+            Ask::Cancel { fetch, .. } => {
+                self.excuse(|owed| fetch_of(owed) == Some(fetch));
+                self.forget(model, |owed| fetch_of(owed) == Some(fetch));
+            }
+            Ask::Close { source, reason } => self.close(model, source, &reason),
             Ask::Seal { header } => self.seal(model, &header),
             Ask::Publish => {
                 if !self.sealed {
@@ -259,29 +271,29 @@ impl Scene {
     }
 
     fn open(&mut self, model: &RecoveryWorld, source: SourceId, index: usize) {
-        if self.source.is_some() || self.stopped {
+        let is_open = self.sources.values().any(|open| open.index == index);
+        if self.sources.len() >= model.sources_max() || is_open || self.stopped {
             self.flag(Flaw::Sources);
         }
         let fewer = u32::from(model.plant == Some(Plant::Fewer));
         if self.in_vain[index] >= model.opens_per_peer - fewer {
             self.flag(Flaw::Dials);
         }
-        (self.source, self.brought) = (Some((source, index)), false);
-        self.asked.clear();
+        self.sources.insert(source, Open { index, brought: false });
         self.owed.insert(Owed::Offer(source));
     }
 
     fn fetch(&mut self, model: &RecoveryWorld, item: Owed) {
-        let Owed::Item(_, _, ordinal, chunk) = item else { return };
+        let Owed::Item(_, source, ordinal, chunk) = item else { return };
         let on_its_way = |owed: &Owed| matches!(owed, Owed::Item(_, _, o, c) if (*o, *c) == (ordinal, chunk));
         if self.owed.iter().any(on_its_way) {
             self.flag(Flaw::Pending);
         }
-        if self.ever.contains(&self.peer(model).content(ordinal, chunk)) {
+        if self.ever.contains(&self.peer(model, source).content(ordinal, chunk)) {
             self.flag(Flaw::Again);
         }
         let fewer = u32::from(model.plant == Some(Plant::Fewer));
-        let times = self.asked.entry((ordinal, chunk)).or_default();
+        let times = self.asked.entry((source, ordinal, chunk)).or_default();
         *times += 1;
         if *times > model.attempts_per_source - fewer {
             self.flag(Flaw::Attempts);
@@ -289,11 +301,13 @@ impl Scene {
         self.owed.insert(item);
     }
 
-    fn close(&mut self, model: &RecoveryWorld, source: SourceId) {
-        let Some((_, index)) = self.source.take().filter(|(open, _)| *open == source) else {
+    fn close(&mut self, model: &RecoveryWorld, source: SourceId, reason: &CloseReason) {
+        let Some(Open { index, brought }) = self.sources.remove(&source) else {
             return self.flag(Flaw::Sources);
         };
-        self.in_vain[index] = if self.brought { 0 } else { self.in_vain[index] + 1 };
+        let is_blameless = matches!(reason, CloseReason::OtherManifest | CloseReason::NotNeeded);
+        self.in_vain[index] = if brought { 0 } else { self.in_vain[index] + u32::from(!is_blameless) };
+        self.asked.retain(|(of, ..), _| *of != source);
         self.forget(model, |owed| source_of(owed) == Some(source));
     }
 
@@ -308,9 +322,10 @@ impl Scene {
     }
 
     fn seal(&mut self, model: &RecoveryWorld, header: &ManifestHeader) {
-        let peer = self.peer(model);
-        let is_whole = peer.all().iter().all(|content| self.staged.contains(content));
-        if *header != peer.header() || !is_whole {
+        let peers = self.sources.keys().map(|source| self.peer(model, *source));
+        let mut peers = peers.filter(|peer| *header == peer.header());
+        let is_whole = |peer: Peer| peer.all().iter().all(|content| self.staged.contains(content));
+        if !peers.next().is_some_and(is_whole) {
             self.flag(Flaw::Hollow);
         }
         self.owed.insert(Owed::Seal);
@@ -329,7 +344,7 @@ impl Scene {
         };
         // The store may still answer a seal that nobody waits for.
         self.late.extend(self.owed.take(&Owed::Seal));
-        if !fits || self.source.is_some() || !self.owed.is_empty() {
+        if !fits || !self.sources.is_empty() || !self.owed.is_empty() {
             self.flag(Flaw::Outcome);
         }
     }
