@@ -4,6 +4,7 @@ mod abort;
 mod args;
 mod ca;
 mod check_config;
+mod consistency;
 mod descriptors;
 mod node;
 mod output;
@@ -18,7 +19,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::failure::Result;
-use args::{Args, CaCommand, Command};
+use args::{Args, CaCommand, Command, ConsistencyCommand};
 
 /// A command was called off before its end was known; the same number that shells use.
 const EXIT_DETACHED: u8 = 130;
@@ -55,6 +56,8 @@ fn dispatch(command: Command) -> Result<Ended> {
         Command::Status(args) => status::run(&args),
         Command::Abort(args) => abort::run(&args),
         Command::Reload(args) => reload::run(&args),
+        Command::Consistency(ConsistencyCommand::Get(args)) => consistency::get(&args),
+        Command::Consistency(ConsistencyCommand::Set(args)) => consistency::set(&args),
         Command::Ca(CaCommand::Init(args)) => ca::init(&args),
         Command::Ca(CaCommand::Issue(args)) => ca::issue(&args),
         Command::CheckConfig(args) => check_config::run(&args),

@@ -4,10 +4,12 @@
 //! holds against these types. Unknown fields are refused, so that a slip is an error and never a
 //! default. Paths are relative to the directory of the file.
 
+mod consistency;
 mod dataset;
 mod limits;
 mod load;
 mod overrides;
+mod placement;
 mod quantity;
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -17,10 +19,12 @@ use peerstream_transport::AccessRules;
 use peerstream_types::{ClusterName, DatasetName, NodeId};
 use serde::{Deserialize, Serialize};
 
+pub use consistency::Consistency;
 pub use dataset::{Dataset, Pattern, SnapshotMode, SnapshotRules};
 pub use limits::{Limits, QuicLimits};
 pub use load::{load, parse};
 pub use overrides::{LogFormat, Overrides};
+pub use placement::PlacementConfig;
 pub use quantity::{Size, Wait};
 
 /// Most shards of one dataset: what one status can show and one plan can hold.
@@ -59,6 +63,12 @@ pub struct Config {
     /// Whom to ask.
     #[serde(default, rename = "peer", skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<Peer>,
+    /// Who holds what, if it is not the peers that say it.
+    #[serde(default)]
+    pub placement: PlacementConfig,
+    /// How many replicas have to agree.
+    #[serde(default)]
+    pub consistency: Consistency,
     /// What is held here.
     #[serde(default, rename = "dataset", skip_serializing_if = "Vec::is_empty")]
     pub datasets: Vec<Dataset>,
@@ -104,6 +114,9 @@ pub struct Peer {
     /// What it holds; empty means everything.
     #[serde(default)]
     pub datasets: Vec<DatasetName>,
+    /// What fails together with it: a rack, a room, a region. Default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
 }
 
 impl Config {

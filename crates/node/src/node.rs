@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod cleaning;
+mod consistency;
 mod data_dir;
 mod datasets;
 mod held;
@@ -32,8 +33,10 @@ pub(crate) use start::credentials;
 use crate::admin::model::TrafficView;
 use crate::config::Config;
 use cleaning::Cleaning;
+pub(crate) use consistency::Consistency;
 use data_dir::DataDir;
 pub(crate) use held::Held;
+use placement::{Placed, Watching};
 use reload::Reload;
 
 /// A node that runs. Shared by the admin API and the signal handlers.
@@ -46,10 +49,13 @@ pub struct Node {
     traffic: Arc<PassThrough>,
     held: Vec<Arc<Held>>,
     reload: Reload,
+    placement: Placed,
+    consistency: Consistency,
     started: tokio::time::Instant,
     draining: AtomicBool,
     data_dir: DataDir,
     _cleaning: Cleaning,
+    _watching: Option<Watching>,
 }
 
 impl Node {
@@ -109,7 +115,17 @@ impl Node {
         classes.filter(|(_, view)| *view != TrafficView::default()).collect()
     }
 
-    /// Takes certificates, access rules and peers afresh from the file.
+    /// Why the placement file as it is now is not in force; the last good one is.
+    pub fn placement_fault(&self) -> Option<String> {
+        self.placement.fault()
+    }
+
+    /// How many replicas have to agree.
+    pub(crate) fn consistency(&self) -> &Consistency {
+        &self.consistency
+    }
+
+    /// Takes certificates, access rules, peers and levels afresh from the file.
     ///
     /// # Errors
     ///

@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
+use super::consistency::{ConsistencyChange, ConsistencyRequest, ConsistencyView};
 use super::model::{AbortRequest, ErrorView, NodeView, PlanRequest, PlanView};
 use crate::failure::Failure;
 use crate::node::ReloadReport;
@@ -112,7 +113,27 @@ impl AdminClient {
         accepted(response).await.map(drop)
     }
 
-    /// Loads certificates, access rules and peers afresh.
+    /// The level that counts for the node, a dataset or a shard of it, and all that is set.
+    pub async fn consistency(
+        &self,
+        dataset: Option<&str>,
+        shard: Option<u32>,
+    ) -> Result<ConsistencyView, ClientError> {
+        let dataset = dataset.map(|dataset| format!("dataset={}", value(dataset)));
+        let shard = shard.map(|shard| format!("shard={shard}"));
+        let query: Vec<String> = dataset.into_iter().chain(shard).collect();
+        self.call(Method::GET, &format!("/v1/consistency?{}", query.join("&")), None::<&()>).await
+    }
+
+    /// Sets a level, or takes back what was set.
+    pub async fn set_consistency(
+        &self,
+        asked: &ConsistencyRequest,
+    ) -> Result<ConsistencyChange, ClientError> {
+        self.call(Method::PUT, "/v1/consistency", Some(asked)).await
+    }
+
+    /// Loads certificates, access rules, peers and levels afresh.
     pub async fn reload(&self) -> Result<ReloadReport, ClientError> {
         self.call(Method::POST, "/v1/reload", None::<&()>).await
     }
@@ -173,6 +194,12 @@ impl AdminClient {
 /// Only letters and digits stand in a plan id; whatever else was typed must not change the path.
 fn segment(id: &str) -> String {
     id.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
+}
+
+/// Only these stand in names of datasets and their versions; whatever else was typed must not change the
+/// query, and names nothing.
+fn value(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.@/".contains(c) { c } else { '!' }).collect()
 }
 
 async fn accepted(response: Response<Incoming>) -> Result<Response<Incoming>, ClientError> {
@@ -252,6 +279,12 @@ mod tests {
     fn what_was_typed_as_a_plan_id_cannot_change_the_request() {
         assert_eq!(segment("01ARZ3NDEKTSV4RRFFQ69G5FAV"), "01ARZ3NDEKTSV4RRFFQ69G5FAV");
         assert_eq!(segment("../reload?x=1\r\n"), "---reload-x-1--");
+    }
+
+    #[test]
+    fn what_was_typed_as_a_dataset_cannot_change_the_request() {
+        assert_eq!(value("metrics@1"), "metrics@1");
+        assert_eq!(value("m&shard=1 #\r\n"), "m!shard!1!!!!");
     }
 
     #[test]

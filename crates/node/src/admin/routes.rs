@@ -14,6 +14,7 @@ use futures_util::Stream;
 use peerstream_engine::PlanError;
 use peerstream_types::PlanId;
 
+use super::consistency::routes as consistency;
 use super::model::{AbortRequest, NodeView, PlanRequest, PlanView};
 use super::problem::Problem;
 use super::views;
@@ -34,6 +35,7 @@ pub(super) fn router(node: Arc<Node>) -> Router {
         .route("/v1/plans/{id}", get(plan))
         .route("/v1/plans/{id}/events", get(events))
         .route("/v1/plans/{id}/abort", post(abort))
+        .route("/v1/consistency", get(consistency::get).put(consistency::put))
         .route("/v1/reload", post(reload))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, Failure::new("no such request")) })
         .with_state(node)

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use peerstream_quic::ca::VALID_DAYS_MAX;
+use peerstream_select::Level;
 use peerstream_types::{ClusterName, NodeId};
 
 use crate::config::Overrides;
@@ -28,7 +29,10 @@ pub(super) enum Command {
     Status(StatusArgs),
     /// Call a plan off; what is verified stays staged
     Abort(AbortArgs),
-    /// Load certificates, access rules and peers afresh (like SIGHUP)
+    /// Show or change how many replicas have to agree
+    #[command(subcommand)]
+    Consistency(ConsistencyCommand),
+    /// Load certificates, access rules, peers and levels afresh (like SIGHUP)
     Reload(ReloadArgs),
     /// Make certificates for a development cluster
     #[command(subcommand)]
@@ -128,6 +132,51 @@ pub(super) struct AbortArgs {
     pub(super) output: OutputArgs,
 }
 
+#[derive(Debug, Subcommand)]
+pub(super) enum ConsistencyCommand {
+    /// Show the level that counts, and all that is configured or set
+    Get(ConsistencyGetArgs),
+    /// Set a level, also for recoveries that run; it stays set when the node is restarted
+    Set(ConsistencySetArgs),
+}
+
+/// What a level is for; nothing means the node.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct LevelOfArgs {
+    /// Only for this dataset
+    #[arg(long, value_name = "DATASET")]
+    pub(super) dataset: Option<String>,
+    /// Only for this shard of the dataset; name it dataset@version if it has several versions
+    #[arg(long, value_name = "INDEX", requires = "dataset")]
+    pub(super) shard: Option<u32>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ConsistencyGetArgs {
+    #[command(flatten)]
+    pub(super) of: LevelOfArgs,
+    #[command(flatten)]
+    pub(super) target: TargetArgs,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ConsistencySetArgs {
+    /// none, one, unstrict_majority, majority, unstrict_all or all
+    #[arg(required_unless_present = "unset")]
+    pub(super) level: Option<Level>,
+    /// Take back what was set: the config counts again
+    #[arg(long, conflicts_with = "level")]
+    pub(super) unset: bool,
+    #[command(flatten)]
+    pub(super) of: LevelOfArgs,
+    #[command(flatten)]
+    pub(super) target: TargetArgs,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
 #[derive(Debug, clap::Args)]
 pub(super) struct ReloadArgs {
     #[command(flatten)]
@@ -212,6 +261,21 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    /// F-15: a level that is none is refused before the node is asked, with those that there are.
+    #[test]
+    fn a_level_is_named_or_taken_back() {
+        let parse = |args: &[&str]| {
+            Args::try_parse_from(["peerstream", "consistency", "set"].iter().chain(args)).map(|_| ())
+        };
+        assert!(parse(&["unstrict_all", "--dataset", "m", "--shard", "3"]).is_ok());
+        assert!(parse(&["--unset"]).is_ok());
+        let refused = parse(&["quorum"]).unwrap_err().to_string();
+        assert!(refused.contains("unstrict_majority, majority, unstrict_all and all"), "{refused}");
+        for bad in [&[][..], &["one", "--unset"], &["one", "--shard", "3"]] {
+            assert!(parse(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

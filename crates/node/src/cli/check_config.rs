@@ -5,6 +5,7 @@ use super::args::{CheckConfigArgs, ConfigFormat};
 use super::output::{say, say_json};
 use crate::config::{self, Config, Dataset};
 use crate::failure::{Failure, Result};
+use crate::node::placement::Placed;
 use crate::node::{check_directory, credentials};
 
 pub(super) fn run(args: &CheckConfigArgs) -> Result<Ended> {
@@ -20,6 +21,7 @@ pub(super) fn run(args: &CheckConfigArgs) -> Result<Ended> {
 /// What the file names has to be there.
 fn check_files(config: &Config) -> Result<()> {
     credentials(config)?;
+    Placed::of(config)?;
     for (shard, path) in config.datasets.iter().flat_map(Dataset::served) {
         check_directory(&shard, &path)?;
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use peerstream_placement::StaticPlacement;
+use peerstream_types::DatasetName;
 
 use super::{Config, DATASETS_MAX, Dataset, Overrides, SnapshotMode};
 use crate::failure::{Failure, Result};
@@ -87,6 +87,7 @@ fn resolve(config: &mut Config, base: &Path) {
     let named = config.datasets.iter_mut().flat_map(Dataset::paths);
     let tls = [&mut config.tls.ca, &mut config.tls.cert, &mut config.tls.key];
     let paths = [&mut config.data_dir].into_iter().chain(config.admin.socket.as_mut());
+    let paths = paths.chain(config.placement.file.as_mut());
     for path in paths.chain(tls).chain(named) {
         *path = normal(&base.join(&*path));
     }
@@ -101,8 +102,9 @@ fn normal(path: &Path) -> PathBuf {
 fn check(config: &Config) -> Result<()> {
     check_datasets(config)?;
     check_checkpoints(config)?;
-    let placement: Result<StaticPlacement> = placement::of(config);
-    placement?;
+    placement::listed(config)?;
+    config.placement.check(!config.peers.is_empty())?;
+    check_levels(config)?;
     if let Some(name) = config.limits.zero() {
         return Err(Failure::new(format!("limits.{name} is zero")).hint("leave it out for the default"));
     }
@@ -117,6 +119,16 @@ fn check(config: &Config) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// A level of a dataset that is not here is a slip.
+fn check_levels(config: &Config) -> Result<()> {
+    config.consistency.settings()?;
+    let is_held = |name: &&DatasetName| config.datasets.iter().any(|dataset| dataset.name == **name);
+    match config.consistency.datasets.keys().find(|name| !is_held(name)) {
+        Some(name) => Err(Failure::new(format!("consistency.datasets.{name}: no [[dataset]] has this name"))),
+        None => Ok(()),
+    }
 }
 
 /// A checkpoint inside of what it is made of would hold the ones before it.

@@ -64,6 +64,9 @@ fn the_example_documents_the_defaults() {
     assert_eq!(example.datasets[0], minimal.datasets[0]);
     assert_eq!(example.datasets[1].snapshot, SnapshotRules::default());
     assert_eq!(example.peers[0].datasets, minimal.peers[0].datasets);
+    assert_eq!(example.placement.poll, bare.placement.poll);
+    assert_eq!(example.consistency.level, bare.consistency.level);
+    assert_eq!(bare.consistency.level, peerstream_select::Level::Majority);
     assert!(bare.access.rules().is_empty(), "without rules, everything is denied");
 }
 
@@ -115,6 +118,15 @@ fn a_slip_is_named_with_its_line() {
     assert!(refused("node = \"a\"").contains("missing field"));
 }
 
+/// F-15: a level that is none is refused where it stands, and the six are listed.
+#[test]
+fn a_level_that_is_none_is_refused() {
+    let said = refused(&format!("{REQUIRED}\n[consistency]\nlevel = \"quorum\"\n"));
+    let expected = "line 10: \"quorum\" is no consistency level; there are none, one, unstrict_majority, \
+                    majority, unstrict_all and all";
+    assert!(said.starts_with(expected), "{said}");
+}
+
 #[test]
 fn what_takes_more_than_one_field_to_see_is_refused() {
     let twice = "[[dataset]]\nname = \"m\"\n[[dataset]]\nname = \"m\"";
@@ -140,6 +152,16 @@ fn what_takes_more_than_one_field_to_see_is_refused() {
         ),
         ("[[dataset]]\nname = \"m\"\n[dataset.snapshot]\nttl = \"0s\"", "snapshot.ttl is zero"),
         ("[limits]\nwindow = \"0B\"", "limits.window is zero"),
+        ("[placement]\npoll = \"0s\"", "placement.poll is zero"),
+        (
+            "[placement]\nfile = \"p.toml\"\n[[peer]]\naddr = \"[::1]:1\"",
+            "placement.file and [[peer]] both say who holds what",
+        ),
+        (
+            "[placement]\nfile = \"p.toml\"\nreplication = 3",
+            "placement.replication is for [[peer]], and placement.file is set",
+        ),
+        ("[consistency.datasets]\nm = \"one\"", "consistency.datasets.m: no [[dataset]] has this name"),
         ("[limits.quic]\nkeep_alive = \"20s\"", "limits.quic: keep-alive every 20s"),
         ("[limits.quic]\nmtu_initial = 8972", "limits.quic: UDP payloads of 8972 bytes to start with"),
         (

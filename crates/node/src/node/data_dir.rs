@@ -14,6 +14,7 @@ use crate::failure::{Failure, Result};
 /// ```text
 /// <data_dir>/lock          held by the running node
 /// <data_dir>/incarnation   which boot this is
+/// <data_dir>/consistency.toml  levels that were set while the node ran
 /// <data_dir>/listen        the UDP address in use, while the node runs
 /// <data_dir>/admin.sock    the admin socket, unless the config names another place
 /// <data_dir>/store/        received shards
@@ -48,6 +49,11 @@ impl DataDir {
     /// Where manifests and hashes of what is served are kept.
     pub(super) fn served(&self) -> PathBuf {
         self.path.join("served")
+    }
+
+    /// Where levels that were set are kept.
+    pub(super) fn consistency(&self) -> PathBuf {
+        self.path.join("consistency.toml")
     }
 
     /// Where checkpoints are made.
@@ -87,7 +93,7 @@ impl DataDir {
 }
 
 /// Replaces a small file in one step that survives a power loss.
-fn replace(path: &Path, content: &str) -> io::Result<()> {
+pub(super) fn replace(path: &Path, content: &str) -> io::Result<()> {
     let beside = path.with_extension("tmp");
     let mut file = File::create(&beside)?;
     file.write_all(content.as_bytes())?;

@@ -1,4 +1,4 @@
-//! Certificates, access rules and peers taken afresh while the node runs.
+//! Certificates, access rules, peers and levels taken afresh while the node runs.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,7 +7,8 @@ use peerstream_quic::QuicTransport;
 use peerstream_transport::SharedAccess;
 use serde::{Deserialize, Serialize};
 
-use super::placement::{self, Replaceable};
+use super::consistency::Consistency;
+use super::placement::{Placed, listed};
 use super::start::credentials;
 use crate::config::{Config, Overrides, load};
 use crate::failure::{Failure, Result};
@@ -29,19 +30,23 @@ pub(super) struct Reload {
     pub(super) overrides: Overrides,
     pub(super) transport: Arc<QuicTransport>,
     pub(super) access: SharedAccess,
-    pub(super) placement: Arc<Replaceable>,
-    /// The configuration whose access rules and peers are in force. Locked for a whole reload, so
+    pub(super) placement: Placed,
+    pub(super) consistency: Consistency,
+    /// The configuration whose access rules, peers and levels are in force. Locked for a whole reload, so
     /// that two of them do not mix.
     pub(super) in_force: Mutex<Config>,
 }
 
 impl Reload {
-    /// All or nothing: whatever can fail comes before whatever changes.
+    /// All or nothing: whatever can fail comes before whatever changes; only a placement that is good
+    /// counts whatever else there is, as it would at the next look.
     pub(super) fn run(&self, started: &Config) -> Result<ReloadReport> {
         let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
         let next = load(&self.path, &self.overrides)?;
-        let placement = placement::of(&next)?;
+        let levels = next.consistency.settings()?;
+        listed(&next)?;
         let credentials = credentials(&next)?;
+        let is_placed_anew = self.placement.reload(&next)?;
         self.transport
             .reload(&credentials)
             .map_err(|error| Failure::new(error).hint("the old certificates stay in use"))?;
@@ -51,9 +56,12 @@ impl Reload {
             self.access.replace(next.access.clone());
             report.changed.push("access".to_owned());
         }
-        if next.peers != in_force.peers {
-            self.placement.replace(placement);
-            report.changed.push("peer".to_owned());
+        if is_placed_anew {
+            report.changed.push(if next.placement.file.is_some() { "placement" } else { "peer" }.to_owned());
+        }
+        if next.consistency != in_force.consistency {
+            self.consistency.configure(levels);
+            report.changed.push("consistency".to_owned());
         }
         *in_force = next;
         Ok(report)
@@ -70,6 +78,10 @@ fn needs_restart(started: &Config, next: &Config) -> Vec<String> {
         ("log", started.log != next.log),
         ("log_format", started.log_format != next.log_format),
         ("admin", started.admin != next.admin),
+        (
+            "placement",
+            (&started.placement.file, started.placement.poll) != (&next.placement.file, next.placement.poll),
+        ),
         ("dataset", started.datasets != next.datasets),
         ("limits", started.limits != next.limits),
     ];

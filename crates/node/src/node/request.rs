@@ -1,7 +1,8 @@
 //! From what an operator asks for to a plan.
 
 use peerstream_engine::StreamPlan;
-use peerstream_types::{NodeId, Operation, ShardId};
+use peerstream_select::LevelScope;
+use peerstream_types::{DatasetName, NodeId, Operation, ShardId};
 
 use crate::admin::model::PlanRequest;
 use crate::config::{Config, Dataset};
@@ -48,6 +49,25 @@ fn shards(what: &str, config: &Config) -> Result<Vec<ShardId>> {
     }
     let shard = |index| ShardId::new(dataset.name.clone(), dataset.version, index);
     Ok((0..dataset.shards).map(shard).collect())
+}
+
+/// What a level is for: the node, a dataset or a shard of it.
+pub(crate) fn scope(dataset: Option<&str>, shard: Option<u32>, config: &Config) -> Result<LevelScope> {
+    match (dataset, shard) {
+        (None, None) => Ok(LevelScope::Node),
+        (None, Some(index)) => {
+            Err(Failure::new(format!("shard {index} of which dataset?")).hint("name the dataset, too"))
+        }
+        (Some(text), None) => {
+            let name = DatasetName::new(text).map_err(|_| unreadable(text).hint("write only its name"))?;
+            let is_held = config.datasets.iter().any(|dataset| dataset.name == name);
+            if is_held { Ok(LevelScope::Dataset(name)) } else { Err(unknown(text, config)) }
+        }
+        (Some(text), Some(index)) => {
+            let found = shards(text, config)?.into_iter().find(|shard| shard.index == index);
+            found.map(LevelScope::Shard).ok_or_else(|| unknown(&format!("shard {index} of {text}"), config))
+        }
+    }
 }
 
 fn one_shard(text: &str, config: &Config) -> Result<ShardId> {
@@ -130,6 +150,25 @@ mod tests {
         assert!(refused.advice().unwrap().contains("metrics@1 with 3 shards"), "{refused}");
         for what in ["logs", "other", "metrics@2", "metrics@x", "", "../x@1/0"] {
             assert!(requested(what).is_err(), "{what:?}");
+        }
+    }
+
+    #[test]
+    fn a_level_is_for_the_node_a_dataset_or_a_shard() {
+        let asked = |dataset, shard| scope(dataset, shard, &config()).map(|scope| scope.to_string());
+        assert_eq!(asked(None, None).unwrap(), "the node");
+        assert_eq!(asked(Some("logs"), None).unwrap(), "dataset logs");
+        assert_eq!(asked(Some("metrics"), Some(2)).unwrap(), "shard metrics@1/2");
+        assert_eq!(asked(Some("logs@8"), Some(0)).unwrap(), "shard logs@8/0");
+        for (dataset, shard) in [
+            (None, Some(0)),
+            (Some("other"), None),
+            (Some("logs@8"), None),
+            (Some("logs"), Some(0)),
+            (Some("metrics"), Some(3)),
+            (Some("metrics@1/0"), Some(1)),
+        ] {
+            assert!(asked(dataset, shard).is_err(), "{dataset:?} {shard:?}");
         }
     }
 

@@ -13,10 +13,11 @@ use peerstream_transport::{SharedAccess, Transport};
 
 use super::Node;
 use super::cleaning;
+use super::consistency::Consistency;
 use super::data_dir::DataDir;
 use super::datasets::{self, Seams, Stores};
 use super::pace::Pace;
-use super::placement::{self, Replaceable};
+use super::placement::Placed;
 use super::reload::Reload;
 use crate::clock::SystemClock;
 use crate::config::{Config, Overrides};
@@ -31,8 +32,9 @@ impl Node {
     /// Says which setting, file or address is at fault. Nothing is left running.
     pub async fn start(config: Config, path: &Path, overrides: &Overrides) -> Result<Self> {
         let credentials = credentials(&config)?;
-        let placement = Arc::new(Replaceable::new(placement::of(&config)?));
+        let placement = Placed::of(&config)?;
         let data_dir = DataDir::open(&config.data_dir)?;
+        let consistency = Consistency::open(data_dir.consistency(), &config.consistency)?;
         let incarnation = data_dir.next_incarnation(&SystemClock)?;
         let traffic = Arc::new(PassThrough::default());
         let pace = Pace(traffic.clone());
@@ -52,11 +54,11 @@ impl Node {
             incarnation,
             transport: transport.clone(),
             datasets: datasets::for_engine(&held),
-            placement: placement.clone(),
+            placement: Arc::new(placement.clone()),
+            levels: consistency.levels().clone(),
             access: access.clone(),
             shaper: traffic.clone(),
             offload: Arc::new(seams.pool),
-            levels: Default::default(),
             wall_clock: Arc::new(SystemClock),
             seed: seed(),
         };
@@ -65,18 +67,22 @@ impl Node {
             overrides: overrides.clone(),
             transport: transport.clone(),
             access,
-            placement,
+            placement: placement.clone(),
+            consistency: consistency.clone(),
             in_force: Mutex::new(config.clone()),
         };
         Ok(Self {
             engine: Engine::start(config.limits.engine(), parts),
-            config,
             incarnation,
             transport,
             traffic,
             _cleaning: cleaning::start(held.clone(), received),
             held,
             reload,
+            _watching: placement.watch(config.placement.poll.0),
+            placement,
+            consistency,
+            config,
             started: tokio::time::Instant::now(),
             draining: AtomicBool::new(false),
             data_dir,

@@ -5,6 +5,7 @@ mod access;
 mod bring_up;
 mod changed_file;
 mod checkpoint;
+mod consistency;
 mod detach;
 mod donor_at_every_tenth;
 mod killed_donor;
