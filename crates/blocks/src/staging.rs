@@ -1,0 +1,219 @@
+//! A recovery into a live shard.
+//!
+//! A copy is merged as soon as its last chunk is stored: then it needs neither memory nor a journal of
+//! its own, survives the end of the process with the store, and a read of this replica, while it is not
+//! ready, already finds it. The block remembers which copies it has absorbed, so after a restart none of
+//! them is asked for again, whatever was written to the block since. `seal` has nothing left to merge: it
+//! makes all of it durable. `publish` commits position and readiness, after that.
+
+use std::sync::Arc;
+
+use peerstream_snapshot::{BoxFuture, Generation, Held, SinkError, Staging, VerifiedChunk};
+use peerstream_types::{ChunkIndex, ChunkRange, Digest, Entry, ManifestHeader, Ordinal, ShardId};
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::horizon::{Claim, Members};
+use crate::partial::Partials;
+use crate::store::{BlockStore, Copy, ShardGuard};
+use crate::union::Union;
+use crate::writers::Ticket;
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(crate) struct MergeStaging {
+    store: BlockStore,
+    shard: ShardId,
+    ticket: Ticket,
+    work: Mutex<Work>,
+}
+
+#[derive(Debug, Default)]
+struct Work {
+    union: Option<Union>,
+    partials: Partials,
+}
+
+impl Work {
+    fn union(&mut self) -> Result<&mut Union, SinkError> {
+        self.union.as_mut().ok_or_else(|| SinkError::BadManifest("none was begun".into()))
+    }
+}
+
+impl MergeStaging {
+    pub(crate) fn new(store: BlockStore, shard: ShardId, ticket: Ticket) -> Self {
+        Self { store, shard, ticket, work: Mutex::default() }
+    }
+
+    /// The work and the shard, if this is still the shard's one recovery.
+    async fn enter(&self) -> Result<(MutexGuard<'_, Work>, ShardGuard), SinkError> {
+        let work = self.work.lock().await;
+        let open = self.store.shard(&self.shard).await?;
+        open.writers.check(&self.shard, self.ticket)?;
+        Ok((work, open))
+    }
+
+    async fn begin_now(&self, header: &ManifestHeader) -> Result<(), SinkError> {
+        let (mut work, mut open) = self.enter().await?;
+        let this = self.store.facts_of(&open).knowledge.claim();
+        let members = self.join(&mut open, Members::of(this), header).await?;
+        work.union = Some(Union::begin(header, members));
+        Ok(())
+    }
+
+    async fn contribute_now(&self, header: &ManifestHeader) -> Result<(), SinkError> {
+        let (mut work, mut open) = self.enter().await?;
+        let union = work.union()?;
+        union.check_source(header)?;
+        union.members = self.join(&mut open, union.members, header).await?;
+        Ok(())
+    }
+
+    /// Takes a source among those that are merged. What this replica knows of deletes from then on is
+    /// durable before any entry of the source is in.
+    async fn join(
+        &self,
+        open: &mut ShardGuard,
+        mut members: Members,
+        header: &ManifestHeader,
+    ) -> Result<Members, SinkError> {
+        let claim = Claim::decode(&header.state, self.store.hook().name())?;
+        members.join(&self.shard, claim)?;
+        let mut facts = self.store.facts_of(open);
+        facts.knowledge.mix(claim);
+        if open.medium.facts() != Some(&facts) {
+            open.apply(Vec::new(), Some(facts)).await?;
+            open.medium.sync().await?;
+        }
+        Ok(members)
+    }
+
+    async fn admit_now(&self, page: Vec<Arc<Entry>>) -> Result<Vec<Held>, SinkError> {
+        let (mut work, open) = self.enter().await?;
+        work.union()?.admit(&page)?;
+        let size = work.union()?.chunk_size();
+        let mut held = Vec::new();
+        for entry in &page {
+            let here = match entry.digest {
+                Some(Digest::Blake3(digest)) => {
+                    open.medium.head(&entry.key).await?.is_some_and(|h| h.has(&digest))
+                }
+                _ => false,
+            };
+            let chunks = if here {
+                let count = u32::try_from(entry.chunks(size)).expect("a block has few chunks");
+                work.union()?.set_merged(place_of(entry));
+                vec![ChunkRange { first: ChunkIndex(0), count }]
+            } else {
+                work.partials.held(entry, size)
+            };
+            if !chunks.is_empty() {
+                held.push(Held { ordinal: entry.ordinal, chunks });
+            }
+        }
+        Ok(held)
+    }
+
+    async fn store_now(&self, chunks: Vec<VerifiedChunk>) -> Result<(), SinkError> {
+        let (mut work, mut open) = self.enter().await?;
+        let Work { union, partials } = &mut *work;
+        let Some(union) = union.as_mut() else {
+            let first = chunks.first().map(|chunk| chunk.entry().key.clone());
+            return first.map_or(Ok(()), |key| Err(SinkError::NotAdmitted(key)));
+        };
+        let mut whole = Vec::new();
+        for chunk in &chunks {
+            let place = union.place_of(chunk)?;
+            if union.is_merged(place) {
+                continue;
+            }
+            if let Some(content) = partials.add(&self.shard, chunk)? {
+                whole.push((place, content));
+            }
+        }
+        let copies: Vec<_> = whole
+            .iter()
+            .map(|(place, content)| Copy { entry: union.entry(*place), content: content.clone() })
+            .collect();
+        let (merged, result) = self.store.absorb(&mut open, &copies).await;
+        drop(copies);
+        for index in merged {
+            let place = whole[index].0;
+            union.set_merged(place);
+            partials.forget(union.entry(place), union.chunk_size());
+        }
+        result
+    }
+
+    async fn seal_now(&self, header: &ManifestHeader) -> Result<(), SinkError> {
+        let (mut work, mut open) = self.enter().await?;
+        let union = work.union()?;
+        union.check_seal(header)?;
+        open.medium.sync().await?;
+        union.set_sealed(header.clone());
+        Ok(())
+    }
+
+    async fn publish_now(&self) -> Result<Generation, SinkError> {
+        let (mut work, mut open) = self.enter().await?;
+        let union = work.union.as_ref().ok_or(SinkError::NotSealed)?;
+        let header = union.sealed()?.clone();
+        let mut facts = self.store.facts_of(&open);
+        if union.is_whole() {
+            facts.knowledge.complete(union.members.least_source());
+        } else {
+            facts.knowledge.complete_in_part();
+        }
+        let generation = facts.publish(header);
+        // The data before, the position now: each is durable before the next step.
+        open.medium.sync().await?;
+        open.apply(Vec::new(), Some(facts)).await?;
+        open.medium.sync().await?;
+        *work = Work::default();
+        Ok(generation)
+    }
+}
+
+fn place_of(entry: &Entry) -> usize {
+    usize::try_from(entry.ordinal.0).expect("it was admitted, so it is few")
+}
+
+impl Staging for MergeStaging {
+    fn begin<'a>(&'a self, header: &'a ManifestHeader) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(self.begin_now(header))
+    }
+
+    fn contribute<'a>(&'a self, header: &'a ManifestHeader) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(self.contribute_now(header))
+    }
+
+    fn admit(&self, entries: Vec<Arc<Entry>>) -> BoxFuture<'_, Result<Vec<Held>, SinkError>> {
+        Box::pin(self.admit_now(entries))
+    }
+
+    fn store(&self, chunks: Vec<VerifiedChunk>) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(self.store_now(chunks))
+    }
+
+    fn leave_out(&self, ordinal: Ordinal) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(async move { self.enter().await?.0.union()?.leave_out(ordinal) })
+    }
+
+    fn checkpoint(&self) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(async move { Ok(self.enter().await?.1.medium.sync().await?) })
+    }
+
+    fn seal<'a>(&'a self, header: &'a ManifestHeader) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(self.seal_now(header))
+    }
+
+    fn publish(&self) -> BoxFuture<'_, Result<Generation, SinkError>> {
+        Box::pin(self.publish_now())
+    }
+
+    fn discard(&self) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(async move {
+            *self.enter().await?.0 = Work::default();
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,106 @@
+//! Merges copies of other replicas into a shard.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use peerstream_snapshot::SinkError;
+use peerstream_types::{Entry, EntryKey};
+
+use super::{BlockStore, OpenShard, sealed};
+use crate::MergeError;
+use crate::cell::Cell;
+use crate::limits::{APPLY_BLOCKS, APPLY_LEN};
+use crate::medium::Head;
+
+/// A whole copy of a block that was verified.
+#[derive(Debug)]
+pub(crate) struct Copy<'a> {
+    pub(crate) entry: &'a Entry,
+    pub(crate) content: Bytes,
+}
+
+/// Blocks that were merged and not yet given to the medium.
+#[derive(Default)]
+struct Pending {
+    blocks: BTreeMap<EntryKey, (Head, Cell)>,
+    len: usize,
+}
+
+impl BlockStore {
+    /// Merges copies, several of one block among them, and answers which of them are in now. Copies that
+    /// cannot be merged cost the others nothing; the first of them is the error.
+    pub(crate) async fn absorb(
+        &self,
+        open: &mut OpenShard,
+        copies: &[Copy<'_>],
+    ) -> (Vec<usize>, Result<(), SinkError>) {
+        let (mut merged, mut result) = (Vec::new(), Ok(()));
+        let (mut pending, mut waiting) = (Pending::default(), Vec::new());
+        for (place, copy) in copies.iter().enumerate() {
+            match self.absorb_one(open, &mut pending, copy).await {
+                Ok(()) => waiting.push(place),
+                Err(error @ SinkError::BadEntry { .. }) => result = result.and(Err(error)),
+                Err(error) => return (merged, Err(error)),
+            }
+            let is_last = place + 1 == copies.len();
+            if is_last || pending.len >= APPLY_LEN || pending.blocks.len() >= APPLY_BLOCKS {
+                if let Err(error) = pending.apply(open).await {
+                    return (merged, Err(error));
+                }
+                merged.append(&mut waiting);
+            }
+        }
+        (merged, result)
+    }
+
+    async fn absorb_one(
+        &self,
+        open: &OpenShard,
+        pending: &mut Pending,
+        copy: &Copy<'_>,
+    ) -> Result<(), SinkError> {
+        let Entry { key, metadata, kind, .. } = copy.entry;
+        let bad = |why: String| SinkError::BadEntry { key: key.clone(), why };
+        let theirs = Cell::decode(self.hook(), &copy.content).map_err(|error| bad(error.to_string()))?;
+        if theirs.kind() != *kind {
+            return Err(bad("it is not of the kind that its manifest says".into()));
+        }
+        let before = match pending.blocks.remove(key) {
+            Some(before) => Some(before),
+            None => self.existing(open, key).await?,
+        };
+        let fresh = || Head::new(metadata.clone(), [0; 32], 0, *kind);
+        let (mut head, ours) = before.map_or_else(|| (fresh(), None), |(head, cell)| (head, Some(cell)));
+        let merge = |ours: &Cell| ours.merge(self.hook(), &theirs);
+        let cell = match ours.as_ref().map(merge).unwrap_or(Ok(theirs.clone())) {
+            Ok(cell) => cell,
+            Err(error) => {
+                pending.blocks.extend(ours.map(|cell| (key.clone(), (head, cell))));
+                return Err(bad(error.to_string()));
+            }
+        };
+        if let Some(peerstream_types::Digest::Blake3(digest)) = copy.entry.digest {
+            head.absorb(digest);
+        }
+        pending.len += copy.content.len();
+        pending.blocks.insert(key.clone(), (head, cell));
+        Ok(())
+    }
+
+    async fn existing(&self, open: &OpenShard, key: &EntryKey) -> Result<Option<(Head, Cell)>, SinkError> {
+        let Some((head, content)) = open.medium.get(key).await? else { return Ok(None) };
+        let damaged = |error: MergeError| SinkError::BadEntry {
+            key: key.clone(),
+            why: format!("what is here already cannot be read: {error}"),
+        };
+        Ok(Some((head, Cell::decode(self.hook(), &content).map_err(damaged)?)))
+    }
+}
+
+impl Pending {
+    async fn apply(&mut self, open: &mut OpenShard) -> Result<(), SinkError> {
+        let Self { blocks, .. } = std::mem::take(self);
+        let changes = blocks.into_iter().map(|(key, (head, cell))| (key, Some(sealed(&head, &cell))));
+        Ok(open.apply(changes.collect(), None).await?)
+    }
+}
