@@ -29,6 +29,10 @@ pub enum Group {
     Error,
     /// Reasons for waiting.
     Wait,
+    /// Reasons for closing a source.
+    Close,
+    /// What sources of one shard do for each other.
+    Share,
 }
 
 impl fmt::Display for Group {
@@ -41,6 +45,8 @@ impl fmt::Display for Group {
             Self::Code => "code",
             Self::Error => "error",
             Self::Wait => "wait",
+            Self::Close => "close",
+            Self::Share => "share",
         })
     }
 }
@@ -71,6 +77,8 @@ impl Reach {
     pub fn visited(&mut self, visited: &Visited) {
         visited.steps().for_each(|step| self.hit(Group::Session, step));
         visited.waits().for_each(|reason| self.hit(Group::Wait, reason));
+        visited.closes().for_each(|reason| self.hit(Group::Close, reason));
+        visited.shares().for_each(|what| self.hit(Group::Share, what));
     }
 
     /// Adds the faults and crash points that a trace tells of.

@@ -82,6 +82,7 @@ impl Report<'_> {
                 ("faults that did something", summary.acted.to_string()),
                 ("bytes needed", bytes(summary.bytes)),
                 ("bytes sent", bytes(summary.sent)),
+                ("bytes received for nothing", bytes(summary.wasted)),
             ]);
         }
         if let Some(bound) = self.bound {

@@ -82,8 +82,11 @@ pub struct Fleet {
     pub store: Store,
     /// How long a read takes at a donor, in milliseconds.
     pub read_ms: u64,
-    /// What a replica has under way for one shard at the most, in KiB.
+    /// What a replica has under way for one shard with one donor at the most, in KiB.
     pub window_kib: u64,
+    /// While less than this is left of a shard, nobody joins those that serve it, in KiB. The default is
+    /// that of the engine, more than most scenarios have at all.
+    pub join_from_kib: u64,
     /// How much of a shard a replica stores before it makes it durable, in KiB.
     pub checkpoint_kib: u64,
     /// How much of a shard a replica on a disk stores before it writes down that it did, of small entries
@@ -148,6 +151,9 @@ pub struct Expect {
     /// If set: the run takes at most so much of [`Scenario::bound`], in percent. Caps or links have to
     /// bound it.
     pub percent_of_bound: Option<u32>,
+    /// If set: of the bytes that replicas received, at most so many thousandths had not to come: they
+    /// were there already, or were thrown away.
+    pub wasted_per_mille: Option<u32>,
 }
 
 impl Default for Scenario {
@@ -175,6 +181,7 @@ impl Default for Fleet {
             store: Store::Memory,
             read_ms: 0,
             window_kib: 1024,
+            join_from_kib: EngineConfig::default().recovery.join_from.0 >> 10,
             checkpoint_kib: EngineConfig::default().checkpoint_bytes.0 >> 10,
             lag_kib: StoreOptions::default().lag >> 10,
             up_kib: 0,
@@ -203,7 +210,7 @@ impl Default for Links {
 
 impl Default for Expect {
     fn default() -> Self {
-        Self { within_s: 300, percent_of_bound: None }
+        Self { within_s: 300, percent_of_bound: None, wasted_per_mille: None }
     }
 }
 
@@ -347,6 +354,11 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("slow-source", include_str!("../scenarios/slow-source.toml")),
     ("capped", include_str!("../scenarios/capped.toml")),
     ("fleet", include_str!("../scenarios/fleet.toml")),
+    ("several-mix", include_str!("../scenarios/several-mix.toml")),
+    ("three-sources-large", include_str!("../scenarios/three-sources-large.toml")),
+    ("three-sources-small", include_str!("../scenarios/three-sources-small.toml")),
+    ("slowed-source-large", include_str!("../scenarios/slowed-source-large.toml")),
+    ("slowed-source-small", include_str!("../scenarios/slowed-source-small.toml")),
 ];
 
 /// A shipped scenario.

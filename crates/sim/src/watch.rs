@@ -147,8 +147,9 @@ impl Taps {
         let mut known = self.power_losses.lock().unwrap_or_else(PoisonError::into_inner);
         let before = known.insert(boot.node().clone(), losses).unwrap_or(0);
         if losses > before || self.trace.is_full() {
-            let config = &boot.config;
-            let unsynced = config.checkpoint_bytes.0.saturating_add(config.recovery.window.0);
+            let (config, recovery) = (&boot.config, &boot.config.recovery);
+            let windows = recovery.window.0.saturating_mul(recovery.sources_max.into());
+            let unsynced = config.checkpoint_bytes.0.saturating_add(windows);
             return Toll::PowerLost { unsynced };
         }
         Toll::Killed { lag: boot.lag.map(|lag| lag.0) }
@@ -182,8 +183,10 @@ impl Seam for Taps {
                 Arc::new(TapSource { inner, truth, node, books }) as Arc<dyn Source>
             });
             let (truth, glimpses) = (boot.store.source.clone(), self.glimpses(boot));
-            let sink =
-                sink.map(|inner| Arc::new(TapSink { inner, truth, glimpses, node, books }) as Arc<dyn Sink>);
+            let twice_per_mille = boot.config.recovery.twice_per_mille;
+            let sink = sink.map(|inner| {
+                Arc::new(TapSink { inner, truth, glimpses, node, books, twice_per_mille }) as Arc<dyn Sink>
+            });
             parts.datasets.insert(name.clone(), Dataset { source, sink });
         }
         let place = Place { node: node.clone(), access: boot.access.clone(), datasets, books: books.clone() };

@@ -18,6 +18,7 @@ fn everything_is_visited_or_excused() {
         sweep::phases::run,
         sweep::refusals::run,
         sweep::sessions::run,
+        sweep::sources::run,
         sweep::stores::run,
         sweep::trust::run,
     ] {

@@ -8,10 +8,14 @@ use peerstream_sim::Network;
 use peerstream_sim::report::Report;
 use peerstream_sim::scenario::{RunOptions, SHIPPED, Scenario, ScenarioError, shipped};
 
+/// Those of many bytes take minutes without optimisation, and each of them is about numbers.
+const BIG: [&str; 4] =
+    ["three-sources-large", "three-sources-small", "slowed-source-large", "slowed-source-small"];
+
 /// Every shipped scenario, on both networks, for some seeds.
 #[test]
 fn shipped_scenarios_hold() {
-    for (name, _) in SHIPPED {
+    for (name, _) in SHIPPED.iter().filter(|(name, _)| !BIG.contains(name)) {
         let scenario = shipped(name).unwrap();
         let few = if ["fleet", "capped"].contains(name) { 1 } else { 4 };
         for (seed, network) in (0..few).flat_map(|seed| Network::ALL.map(|network| (seed, network))) {
@@ -21,6 +25,46 @@ fn shipped_scenarios_hold() {
             let done = scenario.run(&options);
             let done = done.unwrap_or_else(|failure| panic!("{name}, {seed}, {network}: {failure}"));
             assert!(done.summary.published >= u64::from(options.replicas), "{name}: {}", done.summary);
+        }
+    }
+}
+
+/// Three sources together are as fast as they can be, and one that slows down holds nobody back: the
+/// shipped scenarios say how fast, and how much may come for nothing.
+#[cfg(not(debug_assertions))]
+#[test]
+fn three_sources_are_used_to_the_full() {
+    for name in BIG {
+        let scenario = shipped(name).unwrap();
+        let options = scenario.options(1);
+        let done = scenario.run(&options).unwrap_or_else(|failure| panic!("{name}: {failure}"));
+        let bound = scenario.bound(&options).unwrap();
+        let over = done.summary.took.as_secs_f64() / bound.as_secs_f64();
+        println!("{name}: {over:.4} of {bound:?}; {}", done.summary);
+    }
+}
+
+/// The same with less, in every build.
+#[test]
+fn three_sources_are_faster_than_one() {
+    for (name, entries, kib) in [("large", 1, 49_152), ("small", 6_000, 4)] {
+        let scenario = |kind: &str| {
+            let mut scenario = shipped(&format!("{kind}-{name}")).unwrap();
+            (scenario.content.large, scenario.content.large_kib) = (entries, kib);
+            scenario.fleet.join_from_kib = 1;
+            for timed in &mut scenario.fault {
+                timed.at_ms /= 10;
+            }
+            scenario.expect.percent_of_bound = Some(135);
+            scenario
+        };
+        for kind in ["three-sources", "slowed-source"] {
+            let scenario = scenario(kind);
+            let done = scenario
+                .run(&scenario.options(1))
+                .unwrap_or_else(|failure| panic!("{kind}-{name}: {failure}"));
+            let given: Vec<u64> = done.flows.totals().into_values().collect();
+            assert_eq!(given.len(), 3, "{kind}-{name}: {given:?}");
         }
     }
 }
@@ -104,6 +148,11 @@ fn the_bound_of_a_scenario_is_a_number() {
     assert_eq!(bound(&format!("{fleet}\nup_kib = 1024\ndown_kib = 512")), secs(16.0));
     // Each donor has a link to each replica.
     assert_eq!(bound(&format!("{fleet}\n[link]\nrate_kib = 1024")), secs(4.0));
+    // Of three links one is slow from the second second until everything is mended.
+    let slowed = "mend_after_ms = 1000\n[fleet]\ndonors = 3\n[link]\nrate_kib = 1024\n[[fault]]\nat_ms = 1000
+        slow = { a = 'donor-2', b = 'replica-1', rate_kib = 512 }";
+    let slowed = bound(slowed).unwrap().as_secs_f64();
+    assert!((slowed - (2.0 + 2.5 / 3.0)).abs() < 1e-6, "{slowed}");
     // Over QUIC a datagram of 1,472 bytes has room for 1,443 of content.
     let quic = bound(&format!("network = 'quic'\n{fleet}\ndown_kib = 512")).unwrap();
     assert!((quic.as_secs_f64() - 16.0 * 1472.0 / 1443.0).abs() < 1e-3, "{quic:?}");

@@ -13,11 +13,11 @@ impl Invariant for ProgressKept {
     }
 
     fn statement(&self) -> &'static str {
-        "What was verified and stored is not fetched again, whatever happens to peers and plans. Each end \
-         of the receiver's own process costs at most what its store says that it writes down late, and \
-         each loss of power, in each life since the last checkpoint, at most the bytes after which one is \
-         due, the window, and what was stored while the last ones ran. A disk whose bits flip is another \
-         matter."
+        "What was verified and stored is not fetched again, whatever happens to peers and plans, but for \
+         what may be asked of a second source because the first is slow. Each end of the receiver's own \
+         process costs at most what its store says that it writes down late, and each loss of power, in \
+         each life since the last checkpoint, at most the bytes after which one is due, the windows of all \
+         sources, and what was stored while the last ones ran. A disk whose bits flip is another matter."
     }
 
     fn check(&mut self, view: &View<'_>) -> Vec<Finding> {

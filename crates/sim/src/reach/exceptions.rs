@@ -46,7 +46,7 @@ const fn excuse(group: Group, reason: &'static str, items: &'static [&'static st
     Exception { group, reason, items }
 }
 
-use Group::{Code, Error, Message, Session};
+use Group::{Close, Code, Error, Message, Session};
 
 /// Everything that is excused.
 pub const EXCEPTIONS: &[Exception] = &[
@@ -111,6 +111,12 @@ pub const EXCEPTIONS: &[Exception] = &[
         "a session is in Complete when all of its offers were released, and who has released one says \
          nothing more about it",
         &["* Complete Request", "* Complete Received", "* Complete Release"],
+    ),
+    excuse(
+        Close,
+        "an engine asks no more than the peer said that it takes: raw peers say busy again and again, in the \
+         engine's tests of hostile ones",
+        &["busy"],
     ),
     excuse(Message, "no engine sends it yet", &["Have", "Throttle", "GoAway"]),
     excuse(

@@ -133,5 +133,7 @@ pub fn universe() -> Vec<Item> {
         .chain(codes)
         .chain(ERRORS.iter().map(named(Group::Error)))
         .chain(Visited::every_wait().map(|reason| (Group::Wait, reason.to_owned())))
+        .chain(Visited::every_close().map(|reason| (Group::Close, reason.to_owned())))
+        .chain(Visited::every_share().map(|what| (Group::Share, what.to_owned())))
         .collect()
 }

@@ -1,12 +1,14 @@
 //! How fast a scenario could be at best.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use peerstream_snapshot::{MemoryStore, Source};
-use peerstream_types::{ByteRate, Selector};
+use peerstream_types::{ByteRate, NodeId, Selector};
 
-use super::{Fleet, RunOptions, Scenario};
+use super::{Fleet, RunOptions, Scenario, donor_names, replica_names};
+use crate::fault::Fault;
 use crate::network::{LinkSpec, Network, UNLIMITED};
 use crate::node::shard;
 use crate::oracle::{Fluid, Limit, Receiver};
@@ -15,18 +17,57 @@ use crate::oracle::{Fluid, Limit, Receiver};
 /// connection id of 8, a packet number of 1, a tag of 16, and the header of a stream frame of 3.
 const QUIC_OVERHEAD: u64 = 29;
 
+/// Links between two nodes that are slower than they were at the beginning.
+type Slow = BTreeMap<[NodeId; 2], ByteRate>;
+
 impl Scenario {
-    /// The least time that caps and links allow for the content alone; `None` if they bound nothing.
-    /// What a cap lets pass at once before it begins to count is not taken off: a short run may seem to
-    /// be faster.
+    /// The least time that caps and links allow for the content alone; `None` if they bound nothing. Links
+    /// that a fault slows down count as slow for so long; other faults are not taken off, nor is what a cap
+    /// lets pass at once before it begins to count: a short run may seem to be faster.
     pub fn bound(&self, options: &RunOptions) -> Option<Duration> {
-        let (least, limit) = self.fluid(options, self.bytes(options.seed)).bound();
-        (limit != Limit::Nothing).then_some(least)
+        let mut fluid = self.fluid(options, self.bytes(options.seed), &Slow::new());
+        let mut phases = self.phases(options).into_iter().peekable();
+        let (mut since, mut left) = (Duration::ZERO, 1.0);
+        loop {
+            let (whole, limit) = fluid.bound();
+            if limit == Limit::Nothing {
+                return (since > Duration::ZERO).then_some(since);
+            }
+            let least = since + whole.mul_f64(left);
+            let Some((at, slow)) = phases.next_if(|(at, _)| *at < least) else { return Some(least) };
+            left -= (at - since).as_secs_f64() / whole.as_secs_f64();
+            since = at;
+            fluid = self.fluid(options, fluid.bytes, &slow);
+        }
     }
 
     /// What bounds a run.
     pub(super) fn limit(&self, options: &RunOptions) -> Limit {
-        self.fluid(options, 1).bound().1
+        self.fluid(options, 1, &Slow::new()).bound().1
+    }
+
+    /// When links become slow or right again, and which are slow from then on.
+    fn phases(&self, options: &RunOptions) -> Vec<(Duration, Slow)> {
+        let mut slow = Slow::new();
+        let (mut phases, mut last) = (Vec::new(), Duration::ZERO);
+        for (place, timed) in self.faults(options).iter().enumerate() {
+            if options.without.contains(&place) {
+                continue;
+            }
+            last = timed.at();
+            match &timed.fault {
+                Fault::Slow { a, b, rate_kib } => {
+                    slow.insert(pair(a, b), ByteRate::per_sec(rate_kib << 10));
+                }
+                Fault::Heal { a, b } => drop(slow.remove(&pair(a, b))),
+                _ => continue,
+            }
+            phases.push((last, slow.clone()));
+        }
+        if !slow.is_empty() {
+            phases.push((last + Duration::from_millis(self.mend_after_ms), Slow::new()));
+        }
+        phases
     }
 
     /// Bytes of content that every replica is to get.
@@ -41,22 +82,36 @@ impl Scenario {
         counted.sum()
     }
 
-    fn fluid(&self, options: &RunOptions, bytes: u64) -> Fluid {
+    fn fluid(&self, options: &RunOptions, bytes: u64, slow: &Slow) -> Fluid {
         let Fleet { donors, up_kib, down_kib, .. } = self.fleet;
         let link = self.link(options.network);
-        let rate = |cap_kib: u64, peers: u32| {
-            let cap = (cap_kib > 0).then(|| ByteRate::per_sec(cap_kib << 10));
-            let links = (link.rate != UNLIMITED)
-                .then(|| ByteRate::per_sec(link.rate.bytes_per_sec().saturating_mul(peers.into())));
-            cap.into_iter().chain(links).min().map(|rate| goodput(options.network, &link, rate))
+        let donors: Vec<NodeId> = donor_names(donors).collect();
+        let replicas: Vec<NodeId> = replica_names(options.replicas).collect();
+        let between = |one: &NodeId, other: &NodeId| {
+            let slowed = (!slow.is_empty()).then(|| slow.get(&pair(one, other)).copied()).flatten();
+            slowed.or((link.rate != UNLIMITED).then_some(link.rate))
         };
-        let receiver = Receiver::only_receives(rate(down_kib, donors));
+        let rate = |cap_kib: u64, node: &NodeId, peers: &[NodeId]| {
+            let cap = (cap_kib > 0).then(|| ByteRate::per_sec(cap_kib << 10));
+            let mut links = peers.iter().map(|peer| between(node, peer));
+            let links = links.try_fold(0_u64, |sum, link| Some(sum.saturating_add(link?.bytes_per_sec())));
+            let least = cap.into_iter().chain(links.map(ByteRate::per_sec)).min();
+            least.map(|rate| goodput(options.network, &link, rate))
+        };
+        let receivers = replicas.iter().map(|node| Receiver::only_receives(rate(down_kib, node, &donors)));
         Fluid {
             bytes,
-            seeds: vec![rate(up_kib, options.replicas); donors as usize],
-            receivers: vec![receiver; options.replicas as usize],
+            receivers: receivers.collect(),
+            seeds: donors.iter().map(|node| rate(up_kib, node, &replicas)).collect(),
         }
     }
+}
+
+/// Two nodes, whichever is named first.
+fn pair(one: &NodeId, other: &NodeId) -> [NodeId; 2] {
+    let mut both = [one.clone(), other.clone()];
+    both.sort();
+    both
 }
 
 /// What is left of a rate for content.

@@ -48,6 +48,7 @@ impl Fleet {
     fn check(&self) -> Result<(), String> {
         within("read_ms", self.read_ms, 0, MS_MAX)?;
         within("window_kib", self.window_kib, 1, WINDOW_MAX)?;
+        within("join_from_kib", self.join_from_kib, 0, CONTENT_MAX)?;
         within("up_kib", self.up_kib, 0, RATE_MAX)?;
         within("down_kib", self.down_kib, 0, RATE_MAX)
     }
@@ -94,6 +95,7 @@ impl Links {
 impl Expect {
     fn check(&self) -> Result<(), String> {
         within("within_s", self.within_s, 0, S_MAX)?;
+        self.wasted_per_mille.map_or(Ok(()), |most| within("wasted_per_mille", most, 0, 1_000))?;
         self.percent_of_bound.map_or(Ok(()), |percent| within("percent_of_bound", percent, 1, 1_000_000))
     }
 }

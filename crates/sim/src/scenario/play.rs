@@ -18,6 +18,7 @@ use crate::flows::Flows;
 use crate::invariant::VIOLATED;
 use crate::network::UNLIMITED;
 use crate::node::{NodeSpec, SimNode, shard};
+use crate::oracle::Account;
 use crate::sim::Sim;
 use crate::watch::{Blame, Watch};
 use crate::world::SimWorld;
@@ -50,6 +51,8 @@ pub struct Summary {
     pub bytes: u64,
     /// Bulk bytes that all nodes sent.
     pub sent: u64,
+    /// Bytes that replicas received for nothing: they were there already, or were thrown away.
+    pub wasted: u64,
 }
 
 /// How a run failed. Neither way to print it prints the trace, which has thousands of lines.
@@ -84,10 +87,10 @@ impl std::error::Error for Failure {}
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { published, took, faults, acted, plans, bytes, sent } = self;
+        let Self { published, took, faults, acted, plans, bytes, sent, wasted } = self;
         write!(f, "{published} shards published after {took:?}, with {plans} plans and {faults} faults, ")?;
         write!(f, "of which {acted} did something; ")?;
-        write!(f, "{sent} bytes sent for {bytes}")
+        write!(f, "{sent} bytes sent for {bytes}, {wasted} of them for nothing")
     }
 }
 
@@ -106,13 +109,23 @@ impl Scenario {
             .limit(Duration::from_secs(self.limit_s));
         let ran = sim.try_run(async |world| Play::new(self, options, world).run().await);
         match ran {
-            Ok((Ok((summary, flows)), trace)) => match self.too_slow(options, &summary) {
+            Ok((Ok((summary, flows)), trace)) => match self.falls_short(options, &summary) {
                 None => Ok(Done { trace, summary, flows }),
                 Some(what) => Err(Failure { what, trace }),
             },
             Ok((Err(what), trace)) => Err(Failure { what, trace }),
             Err((what, trace)) => Err(Failure { what: with_found(&what, &trace), trace }),
         }
+    }
+
+    fn falls_short(&self, options: &RunOptions, summary: &Summary) -> Option<String> {
+        self.too_slow(options, summary).or_else(|| self.too_much(summary))
+    }
+
+    fn too_much(&self, summary: &Summary) -> Option<String> {
+        let Summary { wasted, bytes, .. } = *summary;
+        let most = (bytes + wasted) / 1000 * u64::from(self.expect.wasted_per_mille?);
+        (wasted > most).then(|| format!("{wasted} bytes came for nothing beside {bytes}, at most {most} may"))
     }
 
     fn too_slow(&self, options: &RunOptions, summary: &Summary) -> Option<String> {
@@ -214,6 +227,8 @@ impl<'a> Play<'a> {
             return Err(wrong.join("\n"));
         }
         self.summary.sent = self.flows.totals().values().sum();
+        let books = replica_names(self.options.replicas).filter_map(|name| verdict.books.nodes.get(&name));
+        self.summary.wasted = books.map(Account::of).map(|account| account.duplicate + account.wasted).sum();
         Ok((self.summary, self.flows))
     }
 
@@ -265,6 +280,7 @@ impl<'a> Play<'a> {
         let mut config = EngineConfig::default();
         config.recovery.window = ByteCount(fleet.window_kib << 10);
         config.recovery.fetch_bytes = ByteCount((fleet.window_kib << 10) / 4);
+        config.recovery.join_from = ByteCount(fleet.join_from_kib << 10);
         config.checkpoint_bytes = ByteCount(fleet.checkpoint_kib << 10);
         let spec = NodeSpec { config, ..NodeSpec::replica(name.as_str()) };
         self.world.start(match fleet.store {

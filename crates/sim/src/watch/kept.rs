@@ -14,8 +14,8 @@ pub struct Stored {
     pub bytes: u64,
     /// Of them: bytes of chunks that it had taken before, since the shard was last published there.
     pub again: u64,
-    /// Of these: bytes of chunks that could not be lost. They were durable, or the store took them in
-    /// the same life of the node.
+    /// Of these: bytes of chunks that could not be lost, beyond what may be asked of two sources. They were
+    /// durable, or the store took them in the same life of the node.
     pub lost: u64,
     /// Of these: bytes beyond what the ends of the node's processes may have cost.
     pub beyond: u64,
@@ -54,6 +54,8 @@ struct Staged {
     syncing: u32,
     /// What each end may still cost.
     tolls: Vec<Option<u64>>,
+    /// Bytes that may still come from two sources, because one of them was slow.
+    twice: u64,
 }
 
 /// When a chunk was taken.
@@ -77,7 +79,8 @@ impl Stored {
             match before {
                 None => continue,
                 Some(Kept::Taken { call, boot: of }) if call <= staged.durable || of == boot => {
-                    self.lost += len;
+                    self.lost += len.saturating_sub(staged.twice);
+                    staged.twice = staged.twice.saturating_sub(len);
                 }
                 Some(Kept::Taken { .. }) => {}
                 Some(Kept::Doubtful(end)) => {
@@ -91,6 +94,11 @@ impl Stored {
             }
             self.again += len;
         }
+    }
+
+    /// So many bytes more of a shard may come from two sources.
+    pub(super) fn may_come_twice(&mut self, shard: &ShardId, bytes: u64) {
+        self.staged.entry(shard.clone()).or_default().twice += bytes;
     }
 
     /// The node lives again: what was not durable may be gone, and no later checkpoint vouches for it.

@@ -65,6 +65,8 @@ pub(super) struct TapSink {
     pub(super) glimpses: Glimpses,
     pub(super) node: NodeId,
     pub(super) books: SharedBooks,
+    /// What may be asked of two sources, in thousandths of a shard.
+    pub(super) twice_per_mille: u32,
 }
 
 impl Sink for TapSink {
@@ -82,8 +84,9 @@ impl Sink for TapSink {
             }
             self.books.lock().node(&self.node).staged.insert(shard.clone());
             let (shard, node, books) = (shard.clone(), self.node.clone(), self.books.clone());
-            let glimpses = self.glimpses.clone();
-            Ok(Arc::new(TapStaging { inner, shard, node, books, glimpses }) as Arc<dyn Staging>)
+            let (glimpses, twice_per_mille) = (self.glimpses.clone(), self.twice_per_mille);
+            let tap = TapStaging { inner, shard, node, books, glimpses, twice_per_mille };
+            Ok(Arc::new(tap) as Arc<dyn Staging>)
         })
     }
 
@@ -105,9 +108,16 @@ struct TapStaging {
     node: NodeId,
     books: SharedBooks,
     glimpses: Glimpses,
+    twice_per_mille: u32,
 }
 
 impl TapStaging {
+    /// So many bytes more of the shard are listed: some of them may be asked of two sources.
+    fn listed(&self, bytes: u64) {
+        let may_come_twice = bytes / 1000 * u64::from(self.twice_per_mille);
+        self.books.lock().node(&self.node).stored.may_come_twice(&self.shard, may_come_twice);
+    }
+
     /// Does what makes durable all that the store has taken by now.
     async fn durable(&self, work: BoxFuture<'_, Result<(), SinkError>>) -> Result<(), SinkError> {
         let calls = self.books.lock().node(&self.node).stored.syncing(&self.shard);
@@ -129,7 +139,11 @@ impl fmt::Debug for TapStaging {
 
 impl Staging for TapStaging {
     fn begin<'a>(&'a self, header: &'a ManifestHeader) -> BoxFuture<'a, Result<(), SinkError>> {
-        Box::pin(async move { self.seen(self.inner.begin(header).await) })
+        Box::pin(async move {
+            self.seen(self.inner.begin(header).await)?;
+            self.listed(header.counts.bytes);
+            Ok(())
+        })
     }
 
     fn contribute<'a>(&'a self, header: &'a ManifestHeader) -> BoxFuture<'a, Result<(), SinkError>> {

@@ -8,6 +8,7 @@ pub(crate) mod moments;
 pub(crate) mod phases;
 pub(crate) mod refusals;
 pub(crate) mod sessions;
+pub(crate) mod sources;
 pub(crate) mod stores;
 pub(crate) mod trust;
 

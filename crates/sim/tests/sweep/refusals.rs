@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use peerstream_engine::{Dataset, EngineConfig};
 use peerstream_sim::reach::Reach;
-use peerstream_sim::{Content, Network, NodeSpec, Sim, shard};
+use peerstream_sim::{Content, Network, NodeSpec, Sim, SimWorld, shard};
 use peerstream_snapshot::MemoryStore;
 use peerstream_transport::access::AccessRules;
 use peerstream_types::{ClusterName, DatasetName, ShardId};
@@ -14,6 +14,7 @@ use super::donor;
 
 pub(crate) fn run(reach: &mut Reach) {
     for network in Network::ALL {
+        super::run(reach, Sim::new(network, 403), is_denied_half_way);
         super::run(reach, Sim::new(network, 400), async |world| {
             let (donor, replica) = (donor(world, "donor"), world.replica("replica"));
             assert!(!replica.bring_up(&[shard(99)]).await.is_completed(), "nobody has it");
@@ -46,4 +47,18 @@ pub(crate) fn run(reach: &mut Reach) {
             }
         });
     }
+}
+
+/// A replica may not read any more when it asks for the second page.
+async fn is_denied_half_way(world: &SimWorld) {
+    let donor = world.donor("donor");
+    Content::small(5_000).fill(&donor.store, &shard(0), 1);
+    donor.faults.delay_reads(Duration::from_millis(5));
+    let mut config = EngineConfig::default();
+    config.recovery.entries_ahead = 1;
+    let replica = world.start(NodeSpec { config, ..NodeSpec::replica("replica") });
+    let plan = replica.bring_up(&[shard(0)]);
+    world.until(|| plan.state().bytes_done() > 0).await;
+    donor.access.replace(AccessRules::deny_all());
+    assert!(!plan.await.is_completed(), "it may not read the rest");
 }
