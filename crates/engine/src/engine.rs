@@ -65,6 +65,7 @@ impl Engine {
             let outcome = execute(shared.clone(), plan, shown, called_off).await;
             info!(plan = %id, result = %outcome.result, "plan ended");
             shared.plans.end(key);
+            shared.parts.levels.forget(id);
             outcome
         });
         Ok(PlanHandle::new(record, abort, task))

@@ -47,6 +47,11 @@ impl Levels {
         self.change(|policy| policy.unset(scope))
     }
 
+    /// Forgets what was set for the recoveries of a plan that has ended.
+    pub(crate) fn forget(&self, plan: PlanId) {
+        self.0.send_if_modified(|policy| policy.forget(plan));
+    }
+
     /// Changes the policy in one step. `change` must not use these levels: they are locked meanwhile.
     pub fn change<T>(&self, change: impl FnOnce(&mut LevelPolicy) -> T) -> T {
         let mut result = None;

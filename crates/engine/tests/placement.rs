@@ -181,10 +181,10 @@ async fn within<T>(test: impl Future<Output = T>) -> T {
 }
 
 fn reason(outcome: &PlanOutcome) -> String {
-    match &outcome.shards[0].outcome {
-        ShardOutcome::Failed { reason } => reason.clone(),
-        other => panic!("it did not fail: {other:?}"),
-    }
+    let ShardOutcome::Failed { reason } = &outcome.shards[0].outcome else {
+        panic!("it did not fail: {outcome:?}")
+    };
+    reason.clone()
 }
 
 /// F-75: a recovery that waits hears of a new holder and asks it at once; the one that left is not

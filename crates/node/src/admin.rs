@@ -9,7 +9,7 @@
 //! | `GET /v1/plans/{id}` | [`model::PlanView`] |
 //! | `GET /v1/plans/{id}/events` | server-sent events, each a [`model::PlanView`], until it has ended |
 //! | `POST /v1/plans/{id}/abort` | [`model::AbortRequest`]; 202 |
-//! | `GET /v1/consistency` | [`consistency::ConsistencyView`], of the node, or of `?dataset=` and `&shard=` |
+//! | `GET /v1/consistency` | [`consistency::ConsistencyView`], of the node, or of `?dataset=`, `&shard=` and `&plan=` |
 //! | `PUT /v1/consistency` | takes a [`consistency::ConsistencyRequest`], answers [`consistency::ConsistencyChange`] |
 //! | `POST /v1/reload` | [`ReloadReport`](crate::node::ReloadReport) |
 //!

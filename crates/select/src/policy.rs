@@ -127,9 +127,11 @@ impl LevelPolicy {
         }
     }
 
-    /// Forgets the levels of the recoveries of a plan that has ended.
-    pub fn forget(&mut self, plan: PlanId) {
+    /// Forgets the levels of the recoveries of a plan that has ended; says whether there were any.
+    pub fn forget(&mut self, plan: PlanId) -> bool {
+        let before = self.recoveries.len();
         self.recoveries.retain(|(of, _), _| *of != plan);
+        self.recoveries.len() < before
     }
 
     /// What was set while the node runs, without what was set for single recoveries: what is to be kept.

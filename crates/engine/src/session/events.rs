@@ -194,6 +194,7 @@ impl Driver {
         // Jobs of pushed shards may outlive the session by a moment: the last to end ends the plan.
         record.end_with_shards();
         self.shared.plans.end(*key);
+        self.shared.parts.levels.forget(record.plan);
     }
 }
 

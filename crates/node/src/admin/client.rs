@@ -113,15 +113,18 @@ impl AdminClient {
         accepted(response).await.map(drop)
     }
 
-    /// The level that counts for the node, a dataset or a shard of it, and all that is set.
+    /// The level that counts for the node, a dataset, a shard of it or the recovery of that by a plan, and
+    /// all that is set.
     pub async fn consistency(
         &self,
         dataset: Option<&str>,
         shard: Option<u32>,
+        plan: Option<&str>,
     ) -> Result<ConsistencyView, ClientError> {
         let dataset = dataset.map(|dataset| format!("dataset={}", value(dataset)));
         let shard = shard.map(|shard| format!("shard={shard}"));
-        let query: Vec<String> = dataset.into_iter().chain(shard).collect();
+        let plan = plan.map(|plan| format!("plan={}", segment(plan)));
+        let query: Vec<String> = [dataset, shard, plan].into_iter().flatten().collect();
         self.call(Method::GET, &format!("/v1/consistency?{}", query.join("&")), None::<&()>).await
     }
 

@@ -39,6 +39,9 @@ pub struct ConsistencyRequest {
     /// For which shard of the dataset; nothing means all.
     #[serde(default)]
     pub shard: Option<u32>,
+    /// For the recovery of the shard by this plan only, as long as that runs; not kept.
+    #[serde(default)]
+    pub plan: Option<String>,
 }
 
 /// What a change did.

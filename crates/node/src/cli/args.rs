@@ -149,6 +149,9 @@ pub(super) struct LevelOfArgs {
     /// Only for this shard of the dataset; name it dataset@version if it has several versions
     #[arg(long, value_name = "INDEX", requires = "dataset")]
     pub(super) shard: Option<u32>,
+    /// Only for the recovery of that shard by this plan, as long as it runs
+    #[arg(long, value_name = "PLAN", requires = "shard")]
+    pub(super) plan: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -4,7 +4,7 @@ use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
 use super::Ended;
-use super::args::{ConsistencyGetArgs, ConsistencySetArgs, Format};
+use super::args::{ConsistencyGetArgs, ConsistencySetArgs, Format, LevelOfArgs};
 use super::output::{say, say_json};
 use super::target::{block_on, client};
 use crate::admin::consistency::{ConsistencyChange, ConsistencyRequest, ConsistencyView, LevelView};
@@ -12,7 +12,10 @@ use crate::failure::Result;
 
 pub(super) fn get(args: &ConsistencyGetArgs) -> Result<Ended> {
     let client = client(&args.target)?;
-    let view = block_on(async { Ok(client.consistency(args.of.dataset.as_deref(), args.of.shard).await?) })?;
+    let of = &args.of;
+    let view = block_on(async {
+        Ok(client.consistency(of.dataset.as_deref(), of.shard, of.plan.as_deref()).await?)
+    })?;
     match args.output.output {
         Format::Json => say_json(&view)?,
         Format::Table => say(&table(&view)),
@@ -23,7 +26,8 @@ pub(super) fn get(args: &ConsistencyGetArgs) -> Result<Ended> {
 pub(super) fn set(args: &ConsistencySetArgs) -> Result<Ended> {
     let client = client(&args.target)?;
     let level = args.level.map(|level| level.to_string());
-    let request = ConsistencyRequest { level, dataset: args.of.dataset.clone(), shard: args.of.shard };
+    let LevelOfArgs { dataset, shard, plan } = args.of.clone();
+    let request = ConsistencyRequest { level, dataset, shard, plan };
     let change = block_on(async { Ok(client.set_consistency(&request).await?) })?;
     match args.output.output {
         Format::Json => say_json(&change)?,

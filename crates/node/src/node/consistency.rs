@@ -64,7 +64,9 @@ impl Consistency {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = self.levels.policy();
         apply(&mut next, &scope, level)?;
-        self.keep(next.settings())?;
+        if !matches!(scope, LevelScope::Recovery(..)) {
+            self.keep(next.settings())?;
+        }
         self.levels.change(|policy| {
             let before = policy.clone();
             apply(policy, &scope, level)?;

@@ -51,8 +51,31 @@ fn shards(what: &str, config: &Config) -> Result<Vec<ShardId>> {
     Ok((0..dataset.shards).map(shard).collect())
 }
 
-/// What a level is for: the node, a dataset or a shard of it.
-pub(crate) fn scope(dataset: Option<&str>, shard: Option<u32>, config: &Config) -> Result<LevelScope> {
+/// What a level is for: the node, a dataset, a shard of it, or the recovery of the shard by one plan.
+pub(crate) fn scope(
+    dataset: Option<&str>,
+    shard: Option<u32>,
+    plan: Option<&str>,
+    config: &Config,
+) -> Result<LevelScope> {
+    let scope = lasting_scope(dataset, shard, config)?;
+    match (plan, scope) {
+        (None, scope) => Ok(scope),
+        (Some(text), LevelScope::Shard(shard)) => {
+            let shown: String = text.chars().take(40).collect();
+            let plan = text.parse().map_err(|_| {
+                Failure::new(format!("{shown:?} is not a plan id"))
+                    .hint("`peerstream status` lists the plans")
+            })?;
+            Ok(LevelScope::Recovery(plan, shard))
+        }
+        (Some(_), LevelScope::Node | LevelScope::Dataset(_) | LevelScope::Recovery(..)) => {
+            Err(Failure::new("which shard of the plan?").hint("name its dataset and its shard, too"))
+        }
+    }
+}
+
+fn lasting_scope(dataset: Option<&str>, shard: Option<u32>, config: &Config) -> Result<LevelScope> {
     match (dataset, shard) {
         (None, None) => Ok(LevelScope::Node),
         (None, Some(index)) => {
@@ -155,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_level_is_for_the_node_a_dataset_or_a_shard() {
-        let asked = |dataset, shard| scope(dataset, shard, &config()).map(|scope| scope.to_string());
+        let asked = |dataset, shard| scope(dataset, shard, None, &config()).map(|scope| scope.to_string());
         assert_eq!(asked(None, None).unwrap(), "the node");
         assert_eq!(asked(Some("logs"), None).unwrap(), "dataset logs");
         assert_eq!(asked(Some("metrics"), Some(2)).unwrap(), "shard metrics@1/2");
@@ -170,6 +193,12 @@ mod tests {
         ] {
             assert!(asked(dataset, shard).is_err(), "{dataset:?} {shard:?}");
         }
+        let of_plan = |dataset, shard, plan| scope(dataset, shard, Some(plan), &config());
+        let plan = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+        let found = of_plan(Some("metrics"), Some(2), plan).unwrap();
+        assert_eq!(found.to_string(), format!("shard metrics@1/2 of plan {plan}"));
+        assert!(of_plan(Some("metrics"), Some(2), "x").is_err());
+        assert!(of_plan(Some("metrics"), None, plan).is_err());
     }
 
     #[test]

@@ -90,7 +90,7 @@ fn a_recovery_that_has_ended_leaves_nothing() {
     let mut policy = LevelPolicy::default();
     policy.set(LevelScope::Recovery(plan, shard("m@1/0")), Level::One).unwrap();
     assert_eq!(policy.settings(), &LevelSettings::default(), "nothing of it is kept");
-    policy.forget(plan);
+    assert!(policy.forget(plan) && !policy.forget(plan));
     assert_eq!(policy, LevelPolicy::default());
 }
 

@@ -72,6 +72,12 @@ fn a_change_names_the_recoveries_that_it_concerns() {
     let [one] = concerned else { panic!("not one: {change:?}") };
     assert_eq!((&one.plan, one.shard.as_str()), (&plan.plan, "files@1/0"));
     assert_eq!((one.before.as_str(), one.now.as_str()), ("majority", "one"));
+    let of_plan = ["--dataset", "files", "--shard", "0", "--plan", &plan.plan, "--output", "json"];
+    let said = consistency(&node, &[&["set", "none"], &of_plan[..]].concat());
+    let change: ConsistencyChange = serde_json::from_str(&said.out).unwrap();
+    assert_eq!((change.recoveries[0].before.as_str(), change.recoveries[0].now.as_str()), ("one", "none"));
+    assert_eq!(get(&node, &of_plan[..6]).in_force.set_for, format!("shard files@1/0 of plan {}", plan.plan));
+    assert_eq!(get(&node, &of_plan[..4]).in_force.level, "one", "it is set for the one recovery only");
     let said = consistency(&node, &["set", "one"]);
     assert!(said.out.ends_with("no running recovery is concerned\n"), "it is the same level: {said:?}");
 }

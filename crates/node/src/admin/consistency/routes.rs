@@ -20,14 +20,14 @@ use crate::node::{Node, request};
 pub(in crate::admin) struct Asked {
     dataset: Option<String>,
     shard: Option<u32>,
+    plan: Option<String>,
 }
 
 pub(in crate::admin) async fn get(
     State(node): State<Arc<Node>>,
     Query(asked): Query<Asked>,
 ) -> Result<Json<ConsistencyView>, Problem> {
-    let scope = request::scope(asked.dataset.as_deref(), asked.shard, node.config());
-    let scope = scope.map_err(Problem::bad_request)?;
+    let scope = scope(&node, asked.dataset.as_deref(), asked.shard, asked.plan.as_deref())?;
     let policy = node.consistency().levels().policy();
     Ok(Json(view(&scope, &policy)))
 }
@@ -36,8 +36,7 @@ pub(in crate::admin) async fn put(
     State(node): State<Arc<Node>>,
     Json(asked): Json<ConsistencyRequest>,
 ) -> Result<Json<ConsistencyChange>, Problem> {
-    let scope = request::scope(asked.dataset.as_deref(), asked.shard, node.config());
-    let scope = scope.map_err(Problem::bad_request)?;
+    let scope = scope(&node, asked.dataset.as_deref(), asked.shard, asked.plan.as_deref())?;
     let level: Option<Level> = asked
         .level
         .map(|name| name.parse())
@@ -58,6 +57,27 @@ pub(in crate::admin) async fn put(
     });
     let (of, recoveries) = (changed.scope.to_string(), concerned.collect());
     Ok(Json(ConsistencyChange { of, before: in_force(before), now: in_force(now), recoveries }))
+}
+
+/// What is meant, if it is here.
+fn scope(
+    node: &Node,
+    dataset: Option<&str>,
+    shard: Option<u32>,
+    plan: Option<&str>,
+) -> Result<LevelScope, Problem> {
+    let scope = request::scope(dataset, shard, plan, node.config()).map_err(Problem::bad_request)?;
+    if let LevelScope::Recovery(plan, _) = &scope
+        && node.plan(*plan).is_none_or(|state| state.result.is_some())
+    {
+        let failure = Failure::new(format!("no plan {plan} is running"));
+        return Err(Problem::new(
+            StatusCode::NOT_FOUND,
+            failure
+                .hint("`peerstream status` lists the plans; a level of a shard counts for its next recovery"),
+        ));
+    }
+    Ok(scope)
 }
 
 fn view(scope: &LevelScope, policy: &LevelPolicy) -> ConsistencyView {
