@@ -17,7 +17,8 @@ use crate::peers::connect;
 use crate::plan::{StreamPlan, Task};
 use crate::shared::Shared;
 
-/// Who is at which address.
+/// Who is at which address, as it was when the plan began: an address that comes later is asked by the next
+/// plan.
 pub(crate) type Known = Arc<BTreeMap<SocketAddr, NodeId>>;
 
 /// Whom a job may ask for its shard.
