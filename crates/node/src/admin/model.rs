@@ -150,8 +150,11 @@ pub struct ShardView {
     pub direction: String,
     /// What it is doing.
     pub stage: String,
-    /// The peer at the other end.
+    /// The peer at the other end; of several sources, the one that lists.
     pub peer: Option<String>,
+    /// All sources in use, and those that gave something before; none if the bytes go to the peer.
+    #[serde(default)]
+    pub sources: Vec<SourceView>,
     /// What it waits for, if it does not move.
     pub waiting: Option<String>,
     /// Bytes verified and stored.
@@ -168,6 +171,17 @@ pub struct ShardView {
     pub bytes_wasted: u64,
     /// How it ended.
     pub outcome: Option<OutcomeView>,
+}
+
+/// What one source gives of a shard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceView {
+    /// The source.
+    pub peer: String,
+    /// Whether it is asked now, or may be.
+    pub in_use: bool,
+    /// Bytes that came from it, verified and stored.
+    pub bytes: u64,
 }
 
 /// How a shard ended.

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use peerstream_engine::{BadChunk, PeerStatus, PlanResult, PlanState, ShardOutcome, ShardProgress};
+use peerstream_engine::{
+    BadChunk, PeerStatus, PlanResult, PlanState, ShardOutcome, ShardProgress, SourceProgress,
+};
 use peerstream_snapshot::checkpoint::CheckpointStatus;
 use peerstream_snapshot::{CheckpointSource, Sink, SinkError};
 use peerstream_types::{ByteCount, ByteRate, ShardId};
 
 use super::model::{
     BadView, CheckpointView, DatasetView, NodeView, OutcomeView, PeerView, PlanView, PublishedView,
-    ResultView, ShardView,
+    ResultView, ShardView, SourceView,
 };
 use crate::node::{Held, Node};
 
@@ -118,6 +120,7 @@ fn shard(progress: &ShardProgress) -> ShardView {
         direction: progress.direction.to_string(),
         stage: progress.stage.to_string(),
         peer: progress.peer.as_ref().map(ToString::to_string),
+        sources: progress.sources.iter().map(source).collect(),
         waiting: progress.waiting.clone(),
         bytes_done: progress.bytes_done,
         bytes_total: progress.bytes_total,
@@ -127,6 +130,10 @@ fn shard(progress: &ShardProgress) -> ShardView {
         bytes_wasted: progress.bytes_wasted,
         outcome: progress.outcome.as_ref().map(outcome),
     }
+}
+
+fn source(source: &SourceProgress) -> SourceView {
+    SourceView { peer: source.peer.to_string(), in_use: source.in_use, bytes: source.bytes }
 }
 
 fn outcome(outcome: &ShardOutcome) -> OutcomeView {

@@ -101,7 +101,10 @@ fn doing(shard: &ShardView) -> String {
     }
     let with = match (&shard.peer, shard.direction.as_str()) {
         (Some(peer), "send") => format!(" to {peer}"),
-        (Some(peer), _) => format!(" from {peer}"),
+        (Some(peer), _) => match shard.sources.iter().filter(|source| source.in_use).count() {
+            0 | 1 => format!(" from {peer}"),
+            sources => format!(" from {sources} peers"),
+        },
         (None, _) => String::new(),
     };
     let waiting = shard.waiting.as_ref().filter(|what| !OBVIOUS.contains(&what.as_str()));
@@ -112,6 +115,19 @@ fn doing(shard: &ShardView) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::model::SourceView;
+
+    /// A shard as a node of an earlier version says it, too: without its sources.
+    #[test]
+    fn several_sources_are_counted() {
+        let text = r#"{"shard": "logs@1/0", "direction": "receive", "stage": "streaming", "peer": "a",
+            "bytes_done": 1, "entries_done": 0, "bytes_held": 0, "bytes_wasted": 0}"#;
+        let mut shard: ShardView = serde_json::from_str(text).unwrap();
+        assert_eq!(doing(&shard), "streaming from a");
+        let source = |peer: &str, in_use| SourceView { peer: peer.into(), in_use, bytes: 1 };
+        shard.sources = vec![source("a", true), source("b", true), source("c", false)];
+        assert_eq!(doing(&shard), "streaming from 2 peers");
+    }
 
     #[test]
     fn the_templates_can_be_read() {

@@ -9,7 +9,9 @@ use super::args::{Format, StatusArgs};
 use super::output::{say, say_json};
 use super::plan::seconds;
 use super::target::{block_on, client};
-use crate::admin::model::{CheckpointView, DatasetView, NodeView, PlanView, ResultView, ShardView};
+use crate::admin::model::{
+    CheckpointView, DatasetView, NodeView, PlanView, ResultView, ShardView, SourceView,
+};
 use crate::failure::Result;
 
 pub(super) fn run(args: &StatusArgs) -> Result<Ended> {
@@ -46,6 +48,9 @@ fn tables(view: &NodeView) -> String {
     section(&mut text, ["traffic", "sent", "asked for", "read"], traffic.collect());
     let plans = view.plans.iter().flat_map(|plan| plan.shards.iter().map(move |shard| row(plan, shard)));
     section(&mut text, ["plan", "shard", "moved", "rate", "state"], plans.collect());
+    let shards = view.plans.iter().flat_map(|plan| plan.shards.iter().map(move |shard| (plan, shard)));
+    let sources = shards.flat_map(|(plan, shard)| shard.sources.iter().map(|one| source(plan, shard, one)));
+    section(&mut text, ["plan", "shard", "source", "gave", "now"], sources.collect());
     text
 }
 
@@ -91,6 +96,11 @@ fn row(plan: &PlanView, shard: &ShardView) -> [String; 5] {
         Some(ResultView::Failed | ResultView::Aborted) => "-".to_owned(),
     };
     [plan.plan.clone(), shard.shard.clone(), moved, rate, state]
+}
+
+fn source(plan: &PlanView, shard: &ShardView, source: &SourceView) -> [String; 5] {
+    let now = if source.in_use { "in use" } else { "-" };
+    [plan.plan.clone(), shard.shard.clone(), source.peer.clone(), bytes_of(source.bytes), now.to_owned()]
 }
 
 fn bytes_of(bytes: u64) -> String {
