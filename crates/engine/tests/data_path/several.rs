@@ -208,18 +208,17 @@ async fn three_donors_serve_one_shard_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_donor_that_dies_costs_what_it_owed() {
     within(async {
-        for dies in 0..3 {
+        for (dead, addr) in DONORS {
             let group = Group::new([Donor::new(0), Donor::new(0), Donor::new(0)], &config());
             let mut plan = group.bring_up();
             until(&plan, LARGE / 2).await;
-            group.network.crash(DONORS[dies].1.into());
+            group.network.crash(addr.into());
             let outcome = (&mut plan).await;
             group.assert_equal(&outcome).await;
             assert_eq!(group.sink.stats().chunks_duplicate, 0, "what was stored is not asked again");
             let read: u64 = group.donors.iter().map(Donor::read).sum();
             assert!(read <= group.total() + WINDOW as u64, "{read} were read for {}", group.total());
             let given = bytes_of(&plan);
-            let (dead, _) = DONORS[dies];
             assert!(given.iter().all(|(peer, bytes)| peer == dead || given[dead] < *bytes), "{given:?}");
         }
     })

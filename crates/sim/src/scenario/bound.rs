@@ -55,12 +55,12 @@ impl Scenario {
                 continue;
             }
             last = timed.at();
-            match &timed.fault {
-                Fault::Slow { a, b, rate_kib } => {
-                    slow.insert(pair(a, b), ByteRate::per_sec(rate_kib << 10));
-                }
-                Fault::Heal { a, b } => drop(slow.remove(&pair(a, b))),
-                _ => continue,
+            if let Fault::Slow { a, b, rate_kib } = &timed.fault {
+                slow.insert(pair(a, b), ByteRate::per_sec(rate_kib << 10));
+            } else if let Fault::Heal { a, b } = &timed.fault {
+                slow.remove(&pair(a, b));
+            } else {
+                continue;
             }
             phases.push((last, slow.clone()));
         }
