@@ -19,7 +19,7 @@
 mod log;
 mod record;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::ready;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -71,7 +71,7 @@ impl Medium for Logs {
 
     fn open<'a>(&'a self, shard: &'a ShardId) -> BoxFuture<'a, Result<Box<dyn ShardMedium>, MediumError>> {
         Box::pin(async move {
-            let open = LogShard::open(self.disk.clone(), self.root.clone(), self.pointer(shard)).await?;
+            let open = LogShard::open(self.disk.clone(), self.pointer(shard)).await?;
             Ok(Box::new(open) as Box<dyn ShardMedium>)
         })
     }
@@ -105,7 +105,6 @@ type Index = Arc<BTreeMap<EntryKey, (Head, u64)>>;
 #[derive(Debug)]
 struct LogShard {
     disk: Arc<dyn Disk>,
-    root: PathBuf,
     pointer: PathBuf,
     /// `None` while nothing was kept of the shard.
     log: Option<Log>,
@@ -119,9 +118,9 @@ struct LogShard {
 }
 
 impl LogShard {
-    async fn open(disk: Arc<dyn Disk>, root: PathBuf, pointer: PathBuf) -> Result<Self, DiskError> {
+    async fn open(disk: Arc<dyn Disk>, pointer: PathBuf) -> Result<Self, DiskError> {
         let index = Index::default();
-        let mut shard = Self { disk, root, pointer, log: None, facts: None, index, live: 0, numbers: 1..1 };
+        let mut shard = Self { disk, pointer, log: None, facts: None, index, live: 0, numbers: 1..1 };
         let Some(bytes) = read_whole(&*shard.disk, &shard.pointer).await? else { return Ok(shard) };
         let Pointer { log, durable } = Pointer::decode(&shard.pointer, &bytes)?;
         shard.numbers = log..log + 1;
@@ -200,15 +199,11 @@ impl LogShard {
     async fn rewrite(&mut self) -> Result<(), DiskError> {
         let number = self.numbers.end;
         self.numbers.end += 1;
-        if let Some(dir) = self.pointer.parent() {
-            self.disk.create_dir_all(dir).await?;
-        }
+        self.make_dir().await?;
         let mut next = Log::create(&*self.disk, self.path_of(number), number).await?;
         let index = self.copy_to(&mut next).await?;
         next.sync().await?;
-        for dir in self.pointer.ancestors().skip(1).take_while(|dir| dir.starts_with(&self.root)) {
-            self.disk.sync_dir(dir).await?;
-        }
+        self.disk.sync_dir(self.dir()).await?;
         // From here on the new log may count: the old one must not be written to again.
         self.log.iter_mut().for_each(Log::doubt);
         let pointer = Pointer { log: number, durable: next.end() };
@@ -218,6 +213,34 @@ impl LogShard {
         let before = self.numbers.start..number;
         self.numbers.start = number;
         self.remove_logs(before).await
+    }
+
+    fn dir(&self) -> &Path {
+        self.pointer.parent().expect("the pointer is below a directory of its dataset")
+    }
+
+    /// Makes the directory of the logs with those above it, to stay. One that is there may have been made
+    /// by a process that did not come to sync its name, so each of them is synced; one that belongs to
+    /// others may refuse.
+    async fn make_dir(&self) -> Result<(), DiskError> {
+        if self.log.is_some() {
+            return Ok(());
+        }
+        let mut new = BTreeSet::new();
+        for dir in self.dir().ancestors().filter(|dir| !dir.as_os_str().is_empty()) {
+            if self.disk.metadata(dir).await?.is_none() {
+                new.insert(dir);
+            }
+        }
+        self.disk.create_dir_all(self.dir()).await?;
+        for dir in self.dir().ancestors().filter(|dir| !dir.as_os_str().is_empty()) {
+            let above = dir.parent().filter(|above| !above.as_os_str().is_empty());
+            let synced = self.disk.sync_dir(above.unwrap_or(Path::new("."))).await;
+            if dir == self.dir() || new.contains(dir) {
+                synced?;
+            }
+        }
+        Ok(())
     }
 
     /// Appends all that counts to another log, and says where it is there.

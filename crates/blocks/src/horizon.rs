@@ -113,7 +113,8 @@ impl Knowledge {
 
     /// The host says that every delete up to `stamp` has come.
     pub(crate) fn mark_synced(&mut self, stamp: Stamp) {
-        self.synced = self.synced.max(Some(stamp));
+        // What is forgotten was seen: a shard without data forgets whatever is old.
+        self.synced = self.synced.max(Some(stamp)).max(self.purged);
     }
 
     /// Data of a source comes in.

@@ -298,7 +298,8 @@ mod tests {
                 prop_assert_eq!(block.tags().encoded(), &metadata[..]);
             }
             if let Ok(tags) = Tags::decode(&metadata) {
-                prop_assert_eq!(Tags::new(tags.iter()), Ok(tags.clone()));
+                let again = Tags::new(tags.iter());
+                prop_assert_eq!(again, Ok(tags));
             }
         }
     }

@@ -1,0 +1,9 @@
+//! The block stores through their contract: facts that hold for each of them, and crashes.
+
+#![expect(clippy::unwrap_used, reason = "all of this is test code")]
+
+mod common;
+mod conformance;
+mod crash;
+#[cfg(feature = "fjall")]
+mod fjall;
