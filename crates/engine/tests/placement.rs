@@ -1,4 +1,4 @@
-//! A placement that changes while a recovery waits, chooses or streams.
+//! What is changed while a recovery waits, chooses or streams: its placement, and its level.
 
 #![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
 
@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use peerstream_engine::placement::{Holder, Placement, ReplaceablePlacement, ShardState, StaticPlacement};
+use peerstream_engine::select::{Level, LevelScope};
 use peerstream_engine::shape::PassThrough;
 use peerstream_engine::snapshot::{BoxFuture, MemoryStore, Snapshot, Source, SourceError, offload::Inline};
 use peerstream_engine::transport::access::{AccessRules, SharedAccess};
@@ -112,6 +113,7 @@ struct World {
     replica: Engine,
     store: MemoryStore,
     dialled: Arc<Mutex<Vec<SocketAddr>>>,
+    levels: Levels,
 }
 
 impl World {
@@ -119,16 +121,17 @@ impl World {
         let (network, store) = (MemoryNetwork::new(), MemoryStore::new());
         let dialled = Arc::<Mutex<Vec<SocketAddr>>>::default();
         let into = Dataset { source: None, sink: Some(Arc::new(store.clone())) };
-        let replica = engine(&network, "replica", into, placement, &dialled);
-        Self { network, donors: Vec::new(), replica, store, dialled }
+        let levels = Levels::default();
+        let replica = engine(&network, "replica", into, (placement, &levels), &dialled);
+        Self { network, donors: Vec::new(), replica, store, dialled, levels }
     }
 
     /// Starts a donor that has the shard.
     fn donor(&mut self, name: &str, source: Option<Arc<dyn Source>>) {
         let source = source.unwrap_or_else(|| Arc::new(full()));
         let from = Dataset { source: Some(source), sink: None };
-        let placement = Arc::new(StaticPlacement::default());
-        self.donors.push(engine(&self.network, name, from, placement, &Arc::default()));
+        let seams = (Arc::new(StaticPlacement::default()) as Arc<dyn Placement>, &Levels::default());
+        self.donors.push(engine(&self.network, name, from, seams, &Arc::default()));
     }
 
     fn bring_up(&self) -> PlanHandle {
@@ -151,7 +154,7 @@ fn engine(
     network: &MemoryNetwork,
     name: &str,
     dataset: Dataset,
-    placement: Arc<dyn Placement>,
+    (placement, levels): (Arc<dyn Placement>, &Levels),
     dialled: &Arc<Mutex<Vec<SocketAddr>>>,
 ) -> Engine {
     let (node, cluster) = (node(name), ClusterName::new("demo.internal").unwrap());
@@ -166,7 +169,7 @@ fn engine(
         transport: Arc::new(transport),
         datasets,
         placement,
-        levels: Levels::default(),
+        levels: levels.clone(),
         access: SharedAccess::new(AccessRules::members_may_read()),
         shaper: Arc::new(PassThrough::default()),
         offload: Arc::new(Inline),
@@ -300,6 +303,22 @@ async fn without_data_anywhere_nobody_is_dialled_and_why_is_said() {
         assert_eq!(reason(&outcome), expected);
         assert!(world.dialled.lock().unwrap().is_empty());
     }
+}
+
+/// F-20: what was set for one recovery goes with it.
+#[tokio::test(start_paused = true)]
+async fn a_level_of_one_recovery_is_forgotten_with_its_plan() {
+    let placement = Arc::new(ReplaceablePlacement::new(list(&["gone"])));
+    let mut world = World::new(placement.clone());
+    world.donor("donor", None);
+    let plan = world.bring_up();
+    let scope = LevelScope::Recovery(plan.state().plan, shard());
+    assert_eq!(world.levels.set(scope.clone(), Level::One), Ok(None));
+    tokio::time::sleep(FIRST_ATTEMPTS).await;
+    assert_eq!(world.levels.of(plan.state().plan, &shard()), Level::One);
+    placement.replace(list(&["donor"]));
+    assert!(within(plan).await.is_completed());
+    assert_eq!(world.levels.unset(&scope), None);
 }
 
 /// Whom an operator names is asked, whatever the placement says of its state.

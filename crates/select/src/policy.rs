@@ -92,7 +92,7 @@ pub struct InForce {
 pub struct LevelPolicy {
     configured: LevelSettings,
     set: LevelSettings,
-    recoveries: BTreeMap<(PlanId, ShardId), Level>,
+    recoveries: BTreeMap<PlanId, BTreeMap<ShardId, Level>>,
 }
 
 impl LevelPolicy {
@@ -113,25 +113,31 @@ impl LevelPolicy {
     /// [`LevelSettingsError::TooMany`]; nothing was changed.
     pub fn set(&mut self, scope: LevelScope, level: Level) -> Result<Option<Level>, LevelSettingsError> {
         let LevelScope::Recovery(plan, shard) = scope else { return self.set.set(&scope, level) };
-        if self.recoveries.len() >= RECOVERIES_MAX && !self.recoveries.contains_key(&(plan, shard.clone())) {
+        let there_are: usize = self.recoveries.values().map(BTreeMap::len).sum();
+        if there_are >= RECOVERIES_MAX && self.of_recovery(plan, &shard).is_none() {
             return Err(LevelSettingsError::TooMany(RECOVERIES_MAX));
         }
-        Ok(self.recoveries.insert((plan, shard), level))
+        Ok(self.recoveries.entry(plan).or_default().insert(shard, level))
     }
 
     /// Takes back what was set; gives it, if anything was. What the config says counts again.
     pub fn unset(&mut self, scope: &LevelScope) -> Option<Level> {
         match scope {
-            LevelScope::Recovery(plan, shard) => self.recoveries.remove(&(*plan, shard.clone())),
+            LevelScope::Recovery(plan, shard) => {
+                let of_plan = self.recoveries.get_mut(plan)?;
+                let unset = of_plan.remove(shard);
+                if of_plan.is_empty() {
+                    self.recoveries.remove(plan);
+                }
+                unset
+            }
             LevelScope::Node | LevelScope::Dataset(_) | LevelScope::Shard(_) => self.set.unset(scope),
         }
     }
 
     /// Forgets the levels of the recoveries of a plan that has ended; says whether there were any.
     pub fn forget(&mut self, plan: PlanId) -> bool {
-        let before = self.recoveries.len();
-        self.recoveries.retain(|(of, _), _| *of != plan);
-        self.recoveries.len() < before
+        self.recoveries.remove(&plan).is_some()
     }
 
     /// What was set while the node runs, without what was set for single recoveries: what is to be kept.
@@ -144,14 +150,23 @@ impl LevelPolicy {
         &self.configured
     }
 
-    /// The level of a shard, for every recovery without one of its own.
+    /// The level of a shard, for every recovery without one of its own. Allocates nothing, as
+    /// [`level_of`](Self::level_of): jobs ask for every decision.
     pub fn level(&self, shard: &ShardId) -> Level {
-        self.at(&LevelScope::Shard(shard.clone())).level
+        let all = [&self.set, &self.configured];
+        let of_shard = all.iter().find_map(|settings| settings.shards.get(shard));
+        let of_dataset = || all.iter().find_map(|settings| settings.datasets.get(&shard.dataset));
+        let of_node = || all.iter().find_map(|settings| settings.node.as_ref());
+        of_shard.or_else(of_dataset).or_else(of_node).copied().unwrap_or_default()
     }
 
     /// The level of one recovery.
     pub fn level_of(&self, plan: PlanId, shard: &ShardId) -> Level {
-        self.at(&LevelScope::Recovery(plan, shard.clone())).level
+        self.of_recovery(plan, shard).unwrap_or_else(|| self.level(shard))
+    }
+
+    fn of_recovery(&self, plan: PlanId, shard: &ShardId) -> Option<Level> {
+        self.recoveries.get(&plan)?.get(shard).copied()
     }
 
     /// The level that counts for all of `scope` for which nothing narrower says otherwise.
@@ -160,8 +175,7 @@ impl LevelPolicy {
         while let Some(scope) = next {
             let found = match &scope {
                 LevelScope::Recovery(plan, shard) => {
-                    let own = self.recoveries.get(&(*plan, shard.clone()));
-                    own.map(|level| (*level, LevelSource::Set))
+                    self.of_recovery(*plan, shard).map(|level| (level, LevelSource::Set))
                 }
                 LevelScope::Node | LevelScope::Dataset(_) | LevelScope::Shard(_) => {
                     let set = self.set.get(&scope).map(|level| (level, LevelSource::Set));

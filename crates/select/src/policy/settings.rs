@@ -41,9 +41,9 @@ pub enum LevelSettingsError {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "Text", into = "Text")]
 pub struct LevelSettings {
-    node: Option<Level>,
-    datasets: BTreeMap<DatasetName, Level>,
-    shards: BTreeMap<ShardId, Level>,
+    pub(super) node: Option<Level>,
+    pub(super) datasets: BTreeMap<DatasetName, Level>,
+    pub(super) shards: BTreeMap<ShardId, Level>,
 }
 
 #[derive(Default, Serialize, Deserialize)]

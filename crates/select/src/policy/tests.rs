@@ -16,6 +16,19 @@ fn of_shard(text: &str) -> LevelScope {
     LevelScope::Shard(shard(text))
 }
 
+/// The level of a shard, which is also the one that is reported.
+fn level(policy: &LevelPolicy, of: &str) -> Level {
+    let level = policy.level(&shard(of));
+    assert_eq!(policy.at(&of_shard(of)).level, level);
+    level
+}
+
+fn level_of(policy: &LevelPolicy, plan: PlanId, of: &str) -> Level {
+    let level = policy.level_of(plan, &shard(of));
+    assert_eq!(policy.at(&LevelScope::Recovery(plan, shard(of))).level, level);
+    level
+}
+
 fn settings(text: &str) -> LevelSettings {
     toml::from_str(text).unwrap()
 }
@@ -46,10 +59,10 @@ fn the_narrowest_setting_counts() {
     ];
     let seen = |policy: &LevelPolicy| {
         [
-            policy.level(&shard("other@1/7")),
-            policy.level(&shard("m@2/7")),
-            policy.level_of(other, &shard("m@1/7")),
-            policy.level_of(plan, &shard("m@1/7")),
+            level(policy, "other@1/7"),
+            level(policy, "m@2/7"),
+            level_of(policy, other, "m@1/7"),
+            level_of(policy, plan, "m@1/7"),
         ]
     };
     let mut before = vec![seen(&policy)];
@@ -72,16 +85,16 @@ fn what_was_set_goes_over_the_config_until_it_is_unset() {
     let configured = settings("level = \"one\"\n[datasets]\nm = \"all\"");
     let mut policy = LevelPolicy::new(configured, LevelSettings::default());
     assert_eq!(policy.set(LevelScope::Node, Level::None), Ok(None));
-    assert_eq!(policy.level(&shard("other@1/0")), Level::None);
-    assert_eq!(policy.level(&shard("m@1/0")), Level::All, "the config is narrower");
+    assert_eq!(level(&policy, "other@1/0"), Level::None);
+    assert_eq!(level(&policy, "m@1/0"), Level::All, "the config is narrower");
     assert_eq!(policy.at(&dataset("m")).source, LevelSource::Configured);
     policy.set(dataset("m"), Level::One).unwrap();
     assert_eq!(policy.set(dataset("m"), Level::UnstrictMajority), Ok(Some(Level::One)));
     assert_eq!(policy.at(&of_shard("m@1/0")).source, LevelSource::Set);
     policy.configure(settings("[datasets]\nm = \"none\""));
-    assert_eq!(policy.level(&shard("m@1/0")), Level::UnstrictMajority, "a new config takes nothing back");
+    assert_eq!(level(&policy, "m@1/0"), Level::UnstrictMajority, "a new config takes nothing back");
     policy.unset(&dataset("m"));
-    assert_eq!(policy.level(&shard("m@1/0")), Level::None);
+    assert_eq!(level(&policy, "m@1/0"), Level::None);
 }
 
 #[test]
