@@ -1,8 +1,9 @@
 //! What the job asks its driver to do.
 
 use std::fmt;
+use std::sync::Arc;
 
-use peerstream_types::{FetchId, GroupIndex, ManifestHeader, NodeId, Ordinal, PageToken, Span};
+use peerstream_types::{Entry, FetchId, GroupIndex, ManifestHeader, NodeId, Ordinal, PageToken, Span};
 
 use crate::{Outcome, Refusal};
 
@@ -55,11 +56,27 @@ pub enum Action {
     /// kept are of no use any more. No answer; if the
     /// store fails, say [`handle_store_failed`](crate::Recovery::handle_store_failed).
     Begin {
-        /// The offered header: only its chunk size is final if it is not sealed.
+        /// The offered header: only its chunk size is final if it is not sealed. If several manifests are
+        /// joined it is not sealed, and its position is the earliest of theirs.
         header: ManifestHeader,
+        /// The manifests that are joined, if they are several.
+        joined: Vec<ManifestHeader>,
+    },
+    /// Take these entries into the staging, in order; their ordinals count on from those before. Of a
+    /// mergeable dataset, neighbours may be unequal copies under one key. Answered by
+    /// [`handle_admitted`](crate::Recovery::handle_admitted) or
+    /// [`handle_admit_refused`](crate::Recovery::handle_admit_refused). At most one at a time.
+    Admit {
+        /// The entries.
+        entries: Vec<Arc<Entry>>,
+    },
+    /// Do without this copy of an entry that was admitted: the level is met without it. No answer.
+    LeaveOut {
+        /// The copy.
+        ordinal: Ordinal,
     },
     /// Ask for the page at `token`. Answered by [`handle_page`](crate::Recovery::handle_page) or
-    /// [`handle_page_failed`](crate::Recovery::handle_page_failed). At most one at a time.
+    /// [`handle_page_failed`](crate::Recovery::handle_page_failed). At most one at a time of each source.
     List {
         /// Whom to ask.
         source: SourceId,
@@ -75,6 +92,8 @@ pub enum Action {
         source: SourceId,
         /// The entry.
         ordinal: Ordinal,
+        /// What the source calls it.
+        there: Ordinal,
         /// Which part.
         part: OutlinePart,
     },
@@ -89,6 +108,8 @@ pub enum Action {
         fetch: FetchId,
         /// What to ask for: runs of entries of one chunk, and runs of chunks of longer ones.
         spans: Vec<Span>,
+        /// What the source calls the first entry of each span. It counts on as here within one.
+        there: Vec<Ordinal>,
         /// The most often that any of it was asked of this source, this time included.
         attempt: u32,
     },
@@ -114,7 +135,8 @@ pub enum Action {
     /// Everything is stored: make it durable and check it against the sealed header. Answered by
     /// [`handle_sealed`](crate::Recovery::handle_sealed).
     Seal {
-        /// The sealed header.
+        /// The sealed header. If several manifests were joined it has no digest: that is to be
+        /// computed from what was admitted.
         header: ManifestHeader,
     },
     /// Make the sealed generation visible. Answered by
@@ -150,13 +172,15 @@ pub enum CloseReason {
     OtherManifest,
     /// Others have everything in hand. It may still be asked again.
     NotNeeded,
+    /// What it has cannot be put together with what the others have.
+    Incompatible(String),
     /// The job ended for a reason that is not the source's.
     JobEnded(String),
 }
 
 impl CloseReason {
     /// Every name that [`CloseReason::name`] gives.
-    pub const NAMES: [&'static str; 12] = [
+    pub const NAMES: [&'static str; 13] = [
         "complete",
         "worked through",
         "refused",
@@ -168,8 +192,14 @@ impl CloseReason {
         "list failed",
         "other manifest",
         "not needed",
+        "incompatible",
         "job ended",
     ];
+
+    /// Whether it says nothing against the peer, which may be asked again at once.
+    pub(crate) fn is_blameless(&self) -> bool {
+        matches!(self, Self::OtherManifest | Self::NotNeeded)
+    }
 
     /// A name for it, without what the peer or the store said.
     pub fn name(&self) -> &'static str {
@@ -185,7 +215,8 @@ impl CloseReason {
             Self::ListFailed(_) => 8,
             Self::OtherManifest => 9,
             Self::NotNeeded => 10,
-            Self::JobEnded(_) => 11,
+            Self::Incompatible(_) => 11,
+            Self::JobEnded(_) => 12,
         };
         Self::NAMES[place]
     }
@@ -205,6 +236,7 @@ impl fmt::Display for CloseReason {
             Self::ListFailed(why) => write!(f, "cannot list its snapshot: {why}"),
             Self::OtherManifest => f.write_str("has another manifest than the sources in use"),
             Self::NotNeeded => f.write_str("not needed"),
+            Self::Incompatible(why) => write!(f, "does not go with the others: {why}"),
             Self::JobEnded(why) => write!(f, "job ended: {why}"),
         }
     }

@@ -69,13 +69,15 @@ impl Candidate {
 pub(crate) struct Candidates {
     all: Vec<Candidate>,
     opens_in_vain_max: u32,
+    /// Whoever may come to serve is asked again, however often it failed.
+    is_patient: bool,
     back_off: BackOff,
     seed: u64,
 }
 
 impl Candidates {
     /// Repeated peers count once.
-    pub(crate) fn new(peers: Vec<NodeId>, config: &Config) -> Self {
+    pub(crate) fn new(peers: Vec<NodeId>, config: &Config, is_patient: bool) -> Self {
         let mut all: Vec<Candidate> = Vec::new();
         for peer in peers {
             if all.iter().all(|other| other.report.peer != peer) {
@@ -83,7 +85,7 @@ impl Candidates {
             }
         }
         let (back_off, seed) = (config.back_off, config.seed);
-        Self { all, opens_in_vain_max: config.opens_per_peer, back_off, seed }
+        Self { all, opens_in_vain_max: config.opens_per_peer, is_patient, back_off, seed }
     }
 
     /// From now on, these may be asked and no others; says whether that is news. Those who come are
@@ -145,22 +147,55 @@ impl Candidates {
         candidate.in_use = false;
         candidate.report.stored_bytes += got.stored_bytes;
         candidate.report.bad_chunks += got.bad_chunks;
-        let is_blameless = matches!(reason, CloseReason::OtherManifest | CloseReason::NotNeeded);
+        let is_blameless = reason.is_blameless();
         candidate.in_vain = match got.stored_bytes {
             0 => candidate.in_vain + u32::from(!is_blameless),
             _ => 0,
         };
         let wait = self.back_off.delay(candidate.in_vain.max(1), self.seed ^ ((index as u64) << 32));
         let wait = if is_blameless { Duration::ZERO } else { wait };
-        match may_ask_again(&reason) {
+        let began_in_vain = self.is_patient && reason == CloseReason::WorkedThrough;
+        match if began_in_vain { Some(Duration::ZERO) } else { may_ask_again(&reason) } {
             None => candidate.spent = true,
             Some(asked_for) => {
                 candidate.not_before = Some(now + wait.max(asked_for));
-                candidate.spent =
+                let is_used_up =
                     candidate.in_vain >= self.opens_in_vain_max || candidate.report.opens >= OPENS_TOTAL_MAX;
+                candidate.spent = is_used_up && !self.is_patient;
             }
         }
         candidate.report.ended = Some(reason);
+    }
+
+    /// Nobody who is not in use is asked before this.
+    pub(crate) fn rest_until(&mut self, until: Timestamp) {
+        for candidate in self.all.iter_mut().filter(|candidate| !candidate.in_use) {
+            candidate.not_before = candidate.not_before.max(Some(until));
+        }
+    }
+
+    /// Whether those who failed are asked again for as long as it takes.
+    pub(crate) fn be_patient(&mut self, is_patient: bool) {
+        self.is_patient = is_patient;
+    }
+
+    /// Whoever waits may be asked now.
+    pub(crate) fn wake(&mut self, now: Timestamp) {
+        for candidate in &mut self.all {
+            candidate.not_before = candidate.not_before.min(Some(now));
+        }
+    }
+
+    /// How many may be asked, and of them how many will not be asked again.
+    pub(crate) fn counts(&self) -> (u32, u32) {
+        let listed = self.all.iter().filter(|candidate| candidate.listed);
+        listed.fold((0, 0), |(all, spent), candidate| (all + 1, spent + u32::from(candidate.spent)))
+    }
+
+    /// When a candidate that is not in use may be asked; `None` if never.
+    pub(crate) fn asked_from(&self, index: usize) -> Option<Option<Timestamp>> {
+        let candidate = &self.all[index];
+        (candidate.listed && !candidate.spent).then_some(candidate.not_before)
     }
 
     pub(crate) fn peer(&self, index: usize) -> &NodeId {
@@ -169,6 +204,10 @@ impl Candidates {
 
     pub(crate) fn all(&self) -> impl Iterator<Item = (usize, &PeerReport)> {
         self.all.iter().map(|candidate| &candidate.report).enumerate()
+    }
+
+    pub(crate) fn report(&self, index: usize) -> &PeerReport {
+        &self.all[index].report
     }
 
     pub(crate) fn reports(&self) -> Vec<PeerReport> {
@@ -191,6 +230,7 @@ fn may_ask_again(reason: &CloseReason) -> Option<Duration> {
         | CloseReason::Busy
         | CloseReason::OtherManifest
         | CloseReason::NotNeeded
+        | CloseReason::Incompatible(_)
         | CloseReason::ListFailed(_) => Some(Duration::ZERO),
     }
 }
@@ -203,7 +243,7 @@ mod tests {
 
     fn candidates(names: &[&str]) -> Candidates {
         let peers = names.iter().map(|name| NodeId::new(name).unwrap()).collect();
-        Candidates::new(peers, &Config::default())
+        Candidates::new(peers, &Config::default(), false)
     }
 
     fn fail(candidates: &mut Candidates, now: Timestamp, index: usize, reason: CloseReason) {

@@ -1,10 +1,11 @@
 //! What a job is told: the shard, its candidates, and settings; and the limits that are not settings.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use peerstream_types::{ByteCount, NodeId, Selector, ShardId};
 
-use crate::{BackOff, Misuse};
+use crate::{Agreement, BackOff, EqualPositions, Misuse, PositionOrder};
 
 /// Most candidates of one job: far above any replication factor, small enough that a report names
 /// them all.
@@ -22,7 +23,7 @@ pub const OPENS_TOTAL_MAX: u32 = 256;
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 
 /// What is to be brought up, and who may have it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Job {
     /// The shard.
     pub shard: ShardId,
@@ -31,6 +32,19 @@ pub struct Job {
     /// The peers to ask, in the order in which they are asked. At most [`CANDIDATES_MAX`]; repeats
     /// are dropped.
     pub candidates: Vec<NodeId>,
+    /// How many of them have to say the same. Default: the word of one.
+    pub agreement: Agreement,
+    /// Compares the positions of snapshots that are put together. Default [`EqualPositions`]
+    /// (crate::EqualPositions).
+    pub positions: Arc<dyn PositionOrder>,
+}
+
+impl Job {
+    /// A job that takes the word of one source.
+    pub fn new(shard: ShardId, selector: Selector, candidates: Vec<NodeId>) -> Self {
+        let (agreement, positions) = (Agreement::default(), Arc::new(EqualPositions));
+        Self { shard, selector, candidates, agreement, positions }
+    }
 }
 
 /// Settings of a job. Plain values with defaults that fit a data centre.
@@ -66,6 +80,9 @@ pub struct Config {
     pub page_timeout: Duration,
     /// How long a peer may take from dial to offer. Default 50 s.
     pub open_timeout: Duration,
+    /// How long the rest of the replicas is waited for once enough have offered and do not agree. What
+    /// comes later takes part only if it has a manifest that is in use. Default 5 s.
+    pub compare_wait: Duration,
     /// How long the whole job may take up to the publish; `None` is no limit. Default none: a large
     /// shard may take days, and the no-progress timeout ends what does not move.
     pub overall_limit: Option<Duration>,
@@ -77,8 +94,9 @@ pub struct Config {
     pub opens_per_peer: u32,
     /// Waits between attempts at one peer (row F-12). Default 2 s, doubled up to 30 s.
     pub back_off: BackOff,
-    /// Most sources that serve at once. One lists; others join if they offer the same sealed manifest.
-    /// Every one of them costs a session, a snapshot at the peer, and a window of memory. Default 4.
+    /// Most sources that serve at once, more only if more unequal manifests than this are joined. One
+    /// lists; others join if they offer the same sealed manifest. Every one costs a session and a snapshot
+    /// at the peer; all of them together have so many windows. Default 4.
     pub sources_max: u32,
     /// While less than this is left of a shard, nobody joins: a session costs more than it brings.
     /// Default 32 MiB, which one source gives in less than half a second on a fast network.
@@ -103,6 +121,7 @@ impl Default for Config {
             no_progress_timeout: Duration::from_secs(60),
             page_timeout: Duration::from_secs(600),
             open_timeout: Duration::from_secs(50),
+            compare_wait: Duration::from_secs(5),
             overall_limit: None,
             attempts_per_source: 2,
             opens_per_peer: 3,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use peerstream_types::{ChunkRange, Span};
+use peerstream_types::{ChunkRange, Ordinal, Span};
 
 use crate::Config;
 use crate::link::Link;
@@ -12,6 +12,8 @@ use crate::wanted::{Item, Wanted};
 #[derive(Debug, Default)]
 pub(crate) struct Cut {
     pub(crate) spans: Vec<Span>,
+    /// What the source calls the first entry of each of them.
+    pub(crate) there: Vec<Ordinal>,
     /// What the spans name, with lengths in bytes.
     pub(crate) items: BTreeMap<Item, u64>,
     /// The most often that any of it was asked, this time included.
@@ -64,7 +66,8 @@ impl Cut {
     }
 
     fn add(&mut self, item: Item, len: u64, wanted: &Wanted, link: &Link, spans_max: u32) -> bool {
-        if !self.push(item, wanted.is_single(item.ordinal), spans_max) {
+        let Some(there) = wanted.there(item.ordinal, link.column) else { return false };
+        if !self.push(item, there, wanted.is_single(item.ordinal), spans_max) {
             return false;
         }
         self.items.insert(item, len);
@@ -73,11 +76,14 @@ impl Cut {
         true
     }
 
-    /// Names the item, as part of the last span if it follows it.
-    fn push(&mut self, item: Item, single: bool, spans_max: u32) -> bool {
+    /// Names the item, as part of the last span if it follows it, here and at the source.
+    fn push(&mut self, item: Item, there: Ordinal, single: bool, spans_max: u32) -> bool {
+        let first_there = self.there.last().map_or(0, |first| first.0);
         match self.spans.last_mut() {
             Some(Span::Entries { first, count })
-                if single && first.0 + u64::from(*count) == item.ordinal.0 =>
+                if single
+                    && first.0 + u64::from(*count) == item.ordinal.0
+                    && first_there + u64::from(*count) == there.0 =>
             {
                 *count += 1;
                 return true;
@@ -93,6 +99,7 @@ impl Cut {
         if self.spans.len() as u64 >= u64::from(spans_max) {
             return false;
         }
+        self.there.push(there);
         self.spans.push(if single {
             Span::entry(item.ordinal)
         } else {

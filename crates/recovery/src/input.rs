@@ -7,18 +7,11 @@ use peerstream_types::{ChunkRange, Entry, FetchId, ManifestHeader, Ordinal, Page
 
 use crate::SourceId;
 
-/// One page of the source's manifest, after the driver has checked key order and the keys, and has
-/// admitted it to the staging.
+/// One page of a source's manifest, after the driver has checked it: key order, keys, digest.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PageIn {
     /// The entries, ordinals counting on from the page before.
     pub entries: Vec<Arc<Entry>>,
-    /// Chunks of them that are staged and verified already. An entry that is not named has none.
-    pub held: Vec<(Ordinal, Vec<ChunkRange>)>,
-    /// Entries of the page that cannot be taken from this source whatever it sends, and why: nothing
-    /// to verify them against, say. An empty entry whose digest is not that of no bytes belongs here
-    /// (row F-61).
-    pub unusable: Vec<(Ordinal, String)>,
     /// Where the next page begins; `None` on the last one.
     pub next: Option<PageToken>,
     /// The sealed header, on the last page.
@@ -26,15 +19,25 @@ pub struct PageIn {
 }
 
 impl PageIn {
-    /// The last page of a manifest, with nothing held.
+    /// The last page of a manifest.
     pub fn last(entries: Vec<Arc<Entry>>, sealed: ManifestHeader) -> Self {
         Self { entries, sealed: Some(sealed), ..Self::default() }
     }
 
-    /// A page that others follow, with nothing held.
+    /// A page that others follow.
     pub fn more(entries: Vec<Arc<Entry>>, next: PageToken) -> Self {
         Self { entries, next: Some(next), ..Self::default() }
     }
+}
+
+/// What the store has to say about the entries that it was asked to take.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Admitted {
+    /// Chunks of them that are staged and verified already. An entry that is not named has none.
+    pub held: Vec<(Ordinal, Vec<ChunkRange>)>,
+    /// Entries that cannot be taken whatever comes, and why: nothing to verify them against, say. An
+    /// empty entry whose digest is not that of no bytes belongs here (row F-61).
+    pub unusable: Vec<(Ordinal, String)>,
 }
 
 /// A peer will not serve the shard.
@@ -52,8 +55,7 @@ pub struct Refusal {
 /// Why a source did not give what it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// What came is not what the manifest says, or, for a page, cannot be kept here. A page: the
-    /// source's manifest is useless. Otherwise: one attempt is used up.
+    /// What came is not what the manifest says. A page: the source's manifest is useless. Otherwise: one attempt is used up.
     Wrong(String),
     /// The source no longer has it as listed. A page: the source is replaced. Otherwise: the entry is
     /// left to the next source without another attempt here.
@@ -77,6 +79,10 @@ pub enum Misuse {
     /// More candidates than [`CANDIDATES_MAX`](crate::config::CANDIDATES_MAX).
     #[error("{0} candidates are more than {max}", max = crate::config::CANDIDATES_MAX)]
     TooManyCandidates(usize),
+    /// More candidates than a comparison of their manifests allows
+    /// ([`REPLICAS_MAX`](peerstream_select::roster::REPLICAS_MAX)).
+    #[error("{0} candidates are too many to be compared, at most {max} are", max = peerstream_select::roster::REPLICAS_MAX)]
+    TooManyToCompare(usize),
     /// No [`Action::Open`](crate::Action::Open) ever named this source.
     #[error("source {0} was never opened by this job")]
     UnknownSource(SourceId),
@@ -86,7 +92,7 @@ pub enum Misuse {
     /// An answer to something that was not asked.
     #[error("{0} was not asked for")]
     Unasked(&'static str),
-    /// A page says something about an entry that is not on it.
-    #[error("entry {0} is not on this page")]
-    NotOnPage(Ordinal),
+    /// The store says something about an entry that it was not asked to take.
+    #[error("entry {0} was not to be admitted")]
+    NotAdmitted(Ordinal),
 }

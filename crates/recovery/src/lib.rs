@@ -12,7 +12,7 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use peerstream_recovery::{Action, Config, Job, Outcome, PageIn, Recovery};
+//! use peerstream_recovery::{Action, Admitted, Config, Job, Outcome, PageIn, Recovery};
 //! use peerstream_types::*;
 //!
 //! let key = EntryKey::from_path("000001.sst")?;
@@ -30,7 +30,7 @@
 //! let candidates = vec![NodeId::new("node-b")?, NodeId::new("node-c")?];
 //! let now = Timestamp::ZERO;
 //!
-//! let job = Job { shard, selector: Selector::All, candidates };
+//! let job = Job::new(shard, Selector::All, candidates);
 //! let mut job = Recovery::new(now, Config::default(), job)?;
 //! while let Some(action) = job.poll_action() {
 //!     match action {
@@ -38,6 +38,7 @@
 //!         Action::List { source, .. } => {
 //!             job.handle_page(now, source, PageIn::last(vec![entry.clone()], header.clone()))?;
 //!         }
+//!         Action::Admit { .. } => job.handle_admitted(now, Admitted::default())?,
 //!         Action::Fetch { fetch, spans, .. } => {
 //!             for span in spans {
 //!                 job.handle_stored(now, fetch, span)?;
@@ -84,11 +85,13 @@
 //! (`peerstream-shape`).
 
 pub mod action;
+pub mod agreement;
 mod choice;
 mod chunks;
 pub mod config;
 mod cut;
 mod flights;
+mod gather;
 pub mod input;
 mod link;
 mod listing;
@@ -97,15 +100,20 @@ mod pass;
 mod phase;
 pub mod recovery;
 pub mod retry;
+mod roll;
+mod row;
 mod shortfall;
+pub mod standing;
 pub mod status;
 mod wanted;
 
 pub use action::{Action, CloseReason, OutlinePart, SourceId};
+pub use agreement::{Agreement, DatasetKind, EqualPositions, PositionOrder};
 pub use config::{Config, Job};
-pub use input::{Fault, Misuse, PageIn, Refusal};
+pub use input::{Admitted, Fault, Misuse, PageIn, Refusal};
 pub use outcome::{Gap, Outcome, PeerReport, Step};
 pub use phase::Phase;
 pub use recovery::Recovery;
 pub use retry::BackOff;
+pub use standing::{Replica, ReplicaStanding, Standing};
 pub use status::{Retries, SourceStatus, Stats, Status, WaitReason, Waiting};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use peerstream_types::{FetchId, ManifestHeader, NodeId, Ordinal, Timestamp};
+use peerstream_types::{FetchId, NodeId, Ordinal, Timestamp};
 
 use crate::choice::Yield;
 use crate::config::RETRY_AFTER_MAX;
@@ -36,10 +36,10 @@ struct Refused {
 #[derive(Debug, Clone)]
 pub(crate) struct Link {
     pub(crate) peer: NodeId,
+    /// Which of the joined manifests it has.
+    pub(crate) column: usize,
     /// Its peer, as `choice` counts them.
     pub(crate) candidate: usize,
-    /// What it offered.
-    pub(crate) header: ManifestHeader,
     pub(crate) flights: Flights,
     /// Parts of outlines that it was asked for.
     pub(crate) outlines: BTreeSet<Part>,
@@ -59,11 +59,11 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(now: Timestamp, peer: NodeId, candidate: usize, header: ManifestHeader) -> Self {
+    pub(crate) fn new(now: Timestamp, peer: NodeId, candidate: usize, column: usize) -> Self {
         Self {
             peer,
+            column,
             candidate,
-            header,
             flights: Flights::default(),
             outlines: BTreeSet::new(),
             tries: Tries::default(),
@@ -76,12 +76,6 @@ impl Link {
             in_hand: BTreeSet::new(),
             got: Yield::default(),
         }
-    }
-
-    /// The same source for another listing: nothing is asked of it, and nothing is held against it.
-    pub(crate) fn anew(self, now: Timestamp) -> Self {
-        let Self { peer, candidate, header, got, .. } = self;
-        Self { got, ..Self::new(now, peer, candidate, header) }
     }
 
     /// Whether it owes an outline or content.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use peerstream_select::Level;
 use peerstream_types::{ChunkIndex, EntryKey, NodeId, Ordinal};
 
 use crate::CloseReason;
@@ -32,6 +33,18 @@ pub enum Outcome {
         /// How each candidate fared.
         peers: Vec<PeerReport>,
     },
+    /// Replicas that will not serve leave too few for the level. What was verified is staged; nothing was
+    /// published. Lower the level, or bring replicas back.
+    LevelMissed {
+        /// The level.
+        level: Level,
+        /// How many replicas it asks for.
+        required: u32,
+        /// How many might still answer.
+        left: u32,
+        /// How each candidate fared.
+        peers: Vec<PeerReport>,
+    },
     /// The local store failed. Staging is kept; the operator of this node has to look.
     Failed {
         /// What it was doing.
@@ -56,6 +69,10 @@ impl fmt::Display for Outcome {
             }
             Self::NoSource { peers } => {
                 f.write_str("no candidate could serve the shard")?;
+                peers.iter().try_for_each(|peer| write!(f, "; {peer}"))
+            }
+            Self::LevelMissed { level, required, left, peers } => {
+                write!(f, "level {level} asks for {required} replicas, {left} are left")?;
                 peers.iter().try_for_each(|peer| write!(f, "; {peer}"))
             }
             Self::Failed { step, why } => write!(f, "{step} failed: {why}"),

@@ -1,8 +1,10 @@
-//! One listing of one manifest, which one source lists and all that have the same serve: what of it is
-//! wanted, what is outstanding with whom, and what nobody could give.
+//! One listing of what the sources have, and all who serve it: what of it is wanted, what is outstanding
+//! with whom, and what nobody could give.
 
 mod answers;
+mod contest;
 mod leave;
+mod listed;
 mod steal;
 #[cfg(test)]
 mod tests;
@@ -11,21 +13,24 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use peerstream_types::{
-    ByteCount, ChunkIndex, ChunkRange, Entry, EntryCounts, FetchId, ManifestHeader, Ordinal, Timestamp,
+    ByteCount, ChunkIndex, Digest, Entry, EntryCounts, FetchId, ManifestHeader, Ordinal, Timestamp,
 };
 
+use self::contest::Contests;
+use crate::agreement::Agreement;
 use crate::config::clip;
 use crate::cut::Cut;
 use crate::link::{Link, Part};
-use crate::listing::Listing;
+use crate::roll::Roll;
 use crate::shortfall::Shortfall;
 use crate::wanted::{Finished, Item, Wanted};
-use crate::{Action, CloseReason, Config, Gap, OutlinePart, PageIn, SourceId, Stats, WaitReason};
+use crate::{Action, CloseReason, Config, Gap, OutlinePart, SourceId, Stats, WaitReason};
 
 /// What a pass needs of the job while it takes an input.
 pub(crate) struct Context<'a> {
     pub(crate) now: Timestamp,
     pub(crate) config: &'a Config,
+    pub(crate) agreement: &'a Agreement,
     pub(crate) stats: &'a mut Stats,
     pub(crate) actions: &'a mut VecDeque<Action>,
     pub(crate) next_fetch: &'a mut u64,
@@ -39,24 +44,21 @@ pub(crate) type Ended = (SourceId, CloseReason);
 pub(crate) enum Left {
     /// It goes on with the others.
     GoesOn,
-    /// The source was listing: another one has to, from the start.
-    NeedsListing(SourceId),
-    /// No source is left.
-    Alone,
+    /// No source is left, or too few for the level while something was to be listed.
+    Ended,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct Pass {
-    /// Who lists.
-    lead: SourceId,
-    /// Everyone who is asked for content, the lead among them.
+    /// Everyone who is asked for content, those who list among them.
     links: BTreeMap<SourceId, Link>,
-    /// As offered; as sealed once that is known.
+    /// What the staging was begun with. Of one manifest as sealed, once that is known.
     header: ManifestHeader,
-    listing: Listing,
+    roll: Roll,
     wanted: Wanted,
-    /// The asked page has come, and the store is at work on it.
-    page_in_hand: bool,
+    contests: Contests,
+    /// Who gives what may have become another question.
+    recheck: bool,
     shortfall: Shortfall,
     /// What the last source that was worked through could not give.
     earlier: Option<Shortfall>,
@@ -67,16 +69,20 @@ pub(crate) struct Pass {
 }
 
 impl Pass {
-    /// Starts over with the manifest that `lead` offered.
-    pub(crate) fn new(lead: SourceId, link: Link, earlier: Option<Shortfall>) -> Self {
-        let header = link.header.clone();
+    /// Starts over with what these sources offer.
+    pub(crate) fn new(
+        header: ManifestHeader,
+        roll: Roll,
+        links: BTreeMap<SourceId, Link>,
+        earlier: Option<Shortfall>,
+    ) -> Self {
         Self {
-            lead,
-            links: BTreeMap::from([(lead, link)]),
-            listing: Listing::new(),
+            links,
+            roll,
             wanted: Wanted::new(header.chunk_size),
+            contests: Contests::default(),
+            recheck: false,
             header,
-            page_in_hand: false,
             shortfall: Shortfall::default(),
             earlier,
             done: EntryCounts::default(),
@@ -85,25 +91,26 @@ impl Pass {
         }
     }
 
-    /// Starts over with the manifest that `lead`, one of the sources that are left, offered.
-    pub(crate) fn relist(self, now: Timestamp, lead: SourceId) -> Option<Self> {
-        let earlier = self.earlier;
-        let mut links = self.links.into_iter().map(|(id, link)| (id, link.anew(now)));
-        let mut links: BTreeMap<SourceId, Link> = links.by_ref().collect();
-        let mut pass = Self::new(lead, links.remove(&lead)?, earlier);
-        pass.links.append(&mut links);
-        Some(pass)
-    }
-
-    /// Another source with the same sealed manifest joins.
+    /// Another source joins those that have the same manifest.
     pub(crate) fn join(&mut self, source: SourceId, link: Link) {
+        if let Some(column) = self.roll.column_mut(link.column) {
+            if !column.peers.contains(&link.peer) {
+                column.peers.push(link.peer.clone());
+            }
+            if column.lister.is_none() && column.listing.is_done() {
+                column.lister = Some(source);
+            }
+        }
         self.links.insert(source, link);
     }
 
-    /// Whether a source that offers this has the same entries under the same ordinals.
-    pub(crate) fn is_same(&self, offered: &ManifestHeader) -> bool {
-        let alike = |header: &ManifestHeader| (header.digest, header.chunk_size, header.counts);
-        self.header.is_sealed() && alike(&self.header) == alike(offered)
+    /// Which of the joined manifests a source that offers this has.
+    pub(crate) fn column_of(&self, offered: &ManifestHeader) -> Option<usize> {
+        self.roll.find(offered)
+    }
+
+    pub(crate) fn roll(&self) -> &Roll {
+        &self.roll
     }
 
     /// Asks for as much as the limits allow: the next page, outlines, data.
@@ -116,8 +123,10 @@ impl Pass {
             }
         }
         self.set_aside_orphans(context);
+        self.judge_contests(context);
+        self.admit(context);
         loop {
-            self.ask_page(context);
+            self.ask_pages(context);
             self.ask_data(context);
             let was = self.wanted.len();
             self.ask_outlines(context);
@@ -134,14 +143,15 @@ impl Pass {
         }
     }
 
-    fn ask_page(&mut self, context: &mut Context<'_>) {
-        let is_paused = self.links.get(&self.lead).is_none_or(|lead| lead.paused_until().is_some());
-        if is_paused || self.wanted.len() as u64 >= u64::from(context.config.entries_ahead) {
+    fn ask_pages(&mut self, context: &mut Context<'_>) {
+        let known = self.wanted.len() + self.roll.pending();
+        if known as u64 >= u64::from(context.config.entries_ahead) {
             return;
         }
-        if let Some(token) = self.listing.ask() {
-            context.actions.push_back(Action::List { source: self.lead, token });
-        }
+        let links = &self.links;
+        let may_ask = |source| links.get(&source).is_some_and(|link: &Link| link.paused_until().is_none());
+        let asked = self.roll.ask(may_ask);
+        context.actions.extend(asked.into_iter().map(|(source, token)| Action::List { source, token }));
     }
 
     /// Fills the windows, and finds work for those who have none; who lost some may have room again.
@@ -155,7 +165,8 @@ impl Pass {
     /// Fills the windows, the emptiest first, so that little work is shared evenly.
     fn fill(&mut self, context: &mut Context<'_>) {
         let mut able: Vec<SourceId> = self.able().collect();
-        loop {
+        let windows = context.config.window.0.saturating_mul(u64::from(context.config.sources_max));
+        while self.outstanding().0 < windows {
             able.sort_by_key(|source| (self.links[source].flights.bytes(), *source));
             let found = able.iter().enumerate().find_map(|(place, source)| {
                 Cut::next(&mut self.wanted, &self.links[source], context.config).map(|cut| (place, cut))
@@ -179,8 +190,8 @@ impl Pass {
         *context.next_fetch += 1;
         context.stats.fetches += 1;
         link.flights.send(fetch, cut.items);
-        let (spans, attempt) = (cut.spans, cut.attempt);
-        context.actions.push_back(Action::Fetch { source, fetch, spans, attempt });
+        let Cut { spans, there, attempt, .. } = cut;
+        context.actions.push_back(Action::Fetch { source, fetch, spans, there, attempt });
     }
 
     /// Outlines are asked for until two windows of every source can be asked for without another one.
@@ -188,76 +199,58 @@ impl Pass {
         let windows = self.links.len() as u64 * 2;
         let ahead = context.config.window.0.saturating_mul(windows);
         while let Some(part) = self.wanted.peek_outline(ahead, context.config.outline_values) {
-            if self.links.values().all(|link| link.refuses_outline(part)) {
-                self.leave_outline(context, self.lead, part, leave::NOBODY);
+            if self.nobody_outlines(part) {
+                self.leave_outline(context, None, part, leave::NOBODY);
                 continue;
             }
-            let Some(source) = self.outliner(part) else { return };
+            let Some((source, there)) = self.outliner(part) else { return };
             let (ordinal, part) = part;
             self.wanted.ask_outline(ordinal, part);
             if let Some(link) = self.links.get_mut(&source) {
                 link.outlines.insert((ordinal, part));
             }
-            context.actions.push_back(Action::Outline { source, ordinal, part });
+            context.actions.push_back(Action::Outline { source, ordinal, there, part });
         }
     }
 
-    /// Who is asked for a part of an outline: the lead, if it gives it.
-    fn outliner(&self, part: Part) -> Option<SourceId> {
-        let first = [self.lead].into_iter().chain(self.links.keys().copied());
-        let mut able = first.filter(|source| {
-            let link = self.links.get(source);
-            link.is_some_and(|link| link.paused_until().is_none() && !link.refuses_outline(part))
-        });
-        able.next()
+    /// Who is asked for a part of an outline, and what that one calls the entry: one who lists, if it
+    /// gives it.
+    fn outliner(&self, part: Part) -> Option<(SourceId, Ordinal)> {
+        let able = |source: SourceId| {
+            let link = self.links.get(&source)?;
+            let there = self.wanted.there(part.0, link.column)?;
+            let may = link.paused_until().is_none() && !link.refuses_outline(part);
+            may.then_some((source, there))
+        };
+        let listers = self.roll.columns().iter().filter_map(|column| column.lister);
+        listers.chain(self.links.keys().copied()).find_map(able)
     }
 
-    /// Takes a page in.
-    ///
-    /// # Errors
-    ///
-    /// The source's manifest does not add up.
-    pub(crate) fn page(&mut self, context: &mut Context<'_>, page: PageIn) -> Result<(), CloseReason> {
-        self.page_in_hand = false;
-        self.listing.take(&page, &self.header).map_err(CloseReason::BadManifest)?;
-        self.moved(context.now, self.lead);
-        context.stats.pages += 1;
-        let mut held: BTreeMap<Ordinal, Vec<ChunkRange>> = BTreeMap::new();
-        for (ordinal, chunks) in page.held {
-            held.entry(ordinal).or_default().extend(chunks);
-        }
-        let unusable: BTreeMap<Ordinal, String> = page.unusable.into_iter().collect();
-        for entry in page.entries {
-            match unusable.get(&entry.ordinal) {
-                Some(why) => self.skip(context, &entry, why),
-                None => {
-                    let held = held.remove(&entry.ordinal).unwrap_or_default();
-                    self.admit(entry, held);
-                }
-            }
-        }
-        if let Some(sealed) = page.sealed {
-            self.shortfall.digest = sealed.digest;
-            self.header = sealed;
-        }
-        Ok(())
+    /// Whether a source has an entry, and does not refuse all of it.
+    fn has(&self, link: &Link, ordinal: Ordinal) -> bool {
+        self.wanted.has(ordinal, link.column) && !link.refuses_entry(ordinal)
     }
 
-    fn admit(&mut self, entry: Arc<Entry>, held: Vec<ChunkRange>) {
-        let admitted = self.wanted.admit(entry, held);
-        self.held_bytes = self.held_bytes.saturating_add(admitted.held_bytes);
-        self.done.bytes = self.done.bytes.saturating_add(admitted.held_bytes);
-        self.done.entries += u64::from(admitted.complete);
+    fn nobody_has(&self, ordinal: Ordinal) -> bool {
+        !self.links.values().any(|link| self.has(link, ordinal))
     }
 
-    fn skip(&mut self, context: &mut Context<'_>, entry: &Entry, why: &str) {
-        context.stats.set_aside += 1;
-        self.add_gap(self.lead, entry, None, why);
-        self.shortfall.add_entry();
+    fn nobody_gives(&self, item: Item) -> bool {
+        !self.links.values().any(|link| self.has(link, item.ordinal) && !link.refuses(item))
     }
 
-    fn add_gap(&mut self, source: SourceId, entry: &Entry, chunk: Option<ChunkIndex>, why: &str) {
-        let Some(peer) = self.links.get(&source).map(|link| link.peer.clone()) else { return };
+    fn nobody_outlines(&self, part: Part) -> bool {
+        !self.links.values().any(|link| self.has(link, part.0) && !link.refuses_outline(part))
+    }
+
+    /// Notes what is missing, and who was asked last: `None` for one of those who have it.
+    fn add_gap(&mut self, source: Option<SourceId>, entry: &Entry, chunk: Option<ChunkIndex>, why: &str) {
+        let asked = source.and_then(|source| self.links.get(&source)).map(|link| &link.peer);
+        let holders = self.roll.columns().iter().enumerate();
+        let mut holders = holders.filter(|(column, _)| self.wanted.has(entry.ordinal, *column));
+        let peer = asked.or_else(|| holders.find_map(|(_, column)| column.peers.first()));
+        let peer = peer.or_else(|| self.roll.columns().iter().find_map(|column| column.peers.first()));
+        let Some(peer) = peer.cloned() else { return };
         let (ordinal, key) = (entry.ordinal, entry.key.clone());
         self.shortfall.add_gap(Gap { ordinal, key, chunk, peer, why: clip(why) });
     }
@@ -268,6 +261,10 @@ impl Pass {
         };
         let fell_short = self.links.values_mut().filter(|link| link.fell_short());
         fell_short.for_each(|link| link.forget_entry(finished.ordinal));
+        if self.contests.settled(&finished) {
+            self.done.entries += u64::from(finished.complete);
+            return;
+        }
         if !finished.complete {
             self.shortfall.add_entry();
             return;
@@ -286,23 +283,13 @@ impl Pass {
         }
     }
 
-    fn owes_page(&self, source: SourceId) -> bool {
-        source == self.lead && self.listing.is_asked()
-    }
-
     fn owes_anything(&self, source: SourceId) -> bool {
-        self.owes_page(source) || self.links.get(&source).is_some_and(Link::owes)
+        self.awaits_page(source) || self.links.get(&source).is_some_and(Link::owes)
     }
 
     /// Whether a page is asked of this source.
     pub(crate) fn awaits_page(&self, source: SourceId) -> bool {
-        self.owes_page(source)
-    }
-
-    /// The asked page has come. What the store does with it takes its own time, not the source's.
-    pub(crate) fn page_arrived(&mut self, now: Timestamp) {
-        self.page_in_hand = true;
-        self.moved(now, self.lead);
+        self.roll.awaits_page(source)
     }
 
     /// Content has come. What the store does with it takes its own time, not the source's.
@@ -315,7 +302,7 @@ impl Pass {
     }
 
     fn stall_of(&self, config: &Config, source: SourceId, link: &Link) -> Option<Timestamp> {
-        link.stalls_at(config, self.owes_page(source) && !self.page_in_hand)
+        link.stalls_at(config, self.awaits_page(source))
     }
 
     /// When the first source counts as stalled if nothing comes from it until then.
@@ -343,12 +330,21 @@ impl Pass {
 
     /// Whether all that is listed was stored, held or set aside.
     pub(crate) fn is_worked_through(&self) -> bool {
-        self.listing.is_done() && self.wanted.is_empty()
+        self.roll.is_done() && self.wanted.is_empty()
     }
 
-    /// The sealed header, if nothing of it is missing.
-    pub(crate) fn complete(&self) -> Option<&ManifestHeader> {
-        (self.is_worked_through() && self.shortfall.entries() == 0).then_some(&self.header)
+    /// The header to seal with, if nothing is missing; without a digest if several manifests were joined.
+    pub(crate) fn complete(&self) -> Option<ManifestHeader> {
+        let is_complete = self.is_worked_through() && self.shortfall.entries() == 0;
+        is_complete.then(|| ManifestHeader { counts: self.roll.counts(), ..self.header.clone() })
+    }
+
+    /// How much there is in all, once that is known.
+    pub(crate) fn total(&self) -> Option<EntryCounts> {
+        if self.header.is_sealed() {
+            return Some(self.header.counts);
+        }
+        self.roll.is_done().then(|| self.roll.counts())
     }
 
     /// What is known to be missing: of this manifest if it was worked through, else of the last one
@@ -367,6 +363,7 @@ impl Pass {
             Some(until) if !owes_data => WaitReason::SourceBusy { until },
             _ if owes_data => WaitReason::Data,
             _ if self.wanted.awaits_outlines() => WaitReason::Outline,
+            _ if self.roll.is_admitting() => WaitReason::Stage,
             _ => WaitReason::Page,
         }
     }
@@ -378,11 +375,17 @@ impl Pass {
 
     /// Bytes that are not stored yet, once all of the manifest is known.
     pub(crate) fn bytes_left(&self) -> Option<u64> {
-        self.header.is_sealed().then(|| self.header.counts.bytes.saturating_sub(self.done.bytes))
+        self.total().map(|total| total.bytes.saturating_sub(self.done.bytes))
     }
 
-    pub(crate) fn lead(&self) -> SourceId {
-        self.lead
+    /// What tells this listing from others: the digest of a manifest of it.
+    pub(crate) fn mark(&self) -> Option<Digest> {
+        self.roll.columns().iter().find_map(|column| column.header.digest)
+    }
+
+    /// Whether a source lists.
+    pub(crate) fn lists(&self, source: SourceId) -> bool {
+        self.roll.listed_by(source).is_some()
     }
 
     pub(crate) fn link(&self, source: SourceId) -> Option<&Link> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use peerstream_types::{NodeId, Timestamp};
+use peerstream_types::{ManifestHeader, NodeId, Timestamp};
 
 use crate::SourceId;
 use crate::choice::Yield;
@@ -23,7 +23,7 @@ use crate::pass::Pass;
 pub enum Phase {
     /// No source: the next attempt waits for its back-off.
     Choosing,
-    /// A peer was dialled and has not offered yet.
+    /// Peers were dialled, and too few have offered yet.
     Opening,
     /// Pages and outlines come from a source, data from all that have the same.
     Streaming,
@@ -43,6 +43,14 @@ pub(crate) struct Live {
     pub(crate) candidate: usize,
 }
 
+/// A source before it is listed.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) live: Live,
+    pub(crate) since: Timestamp,
+    pub(crate) offer: Option<ManifestHeader>,
+}
+
 /// A phase with what belongs to it.
 #[derive(Debug, Clone)]
 pub(crate) enum State {
@@ -51,7 +59,9 @@ pub(crate) enum State {
         since: Timestamp,
     },
     Opening {
-        source: Live,
+        asked: BTreeMap<SourceId, Asked>,
+        /// When as many had offered as the level asks for.
+        met_at: Option<Timestamp>,
         since: Timestamp,
     },
     Streaming {
@@ -85,11 +95,11 @@ impl State {
     /// All sources in use, also those that have not offered yet; the one that lists first.
     pub(crate) fn sources(&self) -> Vec<Live> {
         match self {
-            Self::Opening { source, .. } => vec![*source],
+            Self::Opening { asked, .. } => asked.values().map(|asked| asked.live).collect(),
             Self::Streaming { pass, joining } => {
                 let live = |(id, link): (SourceId, &Link)| Live { id, candidate: link.candidate };
                 let mut links: Vec<Live> = pass.links().map(live).collect();
-                links.sort_by_key(|link| link.id != pass.lead());
+                links.sort_by_key(|link| !pass.lists(link.id));
                 links.extend(joining.values().map(|(live, _)| *live));
                 links
             }
@@ -101,7 +111,7 @@ impl State {
     /// Whether a source is in use.
     pub(crate) fn has(&self, source: SourceId) -> bool {
         match self {
-            Self::Opening { source: live, .. } => live.id == source,
+            Self::Opening { asked, .. } => asked.contains_key(&source),
             Self::Streaming { pass, joining } => pass.link(source).is_some() || joining.contains_key(&source),
             Self::Sealing { sources, .. } => sources.contains_key(&source),
             Self::Choosing { .. } | Self::Publishing { .. } | Self::Done => false,

@@ -1,23 +1,27 @@
 //! The job: takes inputs in, decides what follows, hands actions out.
 
+mod gathering;
 mod inputs;
 mod sources;
+mod standing;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use peerstream_select::roster::REPLICAS_MAX;
 use peerstream_types::{
     ByteCount, ChunkIndex, Entry, EntryCounts, FetchId, ManifestHeader, Ordinal, Selector, ShardId, Timestamp,
 };
 
+use crate::agreement::{Agreement, PositionOrder};
 use crate::choice::{Candidates, Next};
 use crate::config::{CANDIDATES_MAX, clip};
 use crate::pass::{Context, Pass};
 use crate::phase::State;
 use crate::shortfall::Shortfall;
 use crate::{
-    Action, CloseReason, Config, Job, Misuse, Outcome, OutlinePart, SourceId, SourceStatus, Stats, Status,
-    WaitReason, Waiting,
+    Action, CloseReason, Config, DatasetKind, Job, Misuse, Outcome, OutlinePart, SourceId, SourceStatus,
+    Stats, Status, WaitReason, Waiting,
 };
 
 /// Brings one (shard, selector) up across its candidates: one source lists, and all that offer the same
@@ -45,6 +49,8 @@ pub struct Recovery {
     config: Config,
     shard: ShardId,
     selector: Selector,
+    agreement: Agreement,
+    positions: Arc<dyn PositionOrder>,
     candidates: Candidates,
     state: State,
     actions: VecDeque<Action>,
@@ -73,10 +79,17 @@ impl Recovery {
         if job.candidates.len() > CANDIDATES_MAX {
             return Err(Misuse::TooManyCandidates(job.candidates.len()));
         }
+        let agreement = job.agreement;
+        let candidates = Candidates::new(job.candidates, &config, agreement.is_patient());
+        if agreement.kind != DatasetKind::Local && candidates.counts().0 as usize > REPLICAS_MAX {
+            return Err(Misuse::TooManyToCompare(candidates.counts().0 as usize));
+        }
         let mut recovery = Self {
             shard: job.shard,
             selector: job.selector,
-            candidates: Candidates::new(job.candidates, &config),
+            agreement,
+            positions: job.positions,
+            candidates,
             state: State::Choosing { wait: None, since: now },
             actions: VecDeque::new(),
             stats: Stats::default(),
@@ -104,7 +117,7 @@ impl Recovery {
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let own = match &self.state {
             State::Choosing { wait, .. } => wait.as_ref().map(|(_, until)| *until),
-            State::Opening { since, .. } => Some(*since + self.config.open_timeout),
+            State::Opening { asked, met_at, .. } => self.gather_timeout(asked, *met_at),
             State::Streaming { pass, joining } => {
                 let joins = joining.values().map(|(_, since)| *since + self.config.open_timeout);
                 let joins = joins.chain(self.next_to_join().and_then(|(_, from)| from));
@@ -129,6 +142,11 @@ impl Recovery {
     /// The part of the shard that is brought up.
     pub fn selector(&self) -> &Selector {
         &self.selector
+    }
+
+    /// What is asked of the replicas. The level is the one that was set last.
+    pub fn agreement(&self) -> &Agreement {
+        &self.agreement
     }
 
     /// How it ended, once it has.
@@ -173,8 +191,12 @@ impl Recovery {
             waiting: self.waiting(),
             source: first.map(|live| self.candidates.peer(live.candidate).clone()),
             sources: self.sources(),
+            standing: self.standing(),
             done: done.unwrap_or_default(),
-            total: header.filter(|header| header.is_sealed()).map(|header| header.counts),
+            total: match self.state.pass() {
+                Some(pass) => pass.total(),
+                None => header.filter(|header| header.is_sealed()).map(|header| header.counts),
+            },
             outstanding: self.state.pass().map_or(ByteCount(0), Pass::outstanding),
             entries_missing: self.state.pass().map_or(missing, Pass::entries_missing),
         }
@@ -215,7 +237,7 @@ impl Recovery {
                 let (peer, until) = wait.clone()?;
                 (WaitReason::BackOff { peer, until }, *since)
             }
-            State::Opening { since, .. } => (WaitReason::Offer, *since),
+            State::Opening { asked, since, .. } => (self.wait_for_offers(asked), *since),
             State::Streaming { pass, .. } => (pass.wait_reason(), pass.moved_at()),
             State::Sealing { since, .. } => (WaitReason::Seal, *since),
             State::Publishing { since, .. } => (WaitReason::Publish, *since),
@@ -229,6 +251,14 @@ impl Recovery {
         loop {
             self.with_pass(Pass::ask);
             match &mut self.state {
+                State::Choosing { .. } | State::Opening { .. } if self.agreement.compares() => {
+                    if !self.gather() {
+                        return;
+                    }
+                }
+                State::Opening { asked, .. } if asked.values().all(|asked| asked.offer.is_some()) => {
+                    self.begin_with_one();
+                }
                 State::Choosing { wait, .. } => match self.candidates.next(self.now) {
                     Next::Open(candidate) => return self.open(candidate),
                     Next::Wait(candidate, until) => {
@@ -238,7 +268,7 @@ impl Recovery {
                     Next::Nobody => return self.give_up(),
                 },
                 State::Streaming { pass, .. } if !pass.is_worked_through() => return self.recruit(),
-                State::Streaming { pass, .. } => match pass.complete().cloned() {
+                State::Streaming { pass, .. } => match pass.complete() {
                     Some(header) => return self.seal(header),
                     None => self.end_pass(),
                 },
@@ -257,6 +287,7 @@ impl Recovery {
         let mut context = Context {
             now: self.now,
             config: &self.config,
+            agreement: &self.agreement,
             stats: &mut self.stats,
             actions: &mut self.actions,
             next_fetch: &mut self.next_fetch,
@@ -265,7 +296,7 @@ impl Recovery {
     }
 
     /// All candidates are used up.
-    fn give_up(&mut self) {
+    pub(super) fn give_up(&mut self) {
         let peers = self.candidates.reports();
         let missing = self.shortfall.take().filter(|shortfall| shortfall.entries() > 0);
         self.finish(match missing {
@@ -292,6 +323,8 @@ impl Recovery {
             Action::Fetch { fetch, .. } => !unsent.insert(*fetch),
             Action::Cancel { .. } | Action::Release { .. } | Action::Close { .. } | Action::Done(_) => true,
             Action::Begin { .. }
+            | Action::Admit { .. }
+            | Action::LeaveOut { .. }
             | Action::List { .. }
             | Action::Outline { .. }
             | Action::Seal { .. }
@@ -303,6 +336,8 @@ impl Recovery {
             Action::Release { source } | Action::Close { source, .. } => !unopened.contains(source),
             Action::Open { .. }
             | Action::Begin { .. }
+            | Action::Admit { .. }
+            | Action::LeaveOut { .. }
             | Action::List { .. }
             | Action::Outline { .. }
             | Action::Fetch { .. }

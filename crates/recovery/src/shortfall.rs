@@ -31,6 +31,11 @@ impl Shortfall {
         self.entries = self.entries.saturating_sub(1);
     }
 
+    /// The store does without the entry.
+    pub(crate) fn forgive(&mut self, ordinal: Ordinal) {
+        self.gaps.retain(|gap| gap.ordinal != ordinal);
+    }
+
     pub(crate) fn entries(&self) -> u64 {
         self.entries
     }

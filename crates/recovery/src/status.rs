@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use peerstream_select::Level;
 use peerstream_types::{ByteCount, EntryCounts, NodeId, Timestamp};
 
-use crate::Phase;
+use crate::{Phase, Standing};
 
 /// Where a job is, how far it is, and what holds it back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,10 +14,12 @@ pub struct Status {
     pub phase: Phase,
     /// What the job waits for; `None` once it has ended.
     pub waiting: Option<Waiting>,
-    /// The peer that is used now; of several, the one that lists.
+    /// The peer that is used now; of several, the first that lists.
     pub source: Option<NodeId>,
     /// The peers in use, and those that gave something before, in the order of the candidates.
     pub sources: Vec<SourceStatus>,
+    /// What is asked of the replicas, and where each of them stands.
+    pub standing: Standing,
     /// Complete entries, and verified bytes of all entries, of the manifest in use. Never falls while
     /// sources offer the same sealed manifest; starts over with what is held if another one is taken.
     pub done: EntryCounts,
@@ -59,10 +62,24 @@ pub enum WaitReason {
         /// When.
         until: Timestamp,
     },
+    /// For the level: too few replicas have answered or agree. Ends when they do, when the level is
+    /// lowered, or on request.
+    Level {
+        /// The level.
+        level: Level,
+        /// How many replicas it asks for.
+        required: u32,
+        /// How many there are.
+        got: u32,
+        /// When those that failed are tried again.
+        until: Option<Timestamp>,
+    },
     /// For a peer's offer.
     Offer,
     /// For a page of the manifest.
     Page,
+    /// For the local store to take what is listed.
+    Stage,
     /// For an outline.
     Outline,
     /// For data.
@@ -80,20 +97,22 @@ pub enum WaitReason {
 
 impl WaitReason {
     /// Every name that [`WaitReason::name`] gives.
-    pub const NAMES: [&'static str; 8] =
-        ["back-off", "offer", "page", "outline", "data", "source busy", "seal", "publish"];
+    pub const NAMES: [&'static str; 10] =
+        ["back-off", "level", "offer", "page", "stage", "outline", "data", "source busy", "seal", "publish"];
 
     /// A name for it, without who and until when.
     pub fn name(&self) -> &'static str {
         let place = match self {
             Self::BackOff { .. } => 0,
-            Self::Offer => 1,
-            Self::Page => 2,
-            Self::Outline => 3,
-            Self::Data => 4,
-            Self::SourceBusy { .. } => 5,
-            Self::Seal => 6,
-            Self::Publish => 7,
+            Self::Level { .. } => 1,
+            Self::Offer => 2,
+            Self::Page => 3,
+            Self::Stage => 4,
+            Self::Outline => 5,
+            Self::Data => 6,
+            Self::SourceBusy { .. } => 7,
+            Self::Seal => 8,
+            Self::Publish => 9,
         };
         Self::NAMES[place]
     }
@@ -103,8 +122,13 @@ impl fmt::Display for WaitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BackOff { peer, until } => write!(f, "{peer} is tried again at {until}"),
+            Self::Level { level, required, got, until } => {
+                write!(f, "level {level}: {got} of {required} replicas")?;
+                until.map_or(Ok(()), |until| write!(f, ", the others are tried again at {until}"))
+            }
             Self::Offer => f.write_str("an offer"),
             Self::Page => f.write_str("a page of the manifest"),
+            Self::Stage => f.write_str("the store to take what is listed"),
             Self::Outline => f.write_str("an outline"),
             Self::Data => f.write_str("data"),
             Self::SourceBusy { until } => write!(f, "the source is busy until {until}"),
@@ -147,6 +171,12 @@ pub struct Stats {
     pub passed_on: u64,
     /// Items that nobody in use gave, and that were left to later sources.
     pub set_aside: u64,
+    /// Entries that replicas report, and of which no copy had the votes that the level asks for.
+    pub disputed: u64,
+    /// Unequal copies of entries that did not come, and that the level did without.
+    pub left_out: u64,
+    /// Times that everything was begun again because the level was not met.
+    pub rounds: u64,
     /// Items that were taken from a source which had not begun them, for one with nothing to do.
     pub stolen: u64,
     /// Bytes that were asked of a second source while a slow one still owed them.

@@ -1,5 +1,6 @@
 //! The unfinished entries of the pages in flight, and what of them is to be asked for next.
 
+mod askable;
 mod outlines;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,9 +8,11 @@ use std::sync::Arc;
 
 use peerstream_types::{ChunkIndex, ChunkRange, ChunkSize, Entry, GroupIndex, Ordinal};
 
+use self::askable::Askable;
 use crate::OutlinePart;
 use crate::chunks::ChunkQueue;
 use crate::link::Link;
+use crate::row::{Columns, Holders, Row};
 
 /// The unit of asking and retrying: one chunk of an entry. A small entry is its chunk 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,6 +53,7 @@ enum Top {
 #[derive(Debug, Clone)]
 struct Unfinished {
     entry: Arc<Entry>,
+    holders: Holders,
     top: Top,
     /// Not asked for yet, and in none of the groups under way.
     rest: ChunkQueue,
@@ -94,8 +98,8 @@ pub(crate) struct Wanted {
     entries: BTreeMap<Ordinal, Unfinished>,
     /// Of entries of more than one chunk.
     groups: BTreeMap<Place, Group>,
-    /// Where fresh chunks can be asked for now.
-    askable: BTreeSet<Place>,
+    /// Where fresh chunks can be asked for now, by who has them.
+    askable: Askable,
     /// Entries with a part of their outline to ask for.
     outlines_due: BTreeSet<Ordinal>,
     outlines_asked: BTreeSet<(Ordinal, OutlinePart)>,
@@ -113,7 +117,7 @@ impl Wanted {
             size,
             entries: BTreeMap::new(),
             groups: BTreeMap::new(),
-            askable: BTreeSet::new(),
+            askable: Askable::default(),
             outlines_due: BTreeSet::new(),
             outlines_asked: BTreeSet::new(),
             outline_values: 0,
@@ -135,7 +139,8 @@ impl Wanted {
     }
 
     /// Takes an entry in, less what is held of it.
-    pub(crate) fn admit(&mut self, entry: Arc<Entry>, held: Vec<ChunkRange>) -> Admitted {
+    pub(crate) fn admit(&mut self, row: Row, held: Vec<ChunkRange>) -> Admitted {
+        let Row { entry, holders } = row;
         let chunks = entry.chunks(self.size);
         let rest = ChunkQueue::without(chunks, held);
         let fresh_bytes = rest.bytes(self.size, entry.len);
@@ -144,23 +149,26 @@ impl Wanted {
             return admitted;
         }
         let (ordinal, open) = (entry.ordinal, rest.count());
+        let columns = holders.columns();
         if chunks == 1 {
-            self.askable.insert((ordinal, GroupIndex(0)));
+            self.askable.insert(columns, (ordinal, GroupIndex(0)));
             self.ahead_bytes = self.ahead_bytes.saturating_add(fresh_bytes);
         } else {
             self.outlines_due.insert(ordinal);
         }
         let top = if entry.groups(self.size) == 1 { Top::Needless } else { Top::Due };
-        self.entries.insert(ordinal, Unfinished { entry, top, rest, open, short: false, left: false });
+        self.entries
+            .insert(ordinal, Unfinished { entry, holders, top, rest, open, short: false, left: false });
         admitted
     }
 
     /// The next item to ask a source for that does not refuse it, with its length in bytes.
     pub(crate) fn peek(&self, link: &Link) -> Option<(Item, u64)> {
-        let item = match self.again.iter().find(|item| !link.refuses(**item)) {
+        let gives = |item: &&Item| self.has(item.ordinal, link.column) && !link.refuses(**item);
+        let item = match self.again.iter().find(gives) {
             Some(item) => *item,
             None => {
-                let place = *self.askable.iter().find(|(ordinal, _)| !link.refuses_entry(*ordinal))?;
+                let place = self.askable.first(link.column, |(ordinal, _)| !link.refuses_entry(*ordinal))?;
                 let fresh = match self.groups.get(&place) {
                     Some(group) => &group.fresh,
                     None => &self.entries.get(&place.0)?.rest,
@@ -185,9 +193,29 @@ impl Wanted {
             fresh.pop();
             self.ahead_bytes = self.ahead_bytes.saturating_sub(len);
             if fresh.is_empty() {
-                self.askable.remove(&item.place());
+                self.askable.remove(self.columns(item.ordinal), item.place());
             }
         }
+    }
+
+    /// Which columns have an unfinished entry.
+    fn columns(&self, ordinal: Ordinal) -> Columns {
+        self.entries.get(&ordinal).map_or(Columns::ALL, |unfinished| unfinished.holders.columns())
+    }
+
+    /// Under which ordinal a column has an unfinished entry, if it does.
+    pub(crate) fn there(&self, ordinal: Ordinal, column: usize) -> Option<Ordinal> {
+        self.entries.get(&ordinal)?.holders.there(column, ordinal)
+    }
+
+    /// Whether a column has an unfinished entry.
+    pub(crate) fn has(&self, ordinal: Ordinal, column: usize) -> bool {
+        self.there(ordinal, column).is_some()
+    }
+
+    /// Unfinished entries, in order.
+    pub(crate) fn ordinals(&self) -> impl Iterator<Item = Ordinal> {
+        self.entries.keys().copied()
     }
 
     fn len_of(&self, item: Item) -> Option<u64> {
@@ -231,7 +259,9 @@ impl Wanted {
         let unfinished = self.entries.get_mut(&ordinal)?;
         (unfinished.short, unfinished.left) = (true, true);
         let mut left = unfinished.rest.count();
-        if self.askable.remove(&(ordinal, GroupIndex(0))) && unfinished.entry.chunks(self.size) == 1 {
+        if self.askable.remove(unfinished.holders.columns(), (ordinal, GroupIndex(0)))
+            && unfinished.entry.chunks(self.size) == 1
+        {
             let bytes = unfinished.rest.bytes(self.size, unfinished.entry.len);
             self.ahead_bytes = self.ahead_bytes.saturating_sub(bytes);
         }

@@ -103,7 +103,7 @@ impl<'a> Joined<'a> {
 }
 
 /// Joins the inventories of the replicas of one shard.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Join {
     roster: Roster,
     cursors: Vec<Cursor>,

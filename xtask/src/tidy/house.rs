@@ -8,7 +8,7 @@ pub(super) const EDGES: &[(&str, &[&str])] = &[
     ("peerstream-wire", &["peerstream-types"]),
     ("peerstream-session", &["peerstream-types", "peerstream-wire"]),
     ("peerstream-select", &["peerstream-types"]),
-    ("peerstream-recovery", &["peerstream-types"]),
+    ("peerstream-recovery", &["peerstream-types", "peerstream-select"]),
     ("peerstream-shape", &["peerstream-types"]),
     // Contracts: leaves, implementations hang off them.
     ("peerstream-snapshot", &["peerstream-types"]),

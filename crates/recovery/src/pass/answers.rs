@@ -27,19 +27,24 @@ impl Pass {
     /// # Errors
     ///
     /// Nothing more is to be had from the source that lists.
-    pub(crate) fn page_failed(&mut self, context: &mut Context<'_>, fault: Fault) -> Result<(), Ended> {
-        self.page_in_hand = false;
-        let lead = self.lead;
+    pub(crate) fn page_failed(
+        &mut self,
+        context: &mut Context<'_>,
+        source: SourceId,
+        fault: Fault,
+    ) -> Result<(), Ended> {
+        let column = self.roll.listed_by(source);
+        let Some(column) = column.and_then(|column| self.roll.column_mut(column)) else { return Ok(()) };
         match fault {
-            Fault::Wrong(why) => Err((lead, CloseReason::BadManifest(clip(&why)))),
-            Fault::Gone(why) => Err((lead, CloseReason::ListFailed(clip(&why)))),
+            Fault::Wrong(why) => Err((source, CloseReason::BadManifest(clip(&why)))),
+            Fault::Gone(why) => Err((source, CloseReason::ListFailed(clip(&why)))),
             Fault::Busy { retry_after } => {
-                self.listing.give_back();
-                self.pause(context, lead, retry_after)
+                column.listing.give_back();
+                self.pause(context, source, retry_after)
             }
             Fault::Failed(why) => {
-                if !self.listing.fail(context.config.attempts_per_source) {
-                    return Err((lead, CloseReason::ListFailed(clip(&why))));
+                if !column.listing.fail(context.config.attempts_per_source) {
+                    return Err((source, CloseReason::ListFailed(clip(&why))));
                 }
                 context.stats.retries.failed += 1;
                 Ok(())
@@ -89,18 +94,18 @@ impl Pass {
         if self.links.get_mut(&source).is_some_and(|link| link.outline_missed(part, limit)) {
             return count(context, miss);
         }
-        if !self.links.values().all(|link| link.refuses_outline(part)) {
+        if !self.nobody_outlines(part) {
             context.stats.passed_on += 1;
             return;
         }
-        self.leave_outline(context, source, part, why);
+        self.leave_outline(context, Some(source), part, why);
     }
 
     /// Leaves what a part of an outline makes way for.
     pub(super) fn leave_outline(
         &mut self,
         context: &mut Context<'_>,
-        source: SourceId,
+        source: Option<SourceId>,
         part: Part,
         why: &str,
     ) {
@@ -251,9 +256,8 @@ impl Pass {
         let Some(link) = self.links.get_mut(&source) else { return };
         if !self.wanted.is_left(item.ordinal) && link.tries.fail(item, limit) == Verdict::Aside {
             link.refuse(item);
-            let nobody = self.links.values().all(|link| link.refuses(item));
-            if nobody {
-                return self.leave_item(context, source, item, why);
+            if self.nobody_gives(item) {
+                return self.leave_item(context, Some(source), item, why);
             }
             context.stats.passed_on += 1;
             self.give_back(item);
@@ -263,7 +267,13 @@ impl Pass {
     }
 
     /// Leaves an item that no source in use gives to another one.
-    pub(super) fn leave_item(&mut self, context: &mut Context<'_>, source: SourceId, item: Item, why: &str) {
+    pub(super) fn leave_item(
+        &mut self,
+        context: &mut Context<'_>,
+        source: Option<SourceId>,
+        item: Item,
+        why: &str,
+    ) {
         context.stats.set_aside += 1;
         let chunk = (!self.wanted.is_single(item.ordinal)).then_some(item.chunk);
         if let Some(entry) = self.wanted.entry(item.ordinal).cloned() {
@@ -282,7 +292,7 @@ impl Pass {
     fn leave_group(
         &mut self,
         context: &mut Context<'_>,
-        source: SourceId,
+        source: Option<SourceId>,
         ordinal: Ordinal,
         group: GroupIndex,
         why: &str,
@@ -303,8 +313,8 @@ impl Pass {
         if let Some(link) = self.links.get_mut(&source) {
             link.refuse_entry(ordinal);
         }
-        if self.links.values().all(|link| link.refuses_entry(ordinal)) {
-            self.leave_entry(context, source, ordinal, why);
+        if self.nobody_has(ordinal) {
+            self.leave_entry(context, Some(source), ordinal, why);
         } else {
             context.stats.passed_on += 1;
         }
@@ -314,7 +324,7 @@ impl Pass {
     pub(super) fn leave_entry(
         &mut self,
         context: &mut Context<'_>,
-        source: SourceId,
+        source: Option<SourceId>,
         ordinal: Ordinal,
         why: &str,
     ) {

@@ -1,4 +1,5 @@
-//! A source leaves a pass: what it owed goes back, and what nobody is left to give is set aside.
+//! A source leaves a pass: what it owed goes back, another one lists in its place, and what nobody is
+//! left to give is set aside.
 
 use std::collections::BTreeSet;
 
@@ -6,6 +7,7 @@ use peerstream_types::Ordinal;
 
 use super::{Context, Left, Pass};
 use crate::SourceId;
+use crate::agreement::Agreement;
 use crate::link::Link;
 use crate::wanted::Item;
 
@@ -14,16 +16,12 @@ pub(super) const NOBODY: &str = "none of the sources in use gives it";
 
 impl Pass {
     /// Lets a source go, with what it did; says what becomes of the pass.
-    pub(crate) fn leave(&mut self, source: SourceId) -> Option<(Link, Left)> {
+    pub(crate) fn leave(&mut self, source: SourceId, agreement: &Agreement) -> Option<(Link, Left)> {
         let link = self.links.remove(&source)?;
-        let Some(next) = self.links.keys().next().copied() else {
-            return Some((link, Left::Alone));
-        };
-        if source == self.lead && !self.listing.is_done() {
-            return Some((link, Left::NeedsListing(next)));
-        }
-        if source == self.lead {
-            self.lead = next;
+        self.recheck = true;
+        if let Some(column) = self.roll.listed_by(source) {
+            let same = self.links.iter().find(|(_, other)| other.column == column);
+            self.roll.pass_on(column, same.map(|(other, _)| *other));
         }
         for part in &link.outlines {
             self.wanted.outline_answered(part.0, part.1, false);
@@ -34,7 +32,15 @@ impl Pass {
                 self.wanted.give_back(item);
             }
         }
-        Some((link, Left::GoesOn))
+        let goes_on = !self.links.is_empty() && self.is_heard_enough(agreement);
+        Some((link, if goes_on { Left::GoesOn } else { Left::Ended }))
+    }
+
+    /// Whether those who listed, or still do, are as many as the level asks for.
+    fn is_heard_enough(&self, agreement: &Agreement) -> bool {
+        let heard = self.roll.heard();
+        let all: u32 = self.roll.columns().iter().map(|column| column.votes()).sum();
+        heard == all || (heard > 0 && agreement.level.is_achieved(agreement.replicas, all, heard))
     }
 
     /// Whether an item is outstanding with any source.
@@ -42,22 +48,26 @@ impl Pass {
         self.links.values().any(|link| link.flights.has(item))
     }
 
-    /// Sets aside what all who are left refuse, each for its own reason.
+    /// Sets aside what nobody who is left gives, each for its own reason.
     pub(super) fn set_aside_orphans(&mut self, context: &mut Context<'_>) {
-        if !self.links.values().all(Link::fell_short) {
+        let recheck = std::mem::take(&mut self.recheck) && !self.roll.is_single();
+        if !(recheck || self.links.values().all(Link::fell_short)) {
             return;
         }
-        let entries: BTreeSet<Ordinal> = self.links.values().flat_map(Link::refused_entries).collect();
+        let entries: BTreeSet<Ordinal> = if recheck {
+            self.wanted.ordinals().collect()
+        } else {
+            self.links.values().flat_map(Link::refused_entries).collect()
+        };
         for ordinal in entries {
-            if self.links.values().all(|link| link.refuses_entry(ordinal)) {
-                self.leave_entry(context, self.lead, ordinal, NOBODY);
+            if self.nobody_has(ordinal) {
+                self.leave_entry(context, None, ordinal, NOBODY);
             }
         }
-        let orphans: Vec<Item> =
-            self.wanted.again().filter(|item| self.links.values().all(|link| link.refuses(*item))).collect();
+        let orphans: Vec<Item> = self.wanted.again().filter(|item| self.nobody_gives(*item)).collect();
         for item in orphans {
             self.wanted.take(item);
-            self.leave_item(context, self.lead, item, NOBODY);
+            self.leave_item(context, None, item, NOBODY);
         }
     }
 }

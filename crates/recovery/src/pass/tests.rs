@@ -5,7 +5,8 @@ use peerstream_types::{
 };
 
 use super::*;
-use crate::Fault;
+use crate::roll::Column;
+use crate::{Admitted, Fault, PageIn};
 
 const GROUP: OutlinePart = OutlinePart::Group(GroupIndex(0));
 
@@ -41,12 +42,15 @@ impl Bench {
         };
         let entries = lens.iter().enumerate().map(|(i, len)| entry(i as u64, *len)).collect();
         let peer = NodeId::new("a").unwrap();
-        let link = Link::new(Timestamp::ZERO, peer, 0, header.clone());
-        let pass = Pass::new(SourceId(0), link, None);
+        let link = Link::new(Timestamp::ZERO, peer.clone(), 0, 0);
+        let roll = Roll::new(vec![Column::new(header.clone(), SourceId(0), vec![peer])]).unwrap();
+        let pass = Pass::new(header.clone(), roll, BTreeMap::from([(SourceId(0), link)]), None);
         let (config, stats, actions) = (Config::default(), Stats::default(), VecDeque::new());
         let mut bench = Self { pass, config, stats, actions, next_fetch: 0 };
         assert_eq!(bench.asked(), [Action::List { source: SourceId(0), token: PageToken::START }]);
-        bench.give(|pass, context| pass.page(context, PageIn::last(entries, header)).unwrap());
+        bench.give(|pass, context| pass.page(context, SourceId(0), PageIn::last(entries, header)).unwrap());
+        assert!(matches!(bench.asked().as_slice(), [Action::Admit { .. }]));
+        bench.give(|pass, context| pass.admitted(context, Admitted::default()));
         bench
     }
 
@@ -54,6 +58,7 @@ impl Bench {
         let mut context = Context {
             now: Timestamp::ZERO,
             config: &self.config,
+            agreement: &Agreement::default(),
             stats: &mut self.stats,
             actions: &mut self.actions,
             next_fetch: &mut self.next_fetch,

@@ -1,16 +1,16 @@
 //! The inputs of a job.
 
-use std::collections::BTreeSet;
-
+use peerstream_select::Level;
 use peerstream_types::manifest::STATE_LEN_MAX;
 use peerstream_types::{ChunkIndex, FetchId, ManifestHeader, NodeId, Ordinal, Position, Span, Timestamp};
 
 use super::Recovery;
 use crate::config::clip;
 use crate::pass::{Ended, Pass};
-use crate::phase::State;
+use crate::phase::{Asked, State};
 use crate::{
-    Action, CloseReason, Fault, Misuse, Outcome, OutlinePart, PageIn, Phase, Refusal, SourceId, Step,
+    Action, Admitted, CloseReason, Fault, Misuse, Outcome, OutlinePart, PageIn, Phase, Refusal, SourceId,
+    Step,
 };
 
 /// What comes from sources.
@@ -67,33 +67,11 @@ impl Recovery {
         self.end_source(now, source, CloseReason::Lost(clip(why)))
     }
 
-    /// The asked page has come and the store is at work on it, which may mean hashing all that is
-    /// staged: from here until [`handle_page`](Self::handle_page) the source owes no page, and is not
-    /// taken for stalled because of one. Optional.
-    ///
-    /// # Errors
-    ///
-    /// [`Misuse`] if no page was asked for.
-    pub fn handle_page_arrived(&mut self, now: Timestamp, source: SourceId) -> Result<(), Misuse> {
-        if !self.is_current(now, source)? {
-            return Ok(());
-        }
-        if !self.state.pass().is_some_and(|pass| pass.awaits_page(source)) {
-            return Err(Misuse::Unasked("a page"));
-        }
-        self.give(|pass, context| {
-            pass.page_arrived(context.now);
-            Ok(())
-        });
-        Ok(())
-    }
-
     /// The asked page of the manifest.
     ///
     /// # Errors
     ///
-    /// [`Misuse`] if no page was asked for, or if the page says something about an entry that is not
-    /// on it.
+    /// [`Misuse`] if no page was asked for.
     pub fn handle_page(&mut self, now: Timestamp, source: SourceId, page: PageIn) -> Result<(), Misuse> {
         if !self.is_current(now, source)? {
             return Ok(());
@@ -101,13 +79,7 @@ impl Recovery {
         if !self.state.pass().is_some_and(|pass| pass.awaits_page(source)) {
             return Err(Misuse::Unasked("a page"));
         }
-        let listed: BTreeSet<Ordinal> = page.entries.iter().map(|entry| entry.ordinal).collect();
-        let mut named = page.held.iter().map(|(ordinal, _)| ordinal);
-        let mut named = named.by_ref().chain(page.unusable.iter().map(|(ordinal, _)| ordinal));
-        if let Some(stray) = named.find(|ordinal| !listed.contains(ordinal)) {
-            return Err(Misuse::NotOnPage(*stray));
-        }
-        self.give(|pass, context| pass.page(context, page).map_err(|reason| (source, reason)));
+        self.give(|pass, context| pass.page(context, source, page));
         Ok(())
     }
 
@@ -128,7 +100,7 @@ impl Recovery {
         if !self.state.pass().is_some_and(|pass| pass.awaits_page(source)) {
             return Err(Misuse::Unasked("a page"));
         }
-        self.give(|pass, context| pass.page_failed(context, fault));
+        self.give(|pass, context| pass.page_failed(context, source, fault));
         Ok(())
     }
 
@@ -323,7 +295,60 @@ impl Recovery {
         Ok(())
     }
 
-    /// The staging failed at something that has no answer of its own: begin, admit or store.
+    /// The entries that [`Action::Admit`] named were taken.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse`] if none were to be admitted, or if the answer names one that was not.
+    pub fn handle_admitted(&mut self, now: Timestamp, answer: Admitted) -> Result<(), Misuse> {
+        if !self.is_admitting(now)? {
+            return Ok(());
+        }
+        let held = answer.held.iter().map(|(ordinal, _)| *ordinal);
+        let mut named = held.chain(answer.unusable.iter().map(|(ordinal, _)| *ordinal));
+        let is_known =
+            |ordinal: Ordinal| self.state.pass().is_some_and(|pass| pass.is_admitting(Some(ordinal)));
+        if let Some(stray) = named.find(|ordinal| !is_known(*ordinal)) {
+            return Err(Misuse::NotAdmitted(stray));
+        }
+        self.with_pass(|pass, context| pass.admitted(context, answer));
+        self.advance();
+        Ok(())
+    }
+
+    /// The store cannot take the entries that [`Action::Admit`] named, because of what the sources say of
+    /// them: a key that it cannot keep, say. None of them was taken. They are asked for again in smaller
+    /// numbers, until it is clear whose fault it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse`] if none were to be admitted.
+    pub fn handle_admit_refused(&mut self, now: Timestamp, why: &str) -> Result<(), Misuse> {
+        if !self.is_admitting(now)? {
+            return Ok(());
+        }
+        for source in self.with_pass(|pass, _| pass.refused()).unwrap_or_default() {
+            self.close(source, &CloseReason::BadManifest(clip(why)));
+        }
+        self.advance();
+        Ok(())
+    }
+
+    /// Another level is asked for from now on, also of what is under way (row F-20). Those that are left
+    /// alone because too few of them answered are asked at once.
+    pub fn handle_level(&mut self, now: Timestamp, level: Level) {
+        self.tick(now);
+        if self.agreement.level == level {
+            return;
+        }
+        self.agreement.level = level;
+        self.candidates.be_patient(self.agreement.is_patient());
+        self.candidates.wake(self.now);
+        self.advance();
+    }
+
+    /// The staging failed at something that has no answer of its own: begin or store; or at admit, for a
+    /// reason that is not the sources'.
     pub fn handle_store_failed(&mut self, now: Timestamp, why: &str) {
         self.tick(now);
         if self.can_stop() {
@@ -374,11 +399,27 @@ impl Recovery {
         }
     }
 
+    /// Whether the store was asked to take entries; counts an answer as late if the pass has ended.
+    fn is_admitting(&mut self, now: Timestamp) -> Result<bool, Misuse> {
+        self.tick(now);
+        match self.state.pass() {
+            Some(pass) if pass.is_admitting(None) => Ok(true),
+            Some(_) => Err(Misuse::Unasked("an admission")),
+            None => {
+                self.stats.late_inputs += 1;
+                Ok(false)
+            }
+        }
+    }
+
     /// A source that has made no offer in time.
     fn late_opening(&self) -> Option<SourceId> {
         let is_late = |since: Timestamp| since + self.config.open_timeout <= self.now;
         match &self.state {
-            State::Opening { source, since } => is_late(*since).then_some(source.id),
+            State::Opening { asked, .. } => {
+                let late = |asked: &&Asked| asked.offer.is_none() && is_late(asked.since);
+                asked.values().find(late).map(|asked| asked.live.id)
+            }
             State::Streaming { joining, .. } => {
                 joining.values().find(|(_, since)| is_late(*since)).map(|(live, _)| live.id)
             }

@@ -9,18 +9,20 @@ use super::Recovery;
 use crate::choice::Yield;
 use crate::link::Link;
 use crate::pass::{Left, Pass};
-use crate::phase::{Live, State};
+use crate::phase::{Asked, Live, State};
 use crate::{Action, CloseReason, SourceId};
 
 impl Recovery {
     /// Opens the source that lists.
     pub(super) fn open(&mut self, candidate: usize) {
         self.stored_before = self.stats.stored_bytes;
-        let source = self.dial(candidate);
-        self.state = State::Opening { source, since: self.now };
+        let live = self.dial(candidate);
+        let asked = Asked { live, since: self.now, offer: None };
+        self.state =
+            State::Opening { asked: BTreeMap::from([(live.id, asked)]), met_at: None, since: self.now };
     }
 
-    fn dial(&mut self, candidate: usize) -> Live {
+    pub(super) fn dial(&mut self, candidate: usize) -> Live {
         let source = SourceId(self.next_source);
         self.next_source += 1;
         self.stats.sources_opened += 1;
@@ -38,7 +40,7 @@ impl Recovery {
         if !is_worth_it || in_use as u64 >= u64::from(self.config.sources_max) {
             return None;
         }
-        self.candidates.next_to_join(pass.header().digest?)
+        self.candidates.next_to_join(pass.mark()?)
     }
 
     /// Asks others to join, as many as may now.
@@ -54,37 +56,40 @@ impl Recovery {
         }
     }
 
-    /// A source offers: the first one begins, others join if they have the same.
+    /// A source offers: what follows is decided once enough have, or it joins those that have the same.
     pub(super) fn offered(&mut self, source: SourceId, header: ManifestHeader) {
         match &mut self.state {
-            State::Opening { source: live, .. } => {
-                let live = *live;
-                let link = self.new_link(live, header.clone());
-                let pass = Pass::new(source, link, self.shortfall.take());
-                self.actions.push_back(Action::Begin { header });
-                self.state = State::Streaming { pass: Box::new(pass), joining: BTreeMap::new() };
-            }
-            State::Streaming { pass, .. } if !pass.is_same(&header) => {
-                let digest = pass.header().digest;
-                let candidate = self.state.sources().into_iter().find(|live| live.id == source);
-                if let (Some(live), Some(digest)) = (candidate, digest) {
-                    self.candidates.cannot_join(live.candidate, digest);
-                }
-                self.close(source, &CloseReason::OtherManifest);
-            }
-            State::Streaming { joining, .. } => {
-                let Some((live, _)) = joining.remove(&source) else { return };
-                let link = self.new_link(live, header);
-                if let State::Streaming { pass, .. } = &mut self.state {
-                    pass.join(source, link);
+            State::Opening { asked, .. } => {
+                if let Some(asked) = asked.get_mut(&source) {
+                    asked.offer = Some(header);
                 }
             }
+            State::Streaming { pass, joining } => match pass.column_of(&header) {
+                Some(column) => {
+                    let Some((live, _)) = joining.remove(&source) else { return };
+                    let link = self.new_link(live, column);
+                    if let State::Streaming { pass, .. } = &mut self.state {
+                        pass.join(source, link);
+                    }
+                }
+                None => self.left_out(source),
+            },
             State::Choosing { .. } | State::Sealing { .. } | State::Publishing { .. } | State::Done => {}
         }
     }
 
-    fn new_link(&self, live: Live, header: ManifestHeader) -> Link {
-        Link::new(self.now, self.candidates.peer(live.candidate).clone(), live.candidate, header)
+    /// A source has another manifest than those in use.
+    pub(super) fn left_out(&mut self, source: SourceId) {
+        let mark = self.state.pass().and_then(Pass::mark);
+        let live = self.state.sources().into_iter().find(|live| live.id == source);
+        if let (Some(live), Some(mark)) = (live, mark) {
+            self.candidates.cannot_join(live.candidate, mark);
+        }
+        self.close(source, &CloseReason::OtherManifest);
+    }
+
+    pub(super) fn new_link(&self, live: Live, column: usize) -> Link {
+        Link::new(self.now, self.candidates.peer(live.candidate).clone(), live.candidate, column)
     }
 
     /// Everything is stored: the sources wait until it is durable.
@@ -99,15 +104,20 @@ impl Recovery {
     }
 
     /// The sources in use gave what they could, and something is missing. Those that failed at nothing
-    /// may be asked for it again.
+    /// may be asked for it again, and if the level demands it, all of them.
     pub(super) fn end_pass(&mut self) {
         self.close_joining();
         for Live { id, .. } in self.state.sources().into_iter().rev() {
-            let lists = self.state.pass().is_some_and(|pass| pass.lead() == id);
+            let lists = self.state.pass().is_some_and(|pass| pass.lists(id));
             let fell_short = self.state.pass().and_then(|pass| pass.link(id)).is_some_and(Link::fell_short);
             let reason =
                 if lists || fell_short { CloseReason::WorkedThrough } else { CloseReason::NotNeeded };
             self.close(id, &reason);
+        }
+        if self.agreement.is_patient() {
+            self.stats.rounds += 1;
+            let round = u32::try_from(self.stats.rounds).unwrap_or(u32::MAX);
+            self.candidates.rest_until(self.now + self.config.back_off.delay(round, self.config.seed));
         }
     }
 
@@ -152,7 +162,7 @@ impl Recovery {
 
     pub(super) fn is_opening(&self, source: SourceId) -> bool {
         match &self.state {
-            State::Opening { .. } => true,
+            State::Opening { asked, .. } => asked.get(&source).is_some_and(|asked| asked.offer.is_none()),
             State::Streaming { joining, .. } => joining.contains_key(&source),
             State::Choosing { .. } | State::Sealing { .. } | State::Publishing { .. } | State::Done => false,
         }
@@ -172,9 +182,11 @@ impl Recovery {
     fn leave(&mut self, source: SourceId) -> Option<(usize, Yield)> {
         let choosing = State::Choosing { wait: None, since: self.now };
         match &mut self.state {
-            State::Opening { source: live, .. } => {
-                let candidate = live.candidate;
-                self.state = choosing;
+            State::Opening { asked, .. } => {
+                let candidate = asked.remove(&source)?.live.candidate;
+                if asked.is_empty() && !self.agreement.compares() {
+                    self.state = choosing;
+                }
                 Some((candidate, Yield::default()))
             }
             State::Sealing { sources, .. } => {
@@ -189,44 +201,43 @@ impl Recovery {
     }
 
     fn leave_pass(&mut self, source: SourceId) -> Option<(usize, Yield)> {
-        let (link, left) = self.with_pass(|pass, _| pass.leave(source))??;
+        let (link, left) = self.with_pass(|pass, context| pass.leave(source, context.agreement))??;
         match left {
             Left::GoesOn => {}
-            Left::NeedsListing(lead) => self.relist(lead),
-            Left::Alone => {
-                let choosing = State::Choosing { wait: None, since: self.now };
-                let State::Streaming { pass, mut joining } = mem::replace(&mut self.state, choosing) else {
-                    return None;
-                };
-                self.shortfall = pass.into_shortfall();
-                // Whoever offers next begins.
-                if let Some((_, (source, since))) = joining.pop_first() {
-                    self.stored_before = self.stats.stored_bytes;
-                    for (_, (live, _)) in joining {
-                        self.actions
-                            .push_back(Action::Close { source: live.id, reason: CloseReason::NotNeeded });
-                        let got = Yield::default();
-                        self.candidates.closed(self.now, live.candidate, CloseReason::NotNeeded, got);
-                    }
-                    self.state = State::Opening { source, since };
-                }
-            }
+            Left::Ended => self.leave_all(),
         }
         Some((link.candidate, link.got))
     }
 
-    /// Another source lists, from the start; what is staged is found there.
-    fn relist(&mut self, lead: SourceId) {
-        let now = self.now;
-        let choosing = State::Choosing { wait: None, since: now };
-        let State::Streaming { pass, joining } = mem::replace(&mut self.state, choosing) else { return };
+    /// The pass cannot go on: whoever is left is not needed, and whoever was asked to join may begin.
+    fn leave_all(&mut self) {
+        let opening = State::Opening { asked: BTreeMap::new(), met_at: None, since: self.now };
+        let State::Streaming { pass, joining } = mem::replace(&mut self.state, opening) else { return };
         for (source, link) in pass.links() {
             let cancels = link.flights.ids().map(|fetch| Action::Cancel { source, fetch });
             self.actions.extend(cancels);
+            self.actions.push_back(Action::Release { source });
+            self.not_needed(Live { id: source, candidate: link.candidate }, link.got);
         }
-        let Some(pass) = pass.relist(now, lead) else { return };
+        self.shortfall = pass.into_shortfall();
         self.stored_before = self.stats.stored_bytes;
-        self.actions.push_back(Action::Begin { header: pass.header().clone() });
-        self.state = State::Streaming { pass: Box::new(pass), joining };
+        let one_only = !self.agreement.compares();
+        for (place, (source, (live, since))) in joining.into_iter().enumerate() {
+            if place > 0 && one_only {
+                self.not_needed(live, Yield::default());
+            } else if let State::Opening { asked, .. } = &mut self.state {
+                asked.insert(source, Asked { live, since, offer: None });
+            }
+        }
+        if let State::Opening { asked, .. } = &self.state
+            && asked.is_empty()
+        {
+            self.state = State::Choosing { wait: None, since: self.now };
+        }
+    }
+
+    fn not_needed(&mut self, live: Live, got: Yield) {
+        self.actions.push_back(Action::Close { source: live.id, reason: CloseReason::NotNeeded });
+        self.candidates.closed(self.now, live.candidate, CloseReason::NotNeeded, got);
     }
 }

@@ -61,7 +61,7 @@ impl Wanted {
         match part {
             OutlinePart::Top => self.top_answered(ordinal, good),
             OutlinePart::Group(group) if good => {
-                self.askable.insert((ordinal, group));
+                self.askable.insert(self.columns(ordinal), (ordinal, group));
             }
             OutlinePart::Group(group) => self.group_missed((ordinal, group)),
         }
@@ -134,7 +134,7 @@ impl Wanted {
             let fresh = group.fresh.count();
             self.ahead_bytes = self.ahead_bytes.saturating_sub(group.fresh.bytes(self.size, entry.len));
             group.fresh.clear();
-            self.askable.remove(&place);
+            self.askable.remove(self.columns(ordinal), place);
             self.outlines_asked.remove(&(ordinal, OutlinePart::Group(place.1)));
             self.close_in_group(place, fresh);
             left += fresh;

@@ -46,7 +46,7 @@ fn on_abort_a_fetch_that_was_not_handed_out_is_dropped() {
     let a = hand.opened().0;
     hand.job.handle_offer(hand.now, a, manifest.header.clone()).unwrap();
     hand.drain();
-    hand.job.handle_page(hand.now, a, manifest.page()).unwrap();
+    hand.page(a, manifest.page());
     hand.job.abort(hand.now, "node drains");
     assert!(matches!(hand.drain()[..], [Action::Release { .. }, Action::Close { .. }, Action::Done(_)]));
 }

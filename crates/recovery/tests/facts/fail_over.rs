@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use peerstream_recovery::{Action, CloseReason, Fault, Outcome, PageIn, Refusal};
+use peerstream_recovery::{Action, CloseReason, Fault, Outcome, Refusal};
 use peerstream_types::{ChunkIndex, ChunkRange, Ordinal, PageToken, Span};
 
 use crate::support::*;
 
-fn held(mut page: PageIn, ordinal: u64, first: u64, count: u32) -> PageIn {
+fn held(mut page: Listed, ordinal: u64, first: u64, count: u32) -> Listed {
     page.held.push((Ordinal(ordinal), vec![ChunkRange { first: ChunkIndex(first), count }]));
     page
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use peerstream_recovery::{Action, CloseReason, Config, Fault, Misuse, Outcome, PageIn};
+use peerstream_recovery::{Action, Admitted, CloseReason, Config, Fault, Misuse, Outcome};
 use peerstream_types::{EntryCounts, Ordinal, Position, Span};
 
 use crate::support::*;
@@ -21,7 +21,7 @@ fn an_empty_manifest_is_published() {
 #[test]
 fn an_end_without_a_seal_is_no_success() {
     let mut hand = Hand::new(&["a"]);
-    let (_, actions) = hand.listed_as(&Manifest::new(&[]), PageIn::default());
+    let (_, actions) = hand.listed_as(&Manifest::new(&[]), Listed::default());
     assert_eq!(closes(&actions), [CloseReason::BadManifest("it ends without a seal".into())]);
     assert!(matches!(done(&actions), Outcome::NoSource { .. }));
 }
@@ -53,12 +53,12 @@ fn data_moves_while_the_manifest_is_still_listed() {
     let a = hand.opened().0;
     hand.job.handle_offer(hand.now, a, manifest.unsealed()).unwrap();
     hand.drain();
-    hand.job.handle_page(hand.now, a, manifest.part(0, 1)).unwrap();
+    hand.page(a, manifest.part(0, 1));
     let asked = hand.drain();
     assert_eq!(only_fetch(&asked).1, [Span::entry(Ordinal(0))]);
     assert_eq!(hand.job.status().total, None);
     assert_eq!(hand.store_all(asked), [Action::List { source: a, token: token(1) }], "no seal yet");
-    hand.job.handle_page(hand.now, a, manifest.rest(1)).unwrap();
+    hand.page(a, manifest.rest(1));
     assert_eq!(hand.job.status().total, Some(manifest.header.counts));
     let asked = hand.drain();
     let sealing = hand.store_all(asked);
@@ -81,9 +81,9 @@ fn a_wrong_manifest_goes_to_the_next_peer() {
     goes_on.next = Some(token(2));
     let mut state = good.page();
     state.sealed.as_mut().unwrap().state = vec![9];
-    let gap = PageIn::last(vec![entry(0, 100, 0), entry(2, 100, 0)], good.header.clone());
-    let long = PageIn::more(vec![good.entries[0].clone(), entry(1, 100, 0), entry(2, 1, 0)], token(3));
-    let huge = PageIn::more((0..70_000).map(|i| entry(i, 0, 0)).collect(), token(3));
+    let gap = Listed::last(vec![entry(0, 100, 0), entry(2, 100, 0)], good.header.clone());
+    let long = Listed::more(vec![good.entries[0].clone(), entry(1, 100, 0), entry(2, 1, 0)], token(3));
+    let huge = Listed::more((0..70_000).map(|i| entry(i, 0, 0)).collect(), token(3));
     let pages = [
         ("too many entries sealed", counts(3, 200)),
         ("too few bytes sealed", counts(2, 199)),
@@ -92,7 +92,7 @@ fn a_wrong_manifest_goes_to_the_next_peer() {
         ("another state than offered", state),
         ("a gap in the ordinals", gap),
         ("more than was offered", long),
-        ("an empty page in the middle", PageIn::more(vec![], token(1))),
+        ("an empty page in the middle", Listed::more(vec![], token(1))),
         ("a page beyond all limits", huge),
     ];
     for (name, page) in pages {
@@ -146,7 +146,7 @@ fn the_next_page_waits_for_unfinished_entries() {
         assert_eq!(asked, [Action::List { source: a, token: token(listed as u64) }]);
         hand.stored(fetch, Span::Entries { first, count });
         let page = if listed + 4 < 100 { manifest.part(listed, listed + 4) } else { manifest.rest(listed) };
-        hand.job.handle_page(hand.now, a, page).unwrap();
+        hand.page(a, page);
         listed += 4;
         asked = hand.drain();
     }
@@ -174,7 +174,7 @@ fn set_aside_entries_are_counted_not_kept() {
         }
         assert_eq!(hand.job.entry(a, Ordinal(listed as u64 - 1)), None, "it is forgotten");
         let page = if listed + 4 < 200 { manifest.part(listed, listed + 4) } else { manifest.rest(listed) };
-        hand.job.handle_page(hand.now, a, page).unwrap();
+        hand.page(a, page);
         listed += 4;
         asked = hand.drain();
     }
@@ -183,19 +183,19 @@ fn set_aside_entries_are_counted_not_kept() {
 }
 
 #[test]
-fn a_page_about_entries_that_it_does_not_list_is_a_misuse() {
+fn an_answer_about_entries_that_were_not_to_be_admitted_is_a_misuse() {
     let manifest = Manifest::new(&[100]);
     let mut hand = Hand::new(&["a"]);
     let a = hand.opened().0;
-    let early = hand.job.handle_page(hand.now, a, manifest.page());
-    assert_eq!(early, Err(Misuse::Unasked("a page")));
+    assert_eq!(hand.try_page(a, manifest.page()), Err(Misuse::Unasked("a page")));
     hand.job.handle_offer(hand.now, a, manifest.header.clone()).unwrap();
     hand.drain();
-    let mut page = manifest.page();
-    page.held.push((Ordinal(1), vec![]));
-    assert_eq!(hand.job.handle_page(hand.now, a, page), Err(Misuse::NotOnPage(Ordinal(1))));
-    assert_eq!(hand.drain(), [], "nothing was changed");
-    hand.job.handle_page(hand.now, a, manifest.page()).unwrap();
-    assert_eq!(hand.job.handle_page(hand.now, a, manifest.page()), Err(Misuse::Unasked("a page")));
+    let unasked = hand.job.handle_admitted(hand.now, Admitted::default());
+    assert_eq!(unasked, Err(Misuse::Unasked("an admission")));
+    hand.page(a, manifest.page());
+    let stray = Admitted { held: vec![(Ordinal(1), vec![])], unusable: vec![] };
+    assert_eq!(hand.job.handle_admitted(hand.now, stray), Err(Misuse::NotAdmitted(Ordinal(1))));
+    assert!(matches!(hand.drain().as_slice(), [Action::Fetch { .. }]), "nothing was changed");
+    assert_eq!(hand.try_page(a, manifest.page()), Err(Misuse::Unasked("a page")));
     assert!(Arc::ptr_eq(hand.job.entry(a, Ordinal(0)).unwrap(), &manifest.entries[0]));
 }

@@ -5,6 +5,7 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "each test picks out the actions that it is about")]
 
 mod abort;
+mod agreement;
 mod end;
 mod fail_over;
 mod listing;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use peerstream_recovery::{Action, Config, Fault, Outcome, OutlinePart, PageIn};
+use peerstream_recovery::{Action, Config, Fault, Outcome, OutlinePart};
 use peerstream_types::{ByteCount, ChunkIndex, ChunkRange, ChunkSize, GroupIndex, Ordinal, Span};
 
 use crate::support::*;
@@ -32,7 +32,7 @@ fn the_top_comes_before_the_groups_and_a_group_before_its_chunks() {
         Config { window: ByteCount(600 * CHUNK), fetch_bytes: ByteCount(300 * CHUNK), ..Config::default() };
     let mut hand = Hand::with(config, &["a"]);
     let (a, asked) = hand.listed(&manifest);
-    assert_eq!(asked, [Action::Outline { source: a, ordinal: Ordinal(0), part: TOP }]);
+    assert_eq!(asked, [Action::Outline { source: a, ordinal: Ordinal(0), there: Ordinal(0), part: TOP }]);
     hand.job.handle_outline(hand.now, a, Ordinal(0), TOP, Ok(())).unwrap();
     let asked = hand.drain();
     assert_eq!(outlines(&asked), [(0, group(0)), (0, group(1))], "two windows ahead");
@@ -77,7 +77,7 @@ fn every_chunk_is_asked_once() {
         let (mut seen, mut parts) = (BTreeSet::new(), BTreeSet::new());
         while let Some(action) = queue.pop_front() {
             match action {
-                Action::Outline { source, ordinal, part } => {
+                Action::Outline { source, ordinal, part, .. } => {
                     assert!(parts.insert((ordinal, part)), "{ordinal} {part} again");
                     hand.job.handle_outline(hand.now, source, ordinal, part, Ok(())).unwrap();
                     queue.extend(hand.drain());
@@ -117,7 +117,10 @@ fn a_forged_top_sends_the_entry_to_the_next_source() {
     assert_eq!(hand.store_all(only(asked, |action| matches!(action, Action::Fetch { .. }))), []);
     let forged = || Err(Fault::Wrong("its outline does not fit its digest".into()));
     hand.job.handle_outline(hand.now, a, Ordinal(0), TOP, forged()).unwrap();
-    assert_eq!(hand.drain(), [Action::Outline { source: a, ordinal: Ordinal(0), part: TOP }]);
+    assert_eq!(
+        hand.drain(),
+        [Action::Outline { source: a, ordinal: Ordinal(0), there: Ordinal(0), part: TOP }]
+    );
     hand.job.handle_outline(hand.now, a, Ordinal(0), TOP, forged()).unwrap();
     let mut page = manifest.page();
     page.held = vec![(Ordinal(1), vec![ChunkRange::one(ChunkIndex(0))])];
@@ -197,13 +200,13 @@ fn a_tebibyte_is_asked_in_bounded_memory() {
     };
     let held = vec![(Ordinal(0), (0..groups).map(held).collect())];
     let mut hand = Hand::new(&["a"]);
-    let (_, asked) = hand.listed_as(&manifest, PageIn { held, ..manifest.page() });
+    let (_, asked) = hand.listed_as(&manifest, Listed { held, ..manifest.page() });
     let mut queue = VecDeque::from(asked);
     let mut kept: BTreeMap<OutlinePart, u64> = BTreeMap::new();
     let (mut most, mut parts, mut stored) = (0, 0, 0);
     while let Some(action) = queue.pop_front() {
         match action {
-            Action::Outline { source, ordinal, part } => {
+            Action::Outline { source, ordinal, part, .. } => {
                 kept.retain(|part, _| hand.job.needs_outline(ordinal, *part));
                 kept.insert(part, if part == TOP { groups } else { 1024 });
                 most = most.max(kept.values().sum());

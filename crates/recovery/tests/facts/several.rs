@@ -57,8 +57,13 @@ fn three(config: Config, chunks: u64) -> (Hand, [SourceId; 3], Vec<Action>) {
         hand.job.handle_offer(hand.now, *source, manifest.header.clone()).unwrap();
     }
     assert_eq!(hand.drain(), [], "they list nothing");
-    hand.job.handle_page(hand.now, a, manifest.page()).unwrap();
-    assert!(hand.drain().contains(&Action::Outline { source: a, ordinal: Ordinal(0), part: GROUP }));
+    hand.page(a, manifest.page());
+    assert!(hand.drain().contains(&Action::Outline {
+        source: a,
+        ordinal: Ordinal(0),
+        there: Ordinal(0),
+        part: GROUP
+    }));
     hand.job.handle_outline(hand.now, a, Ordinal(0), GROUP, Ok(())).unwrap();
     let actions = hand.drain();
     (hand, [a, others[0], others[1]], actions)
@@ -110,7 +115,10 @@ fn another_manifest_does_not_join() {
     hand.job.handle_source_lost(hand.now, a, "reset").unwrap();
     let again = opens(&hand.drain());
     hand.job.handle_offer(hand.now, again[0], other.header.clone()).unwrap();
-    assert!(hand.drain().contains(&Action::Begin { header: other.header }), "b was not to blame");
+    assert!(
+        hand.drain().contains(&Action::Begin { header: other.header, joined: vec![] }),
+        "b was not to blame"
+    );
 }
 
 /// Little that is left is not worth a session, and neither is an unsealed manifest that may differ.
@@ -153,26 +161,31 @@ fn the_lister_is_replaced_when_all_is_listed() {
     assert_eq!(asked(&rest)[0].0, b);
 }
 
-/// Lost before that, another one lists from the start; what was under way is asked again after it.
+/// Lost before that, another one with the same manifest lists it from the start; nothing of it is taken
+/// twice, and what is under way goes on.
 #[test]
-fn a_listing_that_is_cut_off_begins_again_elsewhere() {
+fn a_listing_that_is_cut_off_goes_on_elsewhere() {
     let manifest = Manifest::new(&[2 * CHUNK, 2 * CHUNK, 2 * CHUNK]);
     let mut hand = Hand::with(Config { entries_ahead: 1, ..eager() }, &["a", "b"]);
     let a = hand.opened().0;
     hand.job.handle_offer(hand.now, a, manifest.header.clone()).unwrap();
     let b = opens(&hand.drain())[0];
     hand.job.handle_offer(hand.now, b, manifest.header.clone()).unwrap();
-    hand.job.handle_page(hand.now, a, manifest.part(0, 1)).unwrap();
+    hand.page(a, manifest.part(0, 1));
     hand.drain();
     hand.job.handle_outline(hand.now, a, Ordinal(0), GROUP, Ok(())).unwrap();
     let first = asked(&hand.drain());
     assert_eq!(first.iter().map(|(of, ..)| *of).collect::<Vec<_>>(), [a, b]);
     hand.job.handle_source_lost(hand.now, a, "reset").unwrap();
-    let actions = hand.drain();
-    let cancel = Action::Cancel { source: b, fetch: first[1].1 };
-    let list = Action::List { source: b, token: PageToken::START };
-    assert!(actions.contains(&cancel) && actions.contains(&list), "{actions:?}");
-    assert!(actions.contains(&Action::Begin { header: manifest.header }));
+    let mut actions = hand.drain();
+    assert!(matches!(actions.as_slice(), [Action::Close { .. }, Action::Fetch { .. }]), "{actions:?}");
+    for fetch in first[1..].iter().chain(&asked(&actions)) {
+        actions = store(&mut hand, fetch);
+    }
+    assert_eq!(actions, [Action::List { source: b, token: PageToken::START }]);
+    hand.page(b, manifest.part(0, 2));
+    let outline = Action::Outline { source: b, ordinal: Ordinal(1), there: Ordinal(1), part: GROUP };
+    assert_eq!(hand.drain(), [outline], "the first is known");
 }
 
 /// F-11: a chunk that one source gives wrong again and again is asked of another one.

@@ -20,8 +20,9 @@ fn a_stalled_source_is_replaced() {
         let a = hand.opened().0;
         hand.job.handle_offer(hand.now, a, manifest.header.clone()).unwrap();
         if step > 0 {
-            hand.job.handle_page(hand.now, a, manifest.page()).unwrap();
+            hand.page(a, manifest.page());
         }
+        hand.drain();
         if step > 1 {
             hand.job.handle_outline(hand.now, a, Ordinal(0), GROUP, Ok(())).unwrap();
         }
@@ -50,10 +51,9 @@ fn the_stores_own_work_is_no_stall() {
     let a = hand.opened().0;
     hand.job.handle_offer(hand.now, a, manifest.header.clone()).unwrap();
     hand.drain();
-    hand.job.handle_page_arrived(hand.now, a).unwrap();
+    hand.page(a, manifest.page());
+    assert_eq!(hand.job.poll_timeout(), None, "the store is at work");
     hand.pass(60 * MINUTE);
-    assert_eq!(hand.drain(), []);
-    hand.job.handle_page(hand.now, a, manifest.page()).unwrap();
     hand.drain();
     assert_eq!(hand.job.poll_timeout(), Some(hand.now + MINUTE));
 }

@@ -26,7 +26,9 @@ fn every_phase_says_what_it_waits_for() {
     let a = hand.opened().0;
     hand.job.handle_offer(hand.now, a, manifest.header.clone()).unwrap();
     assert_eq!(seen(&hand), (Phase::Streaming, WaitReason::Page));
-    hand.job.handle_page(hand.now, a, manifest.page()).unwrap();
+    hand.page(a, manifest.page());
+    assert_eq!(seen(&hand), (Phase::Streaming, WaitReason::Stage));
+    hand.drain();
     assert_eq!(seen(&hand), (Phase::Streaming, WaitReason::Outline));
     hand.job.handle_outline(hand.now, a, Ordinal(0), GROUP, Ok(())).unwrap();
     assert_eq!(seen(&hand), (Phase::Streaming, WaitReason::Data));
@@ -59,7 +61,7 @@ fn progress_does_not_fall_at_a_fail_over() {
     assert_eq!(hand.job.status().done, done, "nothing is listed yet");
     let mut page = manifest.page();
     page.held.push((Ordinal(0), vec![ChunkRange::one(ChunkIndex(0))]));
-    hand.job.handle_page(hand.now, b, page).unwrap();
+    hand.page(b, page);
     assert_eq!(hand.job.status().done, done, "and not counted twice");
 }
 

@@ -4,16 +4,37 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use peerstream_recovery::{
-    Action, CloseReason, Config, Job, Outcome, OutlinePart, PageIn, Recovery, Refusal, SourceId,
+    Action, Admitted, CloseReason, Config, Job, Misuse, Outcome, OutlinePart, PageIn, Recovery, Refusal,
+    SourceId,
 };
 use peerstream_types::{
-    ChunkSize, Codec, DatasetName, Digest, Entry, EntryCounts, EntryKey, EntryKind, FetchId, GroupIndex,
-    ManifestHeader, NodeId, Ordinal, PageToken, Selector, ShardId, Span, Timestamp,
+    ChunkRange, ChunkSize, Codec, DatasetName, Digest, Entry, EntryCounts, EntryKey, EntryKind, FetchId,
+    GroupIndex, ManifestHeader, NodeId, Ordinal, PageToken, Selector, ShardId, Span, Timestamp,
 };
 
 pub(crate) const CHUNK: u64 = 1024;
 /// The outline of an entry of one group.
 pub(crate) const GROUP: OutlinePart = OutlinePart::Group(GroupIndex(0));
+
+/// A page, with what the store will have to say about its entries.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Listed {
+    pub(crate) entries: Vec<Arc<Entry>>,
+    pub(crate) held: Vec<(Ordinal, Vec<ChunkRange>)>,
+    pub(crate) unusable: Vec<(Ordinal, String)>,
+    pub(crate) next: Option<PageToken>,
+    pub(crate) sealed: Option<ManifestHeader>,
+}
+
+impl Listed {
+    pub(crate) fn last(entries: Vec<Arc<Entry>>, sealed: ManifestHeader) -> Self {
+        Self { entries, sealed: Some(sealed), ..Self::default() }
+    }
+
+    pub(crate) fn more(entries: Vec<Arc<Entry>>, next: PageToken) -> Self {
+        Self { entries, next: Some(next), ..Self::default() }
+    }
+}
 
 /// A manifest with what its source would list.
 #[derive(Debug, Clone)]
@@ -51,18 +72,18 @@ impl Manifest {
     }
 
     /// All of it on one page.
-    pub(crate) fn page(&self) -> PageIn {
-        PageIn::last(self.entries.clone(), self.header.clone())
+    pub(crate) fn page(&self) -> Listed {
+        Listed::last(self.entries.clone(), self.header.clone())
     }
 
     /// Entries `from..to`, and more to come.
-    pub(crate) fn part(&self, from: usize, to: usize) -> PageIn {
-        PageIn::more(self.entries[from..to].to_vec(), token(to as u64))
+    pub(crate) fn part(&self, from: usize, to: usize) -> Listed {
+        Listed::more(self.entries[from..to].to_vec(), token(to as u64))
     }
 
     /// The rest from entry `from` on.
-    pub(crate) fn rest(&self, from: usize) -> PageIn {
-        PageIn::last(self.entries[from..].to_vec(), self.header.clone())
+    pub(crate) fn rest(&self, from: usize) -> Listed {
+        Listed::last(self.entries[from..].to_vec(), self.header.clone())
     }
 }
 
@@ -89,11 +110,8 @@ pub(crate) fn peer(name: &str) -> NodeId {
 }
 
 pub(crate) fn job(peers: &[&str]) -> Job {
-    Job {
-        shard: ShardId::new(DatasetName::new("metrics").unwrap(), 1, 0),
-        selector: Selector::All,
-        candidates: peers.iter().map(|name| peer(name)).collect(),
-    }
+    let shard = ShardId::new(DatasetName::new("metrics").unwrap(), 1, 0);
+    Job::new(shard, Selector::All, peers.iter().map(|name| peer(name)).collect())
 }
 
 pub(crate) fn refusal(reason: &str, permanent: bool) -> Refusal {
@@ -106,6 +124,10 @@ pub(crate) struct Hand {
     pub(crate) now: Timestamp,
     /// The latest dial that was seen and not yet looked at.
     open: Option<(SourceId, NodeId)>,
+    /// What the store says when it is asked to take entries.
+    store: Admitted,
+    /// A key that the store cannot keep.
+    pub(crate) refuses: Option<String>,
 }
 
 impl Hand {
@@ -114,18 +136,68 @@ impl Hand {
     }
 
     pub(crate) fn with(config: Config, peers: &[&str]) -> Self {
-        let now = Timestamp::from_millis(1_000);
-        Self { job: Recovery::new(now, config, job(peers)).unwrap(), now, open: None }
+        Self::of(config, job(peers))
     }
 
+    pub(crate) fn of(config: Config, job: Job) -> Self {
+        let now = Timestamp::from_millis(1_000);
+        Self {
+            job: Recovery::new(now, config, job).unwrap(),
+            now,
+            open: None,
+            store: Admitted::default(),
+            refuses: None,
+        }
+    }
+
+    /// What is asked, but for what the store is asked to take, which it does.
     pub(crate) fn drain(&mut self) -> Vec<Action> {
-        let actions: Vec<Action> = std::iter::from_fn(|| self.job.poll_action()).collect();
+        let mut actions = Vec::new();
+        while let Some(action) = self.job.poll_action() {
+            let Action::Admit { entries } = action else {
+                actions.push(action);
+                continue;
+            };
+            let refused = |entry: &&Arc<Entry>| {
+                self.refuses.as_ref().is_some_and(|key| entry.key == EntryKey::from_path(key).unwrap())
+            };
+            if entries.iter().find(refused).is_some() {
+                self.job.handle_admit_refused(self.now, "no such key here").unwrap();
+                continue;
+            }
+            let mut answer = self.store.clone();
+            let named = |ordinal: Ordinal| entries.iter().any(|entry| entry.ordinal == ordinal);
+            answer.held.retain(|(ordinal, _)| named(*ordinal));
+            answer.unusable.retain(|(ordinal, _)| named(*ordinal));
+            self.job.handle_admitted(self.now, answer).unwrap();
+        }
         for action in &actions {
             if let Action::Open { source, peer, .. } = action {
                 self.open = Some((*source, peer.clone()));
             }
         }
         actions
+    }
+
+    /// The sources that are dialled now.
+    pub(crate) fn opens(&mut self) -> Vec<SourceId> {
+        let open = |action: Action| match action {
+            Action::Open { source, .. } => Some(source),
+            _ => None,
+        };
+        self.drain().into_iter().filter_map(open).collect()
+    }
+
+    /// Gives a page.
+    #[track_caller]
+    pub(crate) fn page(&mut self, source: SourceId, page: Listed) {
+        self.try_page(source, page).unwrap();
+    }
+
+    pub(crate) fn try_page(&mut self, source: SourceId, page: Listed) -> Result<(), Misuse> {
+        let Listed { entries, held, unusable, next, sealed } = page;
+        self.store = Admitted { held, unusable };
+        self.job.handle_page(self.now, source, PageIn { entries, next, sealed })
     }
 
     /// Lets time pass, in one step, and tells the job.
@@ -154,13 +226,13 @@ impl Hand {
     }
 
     #[track_caller]
-    pub(crate) fn listed_as(&mut self, manifest: &Manifest, page: PageIn) -> (SourceId, Vec<Action>) {
+    pub(crate) fn listed_as(&mut self, manifest: &Manifest, page: Listed) -> (SourceId, Vec<Action>) {
         let source = self.opened().0;
         self.job.handle_offer(self.now, source, manifest.header.clone()).unwrap();
         let asked = self.drain();
-        let begin = Action::Begin { header: manifest.header.clone() };
+        let begin = Action::Begin { header: manifest.header.clone(), joined: vec![] };
         assert_eq!(asked, [begin, Action::List { source, token: PageToken::START }]);
-        self.job.handle_page(self.now, source, page).unwrap();
+        self.page(source, page);
         (source, self.drain())
     }
 
@@ -183,7 +255,7 @@ impl Hand {
                         queue.extend(self.stored(fetch, span));
                     }
                 }
-                Action::Outline { source, ordinal, part } => {
+                Action::Outline { source, ordinal, part, .. } => {
                     self.job.handle_outline(self.now, source, ordinal, part, Ok(())).unwrap();
                     queue.extend(self.drain());
                 }
@@ -202,6 +274,26 @@ impl Hand {
         self.job.handle_published(self.now, Ok(7)).unwrap();
         done(&self.drain())
     }
+}
+
+/// Whose manifest an action asks for.
+pub(crate) fn asked_of(action: &Action) -> Option<SourceId> {
+    match action {
+        Action::List { source, .. } => Some(*source),
+        _ => None,
+    }
+}
+
+/// A manifest of entries of 100 bytes, each with its content; all with the same state.
+pub(crate) fn keyed(mark: u8, entries: &[(&str, u8)]) -> Manifest {
+    let entry = |(ordinal, (key, content)): (usize, &(&str, u8))| {
+        let like = entry(ordinal as u64, 100, *content);
+        let digest = Some(Digest::Blake3([*content; 32]));
+        Arc::new(Entry { key: EntryKey::from_path(key).unwrap(), digest, ..(*like).clone() })
+    };
+    let mut manifest = Manifest::of(mark, entries.iter().enumerate().map(entry).collect());
+    manifest.header.state = Vec::new();
+    manifest
 }
 
 /// The fetches among some actions.

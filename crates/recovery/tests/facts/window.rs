@@ -17,7 +17,12 @@ fn small_entries_are_asked_in_runs() {
     let (a, asked) = hand.listed(&manifest);
     let run = |first, count| Span::Entries { first: Ordinal(first), count };
     assert_eq!(only_fetch(&asked).1, [run(0, 2), run(3, 2), run(6, 1)]);
-    assert!(asked.contains(&Action::Outline { source: a, ordinal: Ordinal(5), part: GROUP }));
+    assert!(asked.contains(&Action::Outline {
+        source: a,
+        ordinal: Ordinal(5),
+        there: Ordinal(5),
+        part: GROUP
+    }));
 }
 
 /// The window is filled with whole fetches, and filled again when a whole one has room.
@@ -104,9 +109,15 @@ fn a_gigantic_entry_is_asked_a_window_at_a_time() {
     let manifest = Manifest::new(&[u64::MAX, u64::MAX]);
     let mut hand = Hand::with(small_window(8 * CHUNK, 4 * CHUNK), &["a"]);
     let (a, asked) = hand.listed(&manifest);
-    assert_eq!(asked, [Action::Outline { source: a, ordinal: Ordinal(0), part: OutlinePart::Top }]);
+    assert_eq!(
+        asked,
+        [Action::Outline { source: a, ordinal: Ordinal(0), there: Ordinal(0), part: OutlinePart::Top }]
+    );
     hand.job.handle_outline(hand.now, a, Ordinal(0), OutlinePart::Top, Ok(())).unwrap();
-    assert_eq!(hand.drain(), [Action::Outline { source: a, ordinal: Ordinal(0), part: GROUP }]);
+    assert_eq!(
+        hand.drain(),
+        [Action::Outline { source: a, ordinal: Ordinal(0), there: Ordinal(0), part: GROUP }]
+    );
     hand.job.handle_outline(hand.now, a, Ordinal(0), GROUP, Ok(())).unwrap();
     assert_eq!(fetches(&hand.drain()).len(), 2);
     assert_eq!(hand.job.status().outstanding, ByteCount(8 * CHUNK));

@@ -5,13 +5,15 @@ mod outlines;
 mod peers;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use peerstream_recovery::{
-    Action, CloseReason, Config, Fault, Outcome, OutlinePart, Recovery, Refusal, SourceId,
+    Action, Admitted, CloseReason, Config, Fault, Outcome, OutlinePart, Recovery, Refusal, SourceId,
 };
 use peerstream_types::{
-    ChunkIndex, Digest, EntryKey, FetchId, ManifestHeader, NodeId, Ordinal, PageToken, Span, Timestamp,
+    ChunkIndex, ChunkRange, Digest, Entry, EntryKey, FetchId, ManifestHeader, NodeId, Ordinal, PageToken,
+    Span, Timestamp,
 };
 
 use self::outlines::Outlines;
@@ -187,14 +189,20 @@ impl World {
                 self.asked.clear();
                 self.outlines = Outlines::default();
             }
+            Action::Admit { entries } => self.admit(&entries),
+            Action::LeaveOut { .. } => unreachable!("nothing is merged here"),
             Action::Release { .. } => {}
             Action::List { source, token } => self.list(source, token),
-            Action::Outline { source, ordinal, part } => {
+            Action::Outline { source, ordinal, there, part } => {
+                assert_eq!(ordinal, there);
                 let entry = self.manifest_of(source).entries[ordinal.0 as usize].clone();
                 self.outlines.ask(&self.job, &self.plan.config, (source, &entry, part));
                 self.outline(source, ordinal, part);
             }
-            Action::Fetch { source, fetch, spans, attempt } => self.fetch(source, fetch, &spans, attempt),
+            Action::Fetch { source, fetch, spans, there, attempt } => {
+                assert_eq!(there, spans.iter().map(|span| span.first_ordinal()).collect::<Vec<_>>());
+                self.fetch(source, fetch, &spans, attempt);
+            }
             Action::Cancel { source, fetch } => {
                 let cancelled = self.fetching.remove(&fetch);
                 let (of, items) = cancelled.expect("something to cancel");
@@ -218,6 +226,18 @@ impl World {
             }
             Action::Done(outcome) => self.outcome = Some(outcome),
         }
+    }
+
+    /// The store takes entries: it knows what is staged.
+    fn admit(&mut self, entries: &[Arc<Entry>]) {
+        let mut answer = Admitted::default();
+        for entry in entries {
+            let held = |chunk| self.staged.contains(&(entry.key.clone(), entry.digest, ChunkIndex(chunk)));
+            let chunks = (0..entry.len.div_ceil(CHUNK)).filter(|chunk| held(*chunk));
+            let chunks = chunks.map(|chunk| ChunkRange::one(ChunkIndex(chunk))).collect();
+            answer.held.push((entry.ordinal, chunks));
+        }
+        self.job.handle_admitted(self.now, answer).unwrap();
     }
 
     fn fetch(&mut self, source: SourceId, fetch: FetchId, spans: &[Span], attempt: u32) {

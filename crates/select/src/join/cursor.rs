@@ -31,7 +31,7 @@ enum State {
 }
 
 /// Pages hold no key twice: of repeats, [`Cursor::take`] keeps the latest.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Cursor {
     state: State,
     page: Vec<Arc<Entry>>,

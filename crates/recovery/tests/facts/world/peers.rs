@@ -7,7 +7,7 @@ use peerstream_recovery::{Fault, OutlinePart, PageIn, Refusal, SourceId};
 use peerstream_types::{ChunkIndex, ChunkRange, FetchId, Ordinal, PageToken, Span};
 
 use super::{Event, World};
-use crate::support::{CHUNK, token};
+use crate::support::token;
 
 /// How a peer behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,11 +151,6 @@ impl World {
             page.sealed = Some(sealed);
         } else {
             page.next = Some(token(to as u64));
-        }
-        for entry in &page.entries {
-            let held = |chunk| self.staged.contains(&(entry.key.clone(), entry.digest, ChunkIndex(chunk)));
-            let chunks = (0..entry.len.div_ceil(CHUNK)).filter(|chunk| held(*chunk));
-            page.held.push((entry.ordinal, chunks.map(|chunk| ChunkRange::one(ChunkIndex(chunk))).collect()));
         }
         page
     }

@@ -1,0 +1,340 @@
+//! The listing of a shard: the manifests that the sources offer, each listed once whoever has it, and
+//! joined entry by entry.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use peerstream_select::agree::camps;
+use peerstream_select::join::PAGE_ENTRIES_MAX as JOINED_MAX;
+use peerstream_select::{Join, JoinConfig, Joined, Page, Roster, Slot, Slots, Step, Verdict};
+use peerstream_types::{Entry, EntryCounts, ManifestHeader, NodeId, Ordinal, PageToken};
+
+use crate::agreement::{Agreement, DatasetKind};
+use crate::config::PAGE_ENTRIES_MAX;
+use crate::listing::Listing;
+use crate::row::{Holders, Row};
+use crate::{PageIn, SourceId};
+
+/// Most entries that the store is asked to take at once.
+const BATCH_MAX: usize = JOINED_MAX;
+
+/// A manifest with those who offer it.
+#[derive(Debug, Clone)]
+pub(crate) struct Column {
+    /// As offered; as sealed once that is known.
+    pub(crate) header: ManifestHeader,
+    pub(crate) listing: Listing,
+    /// Who lists it; nobody once all who could are gone.
+    pub(crate) lister: Option<SourceId>,
+    /// The peers that said it is theirs.
+    pub(crate) peers: Vec<NodeId>,
+    /// The join waits for a page, which it knows by this token.
+    awaited: Option<PageToken>,
+    pages: u64,
+}
+
+impl Column {
+    /// A manifest that `peers`, at least one, offer, and that `lister` lists.
+    pub(crate) fn new(header: ManifestHeader, lister: SourceId, peers: Vec<NodeId>) -> Self {
+        let lister = Some(lister);
+        Self { header, listing: Listing::new(), lister, peers, awaited: None, pages: 0 }
+    }
+
+    pub(crate) fn votes(&self) -> u32 {
+        u32::try_from(self.peers.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether it was listed to its end, or can be.
+    fn is_heard(&self) -> bool {
+        self.lister.is_some() || self.listing.is_done()
+    }
+}
+
+/// An entry that was joined and has no ordinal yet.
+#[derive(Debug, Clone)]
+struct Draft {
+    entry: Arc<Entry>,
+    holders: Holders,
+    /// Which unequal copy of an entry it is: the number of the contest, and its votes.
+    leg: Option<(u64, u32)>,
+}
+
+/// What the roll has to say.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// The replicas report this entry, and no copy of it has enough votes.
+    Disputed { entry: Arc<Entry>, why: String },
+    /// Unequal copies of one entry, which will be merged.
+    Contested { contest: u64, legs: u32, reporters: u32 },
+}
+
+/// A batch that the store is asked to take.
+#[derive(Debug, Clone)]
+pub(crate) struct Batch {
+    pub(crate) rows: Vec<Row>,
+    /// Rows that are unequal copies of an entry: contest and votes.
+    pub(crate) legs: Vec<(Ordinal, u64, u32)>,
+    drafts: Vec<Draft>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Roll {
+    /// In order of their first peers, as the slots of the join are.
+    columns: Vec<Column>,
+    join: Join,
+    drafts: VecDeque<Draft>,
+    /// Everything was joined.
+    is_joined: bool,
+    /// Entries of the next batch at the most: fewer after the store has refused one.
+    batch_max: usize,
+    batch: Option<Batch>,
+    admitted: EntryCounts,
+    contests: u64,
+}
+
+impl Roll {
+    /// Joins columns, which are in order of their first peers and share none.
+    pub(crate) fn new(columns: Vec<Column>) -> Option<Self> {
+        let firsts = columns.iter().filter_map(|column| column.peers.first().cloned());
+        let roster = Roster::new(firsts).ok().filter(|roster| roster.len() == columns.len())?;
+        let page_entries_max = std::num::NonZeroUsize::new(PAGE_ENTRIES_MAX)?;
+        Some(Self {
+            columns,
+            join: Join::new(roster, JoinConfig { page_entries_max, ..JoinConfig::default() }),
+            drafts: VecDeque::new(),
+            is_joined: false,
+            batch_max: BATCH_MAX,
+            batch: None,
+            admitted: EntryCounts::default(),
+            contests: 0,
+        })
+    }
+
+    pub(crate) fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    pub(crate) fn column_mut(&mut self, column: usize) -> Option<&mut Column> {
+        self.columns.get_mut(column)
+    }
+
+    /// Whether there is one manifest, so that ordinals are those of the sources.
+    pub(crate) fn is_single(&self) -> bool {
+        self.columns.len() == 1
+    }
+
+    /// The column that a source with this header belongs to.
+    pub(crate) fn find(&self, offered: &ManifestHeader) -> Option<usize> {
+        let alike = |header: &ManifestHeader| (header.digest, header.chunk_size, header.counts);
+        let is_same = |column: &Column| column.header.is_sealed() && alike(&column.header) == alike(offered);
+        self.columns.iter().position(is_same)
+    }
+
+    /// The column that a source lists.
+    pub(crate) fn listed_by(&self, source: SourceId) -> Option<usize> {
+        self.columns.iter().position(|column| column.lister == Some(source))
+    }
+
+    /// Whether a page is asked of this source.
+    pub(crate) fn awaits_page(&self, source: SourceId) -> bool {
+        self.listed_by(source).is_some_and(|column| self.columns[column].listing.is_asked())
+    }
+
+    /// Pages to ask for now: of whom, and from where.
+    pub(crate) fn ask(&mut self, may_ask: impl Fn(SourceId) -> bool) -> Vec<(SourceId, PageToken)> {
+        while let Some(request) = self.join.poll_request() {
+            self.columns[request.slot.index()].awaited = Some(request.token);
+        }
+        let awaited = self.columns.iter_mut().filter(|column| column.awaited.is_some());
+        let asked = awaited.filter_map(|column| {
+            let lister = column.lister.filter(|lister| may_ask(*lister))?;
+            Some((lister, column.listing.ask()?))
+        });
+        asked.collect()
+    }
+
+    /// Takes the page that a source was asked for.
+    ///
+    /// # Errors
+    ///
+    /// What does not add up: the source is at fault.
+    pub(crate) fn take(&mut self, column: usize, page: PageIn) -> Result<(), String> {
+        let Some(slot) = self.slot(column) else { return Ok(()) };
+        let Self { columns, join, .. } = self;
+        let Some(Column { header, listing, awaited, pages, .. }) = columns.get_mut(column) else {
+            return Ok(());
+        };
+        let known = listing.take(&page, header)?;
+        let PageIn { mut entries, next, sealed } = page;
+        entries.drain(..known);
+        if let Some(sealed) = sealed {
+            *header = sealed;
+        } else if entries.is_empty() {
+            return Ok(());
+        }
+        let Some(token) = awaited.take() else { return Ok(()) };
+        *pages += 1;
+        // The join tells pages apart by tokens, which sources may give again after a change of lister.
+        let next = next.map(|_| PageToken::new(pages.to_be_bytes()).unwrap_or_default());
+        join.handle_page(slot, Page { token, entries, next }).map_err(|error| error.fault.to_string())
+    }
+
+    fn slot(&self, column: usize) -> Option<Slot> {
+        self.join.roster().slots().iter().nth(column)
+    }
+
+    /// Who lists a column is gone: another one does, or nobody.
+    pub(crate) fn pass_on(&mut self, column: usize, lister: Option<SourceId>) {
+        let Some(slot) = self.slot(column) else { return };
+        let column = &mut self.columns[column];
+        column.lister = lister;
+        if column.listing.is_done() {
+            return;
+        }
+        match lister {
+            Some(_) => column.listing.restart(),
+            None => self.join.handle_lost(slot),
+        }
+    }
+
+    /// Joins what is there, until a batch is full.
+    pub(crate) fn join(&mut self, agreement: &Agreement, mut tell: impl FnMut(Told)) {
+        while self.drafts.len() < BATCH_MAX && !self.is_joined {
+            let Self { columns, join, drafts, contests, .. } = self;
+            match join.poll() {
+                Step::Pending(_) => return,
+                Step::Done => self.is_joined = true,
+                Step::Entry(joined) if columns.len() == 1 => {
+                    let entries = joined.reports().map(|(_, entry)| Arc::clone(entry));
+                    drafts.extend(entries.map(|entry| Draft { entry, holders: Holders::All, leg: None }));
+                }
+                Step::Entry(joined) => match Verdict::of(&joined) {
+                    Verdict::AnyOf { holders, .. } => drafts.extend(draft(&joined, holders)),
+                    Verdict::FanOut { reporters, .. } => {
+                        let votes =
+                            |slots: Slots| slots.iter().map(|slot| columns[slot.index()].votes()).sum();
+                        let reports = joined.reports().map(|(slot, entry)| (slot, &**entry));
+                        let mut camps: Vec<(u32, Slots)> =
+                            camps(reports).into_iter().map(|camp| (votes(camp), camp)).collect();
+                        camps.sort_by_key(|(votes, _)| std::cmp::Reverse(*votes));
+                        let reporters = votes(reporters);
+                        if agreement.kind == DatasetKind::Mergeable {
+                            *contests += 1;
+                            let legs = u32::try_from(camps.len()).unwrap_or(u32::MAX);
+                            tell(Told::Contested { contest: *contests, legs, reporters });
+                            for (votes, camp) in camps {
+                                let leg = Some((*contests, votes));
+                                drafts.extend(draft(&joined, camp).map(|draft| Draft { leg, ..draft }));
+                            }
+                        } else if let Some((_, camp)) =
+                            camps.first().filter(|(votes, _)| agreement.is_enough(reporters, *votes))
+                        {
+                            drafts.extend(draft(&joined, *camp));
+                        } else if let Some((_, entry)) = joined.reports().next() {
+                            let why = dispute(columns, &camps);
+                            tell(Told::Disputed { entry: Arc::clone(entry), why });
+                        }
+                    }
+                },
+            }
+        }
+    }
+
+    /// The next batch for the store, if none is under way.
+    pub(crate) fn next_batch(&mut self) -> Option<&Batch> {
+        if self.batch.is_some() || self.drafts.is_empty() {
+            return None;
+        }
+        let count = self.drafts.len().min(self.batch_max);
+        let drafts: Vec<Draft> = self.drafts.drain(..count).collect();
+        let mut batch = Batch { rows: Vec::with_capacity(count), legs: Vec::new(), drafts };
+        for (draft, ordinal) in batch.drafts.iter().zip(self.admitted.entries..) {
+            let ordinal = Ordinal(ordinal);
+            let entry = if draft.entry.ordinal == ordinal {
+                Arc::clone(&draft.entry)
+            } else {
+                Arc::new(Entry { ordinal, ..(*draft.entry).clone() })
+            };
+            batch.legs.extend(draft.leg.map(|(contest, votes)| (ordinal, contest, votes)));
+            batch.rows.push(Row { entry, holders: draft.holders.clone() });
+        }
+        self.batch = Some(batch);
+        self.batch.as_ref()
+    }
+
+    /// Entries that are joined and not taken by the store.
+    pub(crate) fn pending(&self) -> usize {
+        self.drafts.len() + self.batch.as_ref().map_or(0, |batch| batch.rows.len())
+    }
+
+    /// Whether the store is at work on a batch.
+    pub(crate) fn is_admitting(&self) -> bool {
+        self.batch.is_some()
+    }
+
+    /// The batch that the store is at work on.
+    pub(crate) fn batch(&self) -> Option<&Batch> {
+        self.batch.as_ref()
+    }
+
+    /// The store took the batch.
+    pub(crate) fn admitted(&mut self) -> Option<Batch> {
+        let batch = self.batch.take()?;
+        self.batch_max = BATCH_MAX;
+        for row in &batch.rows {
+            self.admitted.entries += 1;
+            self.admitted.bytes = self.admitted.bytes.saturating_add(row.entry.len);
+        }
+        Some(batch)
+    }
+
+    /// The store refused the batch. If one entry of several manifests is to be blamed, it is looked for
+    /// by halves; `Some` are the columns whose it is.
+    pub(crate) fn refused(&mut self) -> Option<Vec<usize>> {
+        let Batch { rows, drafts, .. } = self.batch.take()?;
+        if self.is_single() {
+            return Some(vec![0]);
+        }
+        if let [row] = rows.as_slice() {
+            self.batch_max = BATCH_MAX;
+            return Some(
+                (0..self.columns.len()).filter(|column| row.holders.columns().has(*column)).collect(),
+            );
+        }
+        self.batch_max = drafts.len() / 2;
+        drafts.into_iter().rev().for_each(|draft| self.drafts.push_front(draft));
+        None
+    }
+
+    /// Whether everything that is listed was taken by the store.
+    pub(crate) fn is_done(&self) -> bool {
+        self.is_joined && self.drafts.is_empty() && self.batch.is_none()
+    }
+
+    /// What was taken by the store so far.
+    pub(crate) fn counts(&self) -> EntryCounts {
+        self.admitted
+    }
+
+    /// How many peers have listed what they have, or still do.
+    pub(crate) fn heard(&self) -> u32 {
+        self.columns.iter().filter(|column| column.is_heard()).map(Column::votes).sum()
+    }
+}
+
+/// An entry that any of these has.
+fn draft(joined: &Joined<'_>, holders: Slots) -> Option<Draft> {
+    let reports = holders.iter().filter_map(|slot| Some((slot.index(), joined.report(slot)?.ordinal)));
+    let entry = Arc::clone(joined.report(holders.first()?)?);
+    Some(Draft { entry, holders: Holders::Of(reports.collect()), leg: None })
+}
+
+/// Who says what of an entry that nobody has enough votes for.
+fn dispute(columns: &[Column], camps: &[(u32, Slots)]) -> String {
+    let names = |slots: &Slots| {
+        let peers = slots.iter().flat_map(|slot| columns[slot.index()].peers.iter());
+        peers.map(NodeId::as_str).collect::<Vec<_>>().join(" and ")
+    };
+    let camps: Vec<String> = camps.iter().map(|(_, camp)| names(camp)).collect();
+    format!("the replicas disagree: {}", camps.join(" against "))
+}
