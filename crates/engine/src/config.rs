@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use peerstream_select::OwnVote;
 use peerstream_types::ByteCount;
 
 /// Settings of an engine.
@@ -70,6 +71,9 @@ pub struct EngineConfig {
     pub checkpoint_bytes: ByteCount,
     /// Longest that stored bytes wait for a checkpoint: bounds the loss of slow transfers. Default 30 s.
     pub checkpoint_interval: Duration,
+    /// Whether this node counts itself among the replicas that agree (row F-18). Default: only for data
+    /// that it has.
+    pub own_vote: OwnVote,
     /// How long a peer may take none of what it asked for before its request is given up, so that it
     /// holds neither memory nor one of `serves_in_parallel` for ever. Default 120 s.
     pub serve_timeout: Duration,
@@ -98,6 +102,7 @@ impl Default for EngineConfig {
             drain_timeout: Duration::from_secs(10),
             checkpoint_bytes: ByteCount::mib(256),
             checkpoint_interval: Duration::from_secs(30),
+            own_vote: OwnVote::default(),
             serve_timeout: Duration::from_secs(120),
             peer_bytes_in_flight: ByteCount::mib(64),
         }

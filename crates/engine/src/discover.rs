@@ -69,6 +69,29 @@ impl Whom {
         nodes
     }
 
+    /// How many replicas the shard is meant to have, as far as this node knows.
+    pub(crate) fn replicas(&self) -> u32 {
+        let count = |nodes: usize| u32::try_from(nodes).unwrap_or(u32::MAX);
+        match &self.asked {
+            Asked::Named(named) => count(named.len()),
+            Asked::Placed { placement, .. } => placement.replication(&self.shard).unwrap_or_else(|| {
+                let holders = placement.holders(&self.shard);
+                let others = holders.iter().filter(|holder| holder.node.as_ref() != Some(&self.own));
+                count(others.count() + 1)
+            }),
+        }
+    }
+
+    /// In which state this node's own replica is, if the placement names it.
+    pub(crate) fn own_state(&self) -> Option<ReplicaState> {
+        let Asked::Placed { placement, .. } = &self.asked else { return None };
+        let holders = placement.holders(&self.shard);
+        holders
+            .into_iter()
+            .find(|holder| holder.node.as_ref() == Some(&self.own))
+            .map(|own| state_of(own.state))
+    }
+
     /// Who may be asked now, if that may be another answer than the last one.
     pub(crate) fn afresh(&mut self) -> Option<Vec<NodeId>> {
         let may_differ = match &mut self.asked {
@@ -112,13 +135,16 @@ fn node_of(holder: Holder, known: &Known) -> Option<NodeId> {
 }
 
 fn replica(holder: Holder) -> Option<Replica> {
-    let state = match holder.state {
+    Some(Replica { node: holder.node?, state: state_of(holder.state) })
+}
+
+fn state_of(state: ShardState) -> ReplicaState {
+    match state {
         ShardState::Initializing => ReplicaState::Initializing,
         ShardState::Available => ReplicaState::Available,
         ShardState::Leaving => ReplicaState::Leaving,
         ShardState::Unknown => ReplicaState::Unknown,
-    };
-    Some(Replica { node: holder.node?, state })
+    }
 }
 
 /// For an operator at night.

@@ -1,6 +1,8 @@
 //! The task of one shard that is brought to this node: one pure recovery job, and what it asks for.
 
 mod actions;
+mod admission;
+mod agreement;
 mod checkpoints;
 mod opening;
 mod outlines;

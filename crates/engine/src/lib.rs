@@ -28,7 +28,7 @@
 //! fn node(network: &MemoryNetwork, name: &str, port: u16, store: &MemoryStore) -> Engine {
 //!     let (node, cluster) = (NodeId::new(name).unwrap(), ClusterName::new("demo.internal").unwrap());
 //!     let datasets = Datasets::new();
-//!     let both = Dataset { source: Some(Arc::new(store.clone())), sink: Some(Arc::new(store.clone())) };
+//!     let both = Dataset { source: Some(Arc::new(store.clone())), sink: Some(Arc::new(store.clone())), ..Dataset::default() };
 //!     datasets.insert("metrics".parse().unwrap(), both);
 //!     let donor = Holder::everything(NodeId::new("donor").unwrap(), ([10, 0, 0, 1], 1).into());
 //!     let identity = PeerIdentity { cluster: cluster.clone(), node: node.clone() };

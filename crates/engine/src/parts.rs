@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use peerstream_placement::Placement;
+use peerstream_recovery::PositionOrder;
 use peerstream_shape::Shaper;
 use peerstream_snapshot::{Offload, Sink, Source};
 use peerstream_transport::Transport;
 use peerstream_transport::access::SharedAccess;
-use peerstream_types::{ClusterName, DatasetName, Incarnation, NodeId, WallClock};
+use peerstream_types::{ClusterName, DatasetKind, DatasetName, Incarnation, NodeId, WallClock};
 
 use crate::Levels;
 
@@ -48,6 +49,11 @@ pub struct Dataset {
     pub source: Option<Arc<dyn Source>>,
     /// Receives shards; without it the dataset is not received here.
     pub sink: Option<Arc<dyn Sink>>,
+    /// How its replicas are related. Default [`DatasetKind::Local`]: nothing is compared.
+    pub kind: DatasetKind,
+    /// Compares positions in its change log, which a shard that is put together from several snapshots
+    /// needs. Without it only snapshots of one position are put together.
+    pub positions: Option<Arc<dyn PositionOrder>>,
 }
 
 /// The datasets of a node; may change while the engine runs, with effect on what is opened next.

@@ -5,12 +5,14 @@ mod batch;
 mod buffers;
 mod expected;
 mod inventory;
+mod names;
 mod outline;
 mod records;
 
 pub(crate) use buffers::Buffers;
 pub(crate) use expected::Expected;
 pub(crate) use inventory::{CheckedPage, Listing, next_page};
+pub(crate) use names::Names;
 pub(crate) use outline::{VerifiedPart, Wanted, fetch_outline};
 pub(crate) use records::{Fetch, FetchEvent};
 

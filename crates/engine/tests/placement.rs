@@ -120,7 +120,7 @@ impl World {
     fn new(placement: Arc<dyn Placement>) -> Self {
         let (network, store) = (MemoryNetwork::new(), MemoryStore::new());
         let dialled = Arc::<Mutex<Vec<SocketAddr>>>::default();
-        let into = Dataset { source: None, sink: Some(Arc::new(store.clone())) };
+        let into = Dataset { source: None, sink: Some(Arc::new(store.clone())), ..Dataset::default() };
         let levels = Levels::default();
         let replica = engine(&network, "replica", into, (placement, &levels), &dialled);
         Self { network, donors: Vec::new(), replica, store, dialled, levels }
@@ -129,7 +129,7 @@ impl World {
     /// Starts a donor that has the shard.
     fn donor(&mut self, name: &str, source: Option<Arc<dyn Source>>) {
         let source = source.unwrap_or_else(|| Arc::new(full()));
-        let from = Dataset { source: Some(source), sink: None };
+        let from = Dataset { source: Some(source), sink: None, ..Dataset::default() };
         let seams = (Arc::new(StaticPlacement::default()) as Arc<dyn Placement>, &Levels::default());
         self.donors.push(engine(&self.network, name, from, seams, &Arc::default()));
     }

@@ -4,20 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use peerstream_select::{Ballot, Level};
-use peerstream_types::Position;
-
-/// How the replicas of a dataset are related, which decides what may be made of unequal inventories.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub enum DatasetKind {
-    /// Every replica has other entries for the same data, as the files of an LSM tree are: one source's
-    /// manifest is the truth, and nothing is compared.
-    #[default]
-    Local,
-    /// An entry has the same content wherever it is. Manifests are compared, and entries if those differ.
-    Identical,
-    /// Unequal copies of an entry are merged by the store.
-    Mergeable,
-}
+use peerstream_types::{DatasetKind, Position};
 
 /// What a job asks of the replicas before it believes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,10 +3,10 @@
 use std::cmp::Reverse;
 
 use peerstream_select::Standing;
-use peerstream_types::{ManifestHeader, NodeId};
+use peerstream_types::{DatasetKind, ManifestHeader, NodeId};
 
 use crate::SourceId;
-use crate::agreement::{Agreement, DatasetKind, PositionOrder, earlier};
+use crate::agreement::{Agreement, PositionOrder, earlier};
 
 /// Replicas with one manifest.
 #[derive(Debug, Clone)]

@@ -108,7 +108,7 @@ pub mod status;
 mod wanted;
 
 pub use action::{Action, CloseReason, OutlinePart, SourceId};
-pub use agreement::{Agreement, DatasetKind, EqualPositions, PositionOrder};
+pub use agreement::{Agreement, EqualPositions, PositionOrder};
 pub use config::{Config, Job};
 pub use input::{Admitted, Fault, Misuse, PageIn, Refusal};
 pub use outcome::{Gap, Outcome, PeerReport, Step};

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use peerstream_select::roster::REPLICAS_MAX;
 use peerstream_types::{
-    ByteCount, ChunkIndex, Entry, EntryCounts, FetchId, ManifestHeader, Ordinal, Selector, ShardId, Timestamp,
+    ByteCount, ChunkIndex, DatasetKind, Entry, EntryCounts, FetchId, ManifestHeader, Ordinal, Selector,
+    ShardId, Timestamp,
 };
 
 use crate::agreement::{Agreement, PositionOrder};
@@ -20,8 +21,8 @@ use crate::pass::{Context, Pass};
 use crate::phase::State;
 use crate::shortfall::Shortfall;
 use crate::{
-    Action, CloseReason, Config, DatasetKind, Job, Misuse, Outcome, OutlinePart, SourceId, SourceStatus,
-    Stats, Status, WaitReason, Waiting,
+    Action, CloseReason, Config, Job, Misuse, Outcome, OutlinePart, SourceId, SourceStatus, Stats, Status,
+    WaitReason, Waiting,
 };
 
 /// Brings one (shard, selector) up across its candidates: one source lists, and all that offer the same

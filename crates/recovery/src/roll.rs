@@ -7,9 +7,9 @@ use std::sync::Arc;
 use peerstream_select::agree::camps;
 use peerstream_select::join::PAGE_ENTRIES_MAX as JOINED_MAX;
 use peerstream_select::{Join, JoinConfig, Joined, Page, Roster, Slot, Slots, Step, Verdict};
-use peerstream_types::{Entry, EntryCounts, ManifestHeader, NodeId, Ordinal, PageToken};
+use peerstream_types::{DatasetKind, Entry, EntryCounts, ManifestHeader, NodeId, Ordinal, PageToken};
 
-use crate::agreement::{Agreement, DatasetKind};
+use crate::agreement::Agreement;
 use crate::config::PAGE_ENTRIES_MAX;
 use crate::listing::Listing;
 use crate::row::{Holders, Row};

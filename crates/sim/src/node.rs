@@ -219,12 +219,14 @@ impl SimNode {
         faults: &StoreFaults,
         life: &Life,
     ) -> Datasets {
-        let Dataset { source, sink } = store.dataset();
+        let Dataset { source, sink, kind, positions } = store.dataset();
         let source = source.filter(|_| spec.source);
         let sink = sink.filter(|_| spec.sink);
         let dataset = Dataset {
             source: source.map(|inner| Arc::new(FaultySource::new(inner, faults.clone(), life.clone())) as _),
             sink: sink.map(|inner| Arc::new(FaultySink::new(inner, faults.clone(), life.clone())) as _),
+            kind,
+            positions,
         };
         let datasets = Datasets::new();
         datasets.insert(DatasetName::new(DATASET).expect("a valid name"), dataset);

@@ -176,7 +176,7 @@ impl Seam for Taps {
         self.booted(boot);
         let datasets = parts.datasets.names();
         for name in &datasets {
-            let Some(Dataset { source, sink }) = parts.datasets.get(name) else { continue };
+            let Some(Dataset { source, sink, kind, positions }) = parts.datasets.get(name) else { continue };
             let (node, books) = (node.clone(), books.clone());
             let source = source.zip(boot.store.source.clone()).map(|(inner, truth)| {
                 let (node, books) = (node.clone(), books.clone());
@@ -187,7 +187,7 @@ impl Seam for Taps {
             let sink = sink.map(|inner| {
                 Arc::new(TapSink { inner, truth, glimpses, node, books, twice_per_mille }) as Arc<dyn Sink>
             });
-            parts.datasets.insert(name.clone(), Dataset { source, sink });
+            parts.datasets.insert(name.clone(), Dataset { source, sink, kind, positions });
         }
         let place = Place { node: node.clone(), access: boot.access.clone(), datasets, books: books.clone() };
         let transport = Arc::new(TapTransport { inner: parts.transport, place });

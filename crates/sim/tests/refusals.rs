@@ -95,6 +95,7 @@ fn an_unknown_dataset_is_refused() {
             let sink = peerstream_engine::Dataset {
                 source: None,
                 sink: Some(std::sync::Arc::new(MemoryStore::clone(&replica.store))),
+                ..Default::default()
             };
             replica.datasets.insert(dataset.clone(), sink);
             let why = why(&replica.bring_up(&[ShardId::new(dataset, 1, 0)]).await);

@@ -30,6 +30,7 @@
 //! | [`shard`] | [`ShardId`], the unit of placement |
 //! | [`selector`] | [`Selector`]: which part of a shard |
 //! | [`entry`] | [`Entry`]: one keyed byte sequence, its [`EntryKey`], kind and codec |
+//! | [`dataset_kind`] | [`DatasetKind`]: how the replicas of a dataset are related |
 //! | [`digest`] | [`Digest`] of an entry or a manifest, [`ChainingValue`] of a chunk |
 //! | [`chunk`] | [`ChunkSize`], [`ChunkIndex`] and [`ChunkRange`] |
 //! | [`span`] | [`Span`]: what is asked for, acknowledged, released |
@@ -45,6 +46,7 @@
 //! Hashing (`peerstream-snapshot`), encoding and limits of messages (`peerstream-wire`).
 
 pub mod chunk;
+pub mod dataset_kind;
 pub mod digest;
 pub mod entry;
 pub mod id;
@@ -60,6 +62,7 @@ pub mod time;
 pub mod unit;
 
 pub use chunk::{ChunkIndex, ChunkRange, ChunkSize, GROUP_CHUNKS, GROUPS_MAX, GroupIndex};
+pub use dataset_kind::{DatasetKind, ParseDatasetKindError};
 pub use digest::{ChainingValue, Digest};
 pub use entry::{Codec, Entry, EntryKey, EntryKind, KeyError, Ordinal};
 pub use id::{FetchId, Incarnation, OfferId, PlanId, Role, SessionId};

@@ -21,7 +21,7 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     let store = DirectoryStore::open(options.path("to")?, disk, Arc::new(pool.clone())).await?;
     let store = Arc::new(store);
     let transport = engine::transport(options, REPLICA, ([127, 0, 0, 1], 0).into())?;
-    let dataset = Dataset { source: Some(store.clone()), sink: Some(store.clone()) };
+    let dataset = Dataset { source: Some(store.clone()), sink: Some(store.clone()), ..Dataset::default() };
     let engine = engine::start(REPLICA, transport, pool, dataset, Some(options.needed("from")?))?;
     let shards = engine::shards(options.optional("shards")?.unwrap_or(1))?;
 

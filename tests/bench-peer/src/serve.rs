@@ -39,7 +39,7 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
         snapshots.push(snapshot);
     }
     let seconds = started.elapsed().as_secs_f64();
-    let dataset = Dataset { source: Some(source), sink: None };
+    let dataset = Dataset { source: Some(source), sink: None, ..Dataset::default() };
     let _engine = engine::start(DONOR, transport, pool, dataset, None)?;
     say(&json!({
         "ready": addr.to_string(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use gungraun::prelude::*;
-use peerstream_recovery::{Action, Config, Job, PageIn, Recovery};
+use peerstream_recovery::{Action, Admitted, Config, Job, PageIn, Recovery};
 use peerstream_session::{Event, Session};
 use peerstream_snapshot::{ManifestHasher, VerifiedChunk};
 use peerstream_types::{
@@ -111,7 +111,7 @@ fn inventory_page(page: InventoryPage) -> InventoryPage {
 
 /// A job that has an offer and waits for the only page of its manifest.
 fn job_before_its_page() -> (Recovery, Vec<Action>, Vec<Arc<Entry>>) {
-    let job = Job { shard: shard(), selector: Selector::All, candidates: vec![NodeId::new("donor").unwrap()] };
+    let job = Job::new(shard(), Selector::All, vec![NodeId::new("donor").unwrap()]);
     let mut recovery = Recovery::new(Timestamp::ZERO, Config::default(), job).unwrap();
     let mut waiting = Vec::new();
     while let Some(action) = recovery.poll_action() {
@@ -139,6 +139,7 @@ fn recovery(job: (Recovery, Vec<Action>, Vec<Arc<Entry>>)) -> Recovery {
                 let page = PageIn::last(entries.clone(), header(MANY));
                 recovery.handle_page(now, source, page).unwrap();
             }
+            Action::Admit { .. } => recovery.handle_admitted(now, Admitted::default()).unwrap(),
             Action::Fetch { fetch, spans, .. } => {
                 for entry in spans.iter().flat_map(|span| ordinals(*span)) {
                     recovery.handle_stored(now, fetch, Span::entry(entry)).unwrap();

@@ -3,30 +3,24 @@
 use peerstream_recovery::{
     Action, CloseReason, Fault, Misuse, Outcome, OutlinePart, PageIn, Refusal, SourceId,
 };
-use peerstream_snapshot::{SinkError, Staging};
 use peerstream_types::{ChunkIndex, ChunkRange, FetchId, Ordinal, PageToken, Span};
 use peerstream_wire::Code;
 use peerstream_wire::message::ReleaseReason;
 use tracing::{info, warn};
 
-use super::outlines::Outlines;
 use super::source::{Owned, SourceLink};
 use super::task::{JobEvent, Running};
 use crate::io::IoError;
 use crate::plan::PlanEvent;
-use crate::receive::{CheckedPage, Expected, Fetch, Listing, ReceiveError, Wanted, fetch_outline, next_page};
+use crate::receive::{
+    CheckedPage, Expected, Fetch, Listing, Names, ReceiveError, Wanted, fetch_outline, next_page,
+};
 use crate::session::{Opening, OpeningFailed};
 
 /// A page that was checked and admitted, and where the listing goes on.
 pub(super) struct PageTaken {
     pub(super) listing: Listing,
     pub(super) page: PageIn,
-}
-
-/// Why there is no page.
-pub(super) enum PageFailed {
-    Source(Fault),
-    Store(String),
 }
 
 impl Running {
@@ -51,15 +45,21 @@ impl Running {
                         let _ = events.send(JobEvent::Opened(source, Box::new(opening))).await;
                     });
                 }
-                Action::Begin { header } => {
-                    self.outlines = Outlines::default();
-                    if let Err(error) = self.staging.begin(&header).await {
-                        self.recovery.handle_store_failed(self.job.shared.clock.now(), &error.to_string());
+                Action::Begin { header, joined } => self.begin(&header, &joined).await,
+                Action::Admit { entries } => self.admit(entries),
+                Action::LeaveOut { ordinal } => {
+                    if let Err(error) = self.staging.leave_out(ordinal).await {
+                        self.store_failed(&error);
                     }
                 }
                 Action::List { source, token } => self.list(source, token),
-                Action::Outline { source, ordinal, part } => self.outline(source, ordinal, part),
-                Action::Fetch { source, fetch, spans, attempt } => self.fetch(source, fetch, spans, attempt),
+                Action::Outline { source, ordinal, there, part } => {
+                    self.outline(source, ordinal, there, part);
+                }
+                Action::Fetch { source, fetch, spans, there, attempt } => {
+                    let names = Names::new(&spans, &there);
+                    self.fetch(source, fetch, spans, names, attempt);
+                }
                 Action::Cancel { source, fetch } => self.cancel(source, fetch),
                 Action::Release { source } => {
                     let hold = self.sources.get_mut(&source).and_then(|link| link.hold.take());
@@ -67,6 +67,7 @@ impl Running {
                 }
                 Action::Close { source, reason } => self.close(source, &reason).await,
                 Action::Seal { header } => {
+                    let header = self.sealed(header);
                     let (staging, events) = (self.staging.clone(), self.events.clone());
                     tokio::spawn(async move {
                         let sealed = staging.seal(&header).await.map_err(|error| error.to_string());
@@ -133,26 +134,25 @@ impl Running {
         // What is checked of a page that fails does not count.
         let listing = link.listing.clone();
         let (session, offer) = (link.session.clone(), link.offer.clone());
-        let (staging, events) = (self.staging.clone(), self.events.clone());
+        let events = self.events.clone();
         let task = tokio::spawn(async move {
             let page = match next_page(&session, &offer, listing, token).await {
-                Ok((listing, page)) => {
-                    let _ = events.send(JobEvent::PageArrived(source)).await;
-                    admit(&*staging, page).await.map(|page| Box::new(PageTaken { listing, page }))
+                Ok((listing, CheckedPage { entries, next, sealed })) => {
+                    Ok(Box::new(PageTaken { listing, page: PageIn { entries, next, sealed } }))
                 }
-                Err(error) => Err(PageFailed::Source(fault_of(error))),
+                Err(error) => Err(fault_of(error)),
             };
             let _ = events.send(JobEvent::Page(source, page)).await;
         });
         link.keep(task.abort_handle());
     }
 
-    fn outline(&mut self, source: SourceId, ordinal: Ordinal, part: OutlinePart) {
+    fn outline(&mut self, source: SourceId, ordinal: Ordinal, there: Ordinal, part: OutlinePart) {
         let Some(entry) = self.recovery.entry(source, ordinal).cloned() else { return };
         let Some(link) = self.sources.get_mut(&source) else { return };
         let (session, offer) = (link.session.clone(), link.offer.clone());
         let (offload, events) = (self.job.shared.parts.offload.clone(), self.events.clone());
-        let wanted = Wanted { entry, part, top: self.outlines.top(ordinal) };
+        let wanted = Wanted { entry, there, part, top: self.outlines.top(ordinal) };
         let task = tokio::spawn(async move {
             let outline = fetch_outline(&session, &offer, &*offload, wanted).await;
             let _ = events.send(JobEvent::Outline(source, ordinal, part, outline)).await;
@@ -160,7 +160,7 @@ impl Running {
         link.keep(task.abort_handle());
     }
 
-    fn fetch(&mut self, source: SourceId, fetch: FetchId, spans: Vec<Span>, attempt: u32) {
+    fn fetch(&mut self, source: SourceId, fetch: FetchId, spans: Vec<Span>, names: Names, attempt: u32) {
         let expected = self.expected(source, &spans);
         let Some(link) = self.sources.get_mut(&source) else { return };
         let task = Fetch {
@@ -171,6 +171,7 @@ impl Running {
             staging: self.staging.clone(),
             fetch,
             spans,
+            names,
             attempt,
             expected,
             events: self.fetch_events.clone(),
@@ -237,25 +238,6 @@ impl Running {
         if let Some(hold) = left {
             hold.release(ended).await;
         }
-    }
-}
-
-/// Takes a page into the staging.
-async fn admit(staging: &dyn Staging, page: CheckedPage) -> Result<PageIn, PageFailed> {
-    let CheckedPage { entries, next, sealed } = page;
-    match staging.admit(entries.clone()).await {
-        Ok(held) => {
-            let held = held.into_iter().map(|held| (held.ordinal, held.chunks)).collect();
-            Ok(PageIn { entries, held, unusable: Vec::new(), next, sealed })
-        }
-        Err(
-            error @ (SinkError::BadKey(_)
-            | SinkError::BadEntry { .. }
-            | SinkError::DuplicateKey(_)
-            | SinkError::BadManifest(_)),
-        ) => Err(PageFailed::Source(Fault::Wrong(error.to_string()))),
-        // No room, no disk, no place here any more: no fault of the source's.
-        Err(error) => Err(PageFailed::Store(error.to_string())),
     }
 }
 

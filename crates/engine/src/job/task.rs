@@ -4,16 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use peerstream_recovery::{Fault, Job, Outcome, OutlinePart, Phase, Recovery, SourceId};
+use peerstream_recovery::{Admitted, Fault, Misuse, Outcome, OutlinePart, Phase, Recovery, SourceId};
 use peerstream_shape::Class;
-use peerstream_snapshot::{Sink, Staging};
+use peerstream_snapshot::{ManifestHasher, Sink, Staging};
 use peerstream_types::{FetchId, Ordinal, Selector, ShardId};
 use peerstream_wire::message::ReleaseReason;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tracing::{Instrument, info, info_span, warn};
 
 use super::Origin;
-use super::actions::{PageFailed, PageTaken};
+use super::actions::PageTaken;
+use super::admission::NotAdmitted;
+use super::agreement::another_level;
 use super::checkpoints::Checkpoints;
 use super::outlines::Outlines;
 use super::source::SourceLink;
@@ -49,9 +52,9 @@ pub(crate) struct ShardJob {
 /// What the tasks of a job report to it.
 pub(super) enum JobEvent {
     Opened(SourceId, Box<Opening>),
-    /// A page has come and is checked; the staging looks at what it holds of it.
-    PageArrived(SourceId),
-    Page(SourceId, Result<Box<PageTaken>, PageFailed>),
+    Page(SourceId, Result<Box<PageTaken>, Fault>),
+    /// Of which listing, counted by begins.
+    Admitted(u64, Result<Admitted, NotAdmitted>),
     Outline(SourceId, Ordinal, OutlinePart, Result<VerifiedPart, ReceiveError>),
     Lost(SourceId, SessionEnd),
     Sealed(Result<(), String>),
@@ -72,6 +75,13 @@ pub(super) struct Running {
     pub(super) retiring: BTreeMap<SourceId, Hold>,
     /// Of the manifest in use, whoever gave them.
     pub(super) outlines: Outlines,
+    /// Listings begun, and the staging at work on entries of the last one.
+    pub(super) listing: u64,
+    pub(super) admitting: Option<JoinHandle<()>>,
+    /// The digest so far of several manifests that are joined, and what it will be when the staging has
+    /// taken the entries.
+    pub(super) joined: Option<ManifestHasher>,
+    pub(super) joined_next: Option<ManifestHasher>,
     /// Sources that were asked and have not answered.
     pub(super) opening: BTreeSet<SourceId>,
     pub(super) checkpoints: Checkpoints,
@@ -111,8 +121,7 @@ impl ShardJob {
         let (fetch_events, fetch_inbox) = mpsc::channel(EVENTS_MAX);
         let mut config = self.shared.config.recovery.clone();
         config.seed = self.shared.next_random();
-        let job =
-            Job { shard: self.shard.clone(), selector: self.selector.clone(), candidates: self.whom.now() };
+        let job = self.recovery_job();
         let recovery = match Recovery::new(self.shared.clock.now(), config, job) {
             Ok(recovery) => recovery,
             Err(misuse) => return failed(misuse.to_string()),
@@ -126,6 +135,10 @@ impl ShardJob {
             fetches: BTreeMap::new(),
             retiring: BTreeMap::new(),
             outlines: Outlines::default(),
+            listing: 0,
+            admitting: None,
+            joined: None,
+            joined_next: None,
             opening: BTreeSet::new(),
             checkpoints: Checkpoints::new(checkpoint_bytes, checkpoint_interval),
             waits: BTreeSet::new(),
@@ -152,6 +165,7 @@ impl Running {
             self.show();
             self.checkpoint();
             let timeout = self.recovery.poll_timeout().into_iter().chain(self.checkpoints.due()).min();
+            let level = self.level();
             tokio::select! {
                 biased;
                 Ok(reason) = abort.wait_for(Option::is_some), if !called_off => {
@@ -159,6 +173,9 @@ impl Running {
                     let reason = reason.unwrap_or_default();
                     self.recovery.abort(self.job.shared.clock.now(), &reason);
                 }
+                level = another_level(
+                    &self.job.shared.parts.levels, self.job.record.plan, &self.job.shard, level,
+                ) => self.recovery.handle_level(self.job.shared.clock.now(), level),
                 peers = self.job.whom.changed() => {
                     self.recovery.handle_candidates(self.job.shared.clock.now(), &peers);
                 }
@@ -200,7 +217,6 @@ impl Running {
         let now = self.job.shared.clock.now();
         let result = match event {
             JobEvent::Opened(source, opening) => self.opened(source, *opening),
-            JobEvent::PageArrived(source) => self.recovery.handle_page_arrived(now, source),
             JobEvent::Page(source, Ok(taken)) => {
                 let taken = *taken;
                 if let Some(link) = self.sources.get_mut(&source) {
@@ -208,14 +224,9 @@ impl Running {
                 }
                 self.recovery.handle_page(now, source, taken.page)
             }
-            JobEvent::Page(source, Err(PageFailed::Source(fault))) => {
-                self.recovery.handle_page_failed(now, source, fault)
-            }
-            JobEvent::Page(source, Err(PageFailed::Store(why))) => {
-                // As with a fetch that was given up.
-                if self.sources.contains_key(&source) {
-                    self.recovery.handle_store_failed(now, &why);
-                }
+            JobEvent::Page(source, Err(fault)) => self.recovery.handle_page_failed(now, source, fault),
+            JobEvent::Admitted(listing, admitted) => {
+                self.admitted(listing, admitted);
                 Ok(())
             }
             JobEvent::Outline(source, ordinal, part, answer) => {
@@ -255,7 +266,12 @@ impl Running {
                 Ok(())
             }
         };
-        if let Err(misuse) = result {
+        self.understood(result);
+    }
+
+    /// Says so if this driver is at fault.
+    pub(super) fn understood(&self, told: Result<(), Misuse>) {
+        if let Err(misuse) = told {
             warn!(%misuse, "the recovery job was told something that it had not asked for");
         }
     }

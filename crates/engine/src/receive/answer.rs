@@ -7,6 +7,7 @@ use peerstream_wire::{Code, RecordHeader, RecordStatus, WireError};
 use super::batch::{Batch, Piece};
 use super::buffers::{BUFFER_LEN, Buffers};
 use super::expected::Expectation;
+use super::names::Names;
 
 /// Most records of one batch, so that a batch of tiny ones is verified in well under a millisecond.
 const RECORDS_MAX: usize = 1024;
@@ -30,6 +31,7 @@ pub(super) enum Step {
 pub(super) struct Answer {
     size: ChunkSize,
     expectation: Expectation,
+    names: Names,
     buffers: Buffers,
     state: State,
     /// Content of whole records, then that of the record under way.
@@ -53,9 +55,9 @@ impl State {
 }
 
 impl Answer {
-    pub(super) fn new(size: ChunkSize, expectation: Expectation, buffers: Buffers) -> Self {
+    pub(super) fn new(size: ChunkSize, expectation: Expectation, names: Names, buffers: Buffers) -> Self {
         let (state, buffer, pieces) = (State::begin(), Vec::new(), Vec::new());
-        Self { size, expectation, buffers, state, buffer, pieces }
+        Self { size, expectation, names, buffers, state, buffer, pieces }
     }
 
     /// Takes bytes from the front of `bytes` until something is to be done or they are used up.
@@ -106,9 +108,12 @@ impl Answer {
                         return Ok(Step::More);
                     }
                     let why = String::from_utf8_lossy(text).escape_debug().to_string();
-                    let failed = Step::Failed { ordinal: *ordinal, code: *code, why };
+                    let (ordinal, code) = (self.names.here(*ordinal), *code);
                     self.state = State::begin();
-                    return Ok(failed);
+                    // What was not asked for cannot fail.
+                    if let Some(ordinal) = ordinal {
+                        return Ok(Step::Failed { ordinal, code, why });
+                    }
                 }
             }
         }
@@ -125,7 +130,9 @@ impl Answer {
                 if !self.pieces.is_empty() && self.buffer.len() + left > self.buffer.capacity() {
                     return false;
                 }
-                match self.expectation.take(&header, self.size) {
+                let known = self.names.here(header.ordinal);
+                let known = known.map(|ordinal| RecordHeader { ordinal, ..header });
+                match known.and_then(|header| self.expectation.take(&header, self.size)) {
                     // Twice, late, surplus or foreign: read past it and throw it away (rows C18, F-35).
                     None => State::Surplus { len: header.len, left },
                     Some((expected, index)) => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use peerstream_recovery::OutlinePart;
 use peerstream_snapshot::{Offload, VerifiedOutline, VerifiedTop, VerifyError, run_for};
-use peerstream_types::{ChainingValue, ChunkIndex, ChunkRange, ChunkSize, Entry, GroupIndex};
+use peerstream_types::{ChainingValue, ChunkIndex, ChunkRange, ChunkSize, Entry, GroupIndex, Ordinal};
 use peerstream_wire::StreamKind;
 use peerstream_wire::limits::OUTLINE_VALUES_MAX;
 use peerstream_wire::message::OfferV1;
@@ -25,6 +25,8 @@ pub(crate) enum VerifiedPart {
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {
     pub(crate) entry: Arc<Entry>,
+    /// What the source calls the entry.
+    pub(crate) there: Ordinal,
     pub(crate) part: OutlinePart,
     /// The top of the entry: needed for a group of an entry of several.
     pub(crate) top: Option<VerifiedTop>,
@@ -71,7 +73,7 @@ pub(crate) async fn fetch_outline(
 ) -> Result<VerifiedPart, ReceiveError> {
     let size = offer.header.chunk_size;
     let (level, range) = wanted.values(size)?;
-    let ask = Ask::Outline { offer: offer.offer, ordinal: wanted.entry.ordinal, level, range };
+    let ask = Ask::Outline { offer: offer.offer, ordinal: wanted.there, level, range };
     let mut request = session.ask(ask).await.map_err(ReceiveError::NotAsked)?;
     let id = request.id;
     let bytes = async {

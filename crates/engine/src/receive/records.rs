@@ -25,6 +25,7 @@ use super::answer::{Answer, Step};
 use super::batch::{Batch, Checked};
 use super::buffers::BUFFER_LEN;
 use super::expected::{Expectation, Expected};
+use super::names::Names;
 use super::{ReceiveError, stream_of};
 use crate::io::{IoError, StreamReader};
 use crate::session::{Ask, SessionHandle, join_span};
@@ -47,6 +48,8 @@ pub(crate) struct Fetch {
     /// The job's name of the fetch; the session has another.
     pub(crate) fetch: FetchId,
     pub(crate) spans: Vec<Span>,
+    /// What they are called at the source.
+    pub(crate) names: Names,
     pub(crate) attempt: u32,
     /// By entry; one entry may be asked for in several runs of chunks.
     pub(crate) expected: Vec<Expected>,
@@ -79,7 +82,8 @@ impl Fetch {
         let expectation = Expectation::new(std::mem::take(&mut self.expected));
         self.charge(expectation.bytes(self.size())).await;
         let (offer, attempt) = (self.offer.offer, self.attempt);
-        let ask = Ask::Fetch { offer, spans: std::mem::take(&mut self.spans), attempt };
+        let spans = self.spans.iter().flat_map(|span| self.names.there(*span)).collect();
+        let ask = Ask::Fetch { offer, spans, attempt };
         match self.session.ask(ask).await {
             Ok(mut request) => {
                 let id = request.id;
@@ -117,7 +121,8 @@ impl Fetch {
 
     /// Reads an answer to its end, and keeps what is whole however it ends.
     async fn read(&self, reader: StreamReader, expectation: Expectation) -> Result<(), ReceiveError> {
-        let mut answer = Answer::new(self.size(), expectation, self.shared.buffers.clone());
+        let mut answer =
+            Answer::new(self.size(), expectation, self.names.clone(), self.shared.buffers.clone());
         let mut keeping: Option<Keeping<'_>> = None;
         let read = self.read_records(reader, &mut answer, &mut keeping).await;
         if let Some(keeping) = keeping {
@@ -223,6 +228,7 @@ impl Fetch {
         match self.staging.store(good).await {
             Ok(()) => {
                 self.tell(FetchEvent::Stored(spans.clone(), bytes)).await;
+                let spans = spans.into_iter().flat_map(|span| self.names.there(span)).collect();
                 self.session.received(self.offer.offer, spans, bytes).await;
             }
             Err(error) => self.tell(FetchEvent::StoreFailed(error)).await,

@@ -40,8 +40,8 @@ impl Pair {
         source: Arc<dyn Source>,
         sink: Arc<dyn Sink>,
     ) -> Self {
-        let from = Dataset { source: Some(source), sink: None };
-        let into = Dataset { source: None, sink: Some(sink) };
+        let from = Dataset { source: Some(source), sink: None, ..Dataset::default() };
+        let into = Dataset { source: None, sink: Some(sink), ..Dataset::default() };
         let donor = engine(network, "donor", DONOR, from, config.clone());
         let replica = engine(network, "replica", REPLICA, into, config);
         Self { donor, replica }

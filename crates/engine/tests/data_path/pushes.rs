@@ -28,7 +28,7 @@ impl Source for Frozen {
 #[tokio::test(start_paused = true)]
 async fn a_push_that_is_being_frozen_can_be_aborted() {
     within(async {
-        let dataset = Dataset { source: Some(Arc::new(Frozen)), sink: None };
+        let dataset = Dataset { source: Some(Arc::new(Frozen)), sink: None, ..Dataset::default() };
         let network = MemoryNetwork::new();
         let donor = engine(&network, "donor", DONOR, dataset, EngineConfig::default());
         let to = NodeId::new("replica").unwrap();

@@ -142,10 +142,18 @@ impl Group {
             |name, addr, dataset| engine_among(&network, name, addr, dataset, config.clone(), &DONORS);
         let engines = DONORS.iter().zip(&donors);
         let engines = engines.map(|((name, addr), donor)| {
-            start(name, *addr, Dataset { source: Some(Arc::new(donor.clone())), sink: None })
+            start(
+                name,
+                *addr,
+                Dataset { source: Some(Arc::new(donor.clone())), sink: None, ..Dataset::default() },
+            )
         });
         let engines = engines.collect();
-        let replica = start("replica", REPLICA, Dataset { source: None, sink: Some(Arc::new(sink.clone())) });
+        let replica = start(
+            "replica",
+            REPLICA,
+            Dataset { source: None, sink: Some(Arc::new(sink.clone())), ..Dataset::default() },
+        );
         Self { network, donors, sink, _engines: engines, replica }
     }
 

@@ -154,7 +154,11 @@ fn parts(
     access: SharedAccess,
 ) -> Parts {
     let datasets = Datasets::new();
-    let both = Dataset { source: Some(Arc::new(store.clone())), sink: Some(Arc::new(store.clone())) };
+    let both = Dataset {
+        source: Some(Arc::new(store.clone())),
+        sink: Some(Arc::new(store.clone())),
+        ..Dataset::default()
+    };
     datasets.insert(shard(0).dataset, both);
     let own = identity(name);
     Parts {

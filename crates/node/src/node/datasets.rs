@@ -68,7 +68,7 @@ pub(super) fn for_engine(held: &[Arc<Held>]) -> Datasets {
     let datasets = Datasets::new();
     for one in held {
         let sink: Option<Arc<dyn Sink>> = if one.is_received() { Some(one.clone()) } else { None };
-        datasets.insert(one.name.clone(), Dataset { source: Some(one.clone()), sink });
+        datasets.insert(one.name.clone(), Dataset { source: Some(one.clone()), sink, ..Dataset::default() });
     }
     datasets
 }

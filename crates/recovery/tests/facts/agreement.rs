@@ -4,11 +4,10 @@
 use std::time::Duration;
 
 use peerstream_recovery::{
-    Action, Agreement, CloseReason, Config, DatasetKind, Fault, Job, Outcome, Phase, ReplicaStanding,
-    SourceId, WaitReason,
+    Action, Agreement, CloseReason, Config, Fault, Job, Outcome, Phase, ReplicaStanding, SourceId, WaitReason,
 };
 use peerstream_select::Level;
-use peerstream_types::{ByteCount, EntryCounts, ManifestHeader, Ordinal, Span};
+use peerstream_types::{ByteCount, DatasetKind, EntryCounts, ManifestHeader, Ordinal, Span};
 
 use crate::support::{Hand, Manifest, asked_of, closes, done, fetches, job, keyed, refusal};
 

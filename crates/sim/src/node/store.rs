@@ -162,9 +162,9 @@ impl SimStore {
     pub(crate) fn dataset(&self) -> Dataset {
         match &self.0 {
             Kind::Memory(store) => {
-                Dataset { source: Some(Arc::new(store.clone())), sink: Some(Arc::new(store.clone())) }
+                Dataset { source: Some(Arc::new(store.clone())), sink: Some(Arc::new(store.clone())), ..Dataset::default() }
             }
-            Kind::Disk(disk) => Dataset { source: Some(disk.store.clone()), sink: Some(disk.store.clone()) },
+            Kind::Disk(disk) => Dataset { source: Some(disk.store.clone()), sink: Some(disk.store.clone()), ..Dataset::default() },
             Kind::Own(dataset) => dataset.clone(),
         }
     }
@@ -183,7 +183,7 @@ impl SimStore {
             Kind::Memory(_) | Kind::Own(_) => self.dataset(),
             Kind::Disk(disk) => {
                 let view = Arc::new(View(disk.clone()));
-                Dataset { source: Some(view.clone()), sink: Some(view) }
+                Dataset { source: Some(view.clone()), sink: Some(view), ..Dataset::default() }
             }
         }
     }

@@ -124,9 +124,9 @@ struct SlowToOpen;
 impl Seam for SlowToOpen {
     fn wrap(&self, _: &Boot, parts: Parts) -> Parts {
         for name in parts.datasets.names() {
-            let Some(Dataset { source, sink }) = parts.datasets.get(&name) else { continue };
+            let Some(Dataset { source, sink, kind, positions }) = parts.datasets.get(&name) else { continue };
             let source = source.map(|inner| Arc::new(SlowSource(inner)) as Arc<dyn Source>);
-            parts.datasets.insert(name, Dataset { source, sink });
+            parts.datasets.insert(name, Dataset { source, sink, kind, positions });
         }
         parts
     }

@@ -24,7 +24,7 @@ pub(crate) fn run(reach: &mut Reach) {
             replica.access.replace(AccessRules::members_may_do_everything());
             let logs = DatasetName::new("logs").unwrap();
             let source = Some(Arc::new(MemoryStore::clone(&donor.store)) as _);
-            donor.datasets.insert(logs.clone(), Dataset { source, sink: None });
+            donor.datasets.insert(logs.clone(), Dataset { source, sink: None, ..Dataset::default() });
             let elsewhere = ShardId::new(logs, 1, 0);
             Content::small(3).fill(&donor.store, &elsewhere, 1);
             assert!(!donor.push(&[elsewhere], &replica).await.is_completed(), "it is not received there");

@@ -24,10 +24,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let tables = Tables::new(vec![("2024", "a few rows".into()), ("2025", rows.into())]);
     let copy = MemoryStore::new();
     let network = MemoryNetwork::new();
-    let donor = Dataset { source: Some(Arc::new(tables.clone())), sink: None };
+    let donor = Dataset { source: Some(Arc::new(tables.clone())), sink: None, ..Dataset::default() };
     let _donor = start(&network, "donor", 1, donor)?;
     let replica =
-        start(&network, "replica", 2, Dataset { source: None, sink: Some(Arc::new(copy.clone())) })?;
+        start(&network, "replica", 2, Dataset { source: None, sink: Some(Arc::new(copy.clone())), ..Dataset::default() })?;
 
     let outcome = replica.execute(StreamPlan::new(Operation::Bootstrap).request(shard.clone()))?.await;
     assert!(outcome.is_completed(), "{outcome:?}");

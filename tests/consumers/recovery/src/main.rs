@@ -15,7 +15,7 @@ use peers::Peers;
 fn main() -> Result<(), Box<dyn Error>> {
     let mut now = Timestamp::ZERO;
     let candidates = peers::NAMES.map(NodeId::new).into_iter().collect::<Result<_, _>>()?;
-    let job = Job { shard: "metrics@1/0".parse()?, selector: Selector::All, candidates };
+    let job = Job::new("metrics@1/0".parse()?, Selector::All, candidates);
     let mut job = Recovery::new(now, Config::default(), job)?;
     let mut peers = Peers::new()?;
 
@@ -30,7 +30,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         match action {
             Action::Open { source, peer, .. } => peers.open(&mut job, now, source, &peer)?,
             Action::List { source, .. } => job.handle_page(now, source, peers.page())?,
-            Action::Outline { source, ordinal, part } => {
+            Action::Admit { .. } => job.handle_admitted(now, peers.admitted())?,
+            Action::Outline { source, ordinal, part, .. } => {
                 job.handle_outline(now, source, ordinal, part, Ok(()))?;
             }
             Action::Fetch { source, fetch, spans, .. } => {
@@ -38,7 +39,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
             Action::Seal { .. } => job.handle_sealed(now, Ok(()))?,
             Action::Publish => job.handle_published(now, Ok(1))?,
-            Action::Begin { .. } | Action::Cancel { .. } | Action::Release { .. } | Action::Close { .. } => {}
+            Action::Begin { .. }
+            | Action::LeaveOut { .. }
+            | Action::Cancel { .. }
+            | Action::Release { .. }
+            | Action::Close { .. } => {}
             Action::Done(outcome) => break outcome,
         }
     };

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::sync::Arc;
 
-use peerstream_recovery::{Misuse, PageIn, Recovery, Refusal, SourceId};
+use peerstream_recovery::{Admitted, Misuse, PageIn, Recovery, Refusal, SourceId};
 use peerstream_types::{
     ChunkIndex, ChunkRange, ChunkSize, Codec, Digest, Entry, EntryCounts, EntryKey, EntryKind, FetchId,
     ManifestHeader, NodeId, Ordinal, Span, Timestamp,
@@ -60,10 +60,15 @@ impl Peers {
         job.handle_offer(now, source, self.header.clone())
     }
 
-    /// The whole manifest, and what of it is kept already, whoever it came from.
+    /// The whole manifest.
     pub fn page(&self) -> PageIn {
+        PageIn::last(self.entries.clone(), self.header.clone())
+    }
+
+    /// What of it the store keeps already, whoever it came from.
+    pub fn admitted(&self) -> Admitted {
         let held = self.staged.iter().map(|(ordinal, chunk)| (*ordinal, vec![ChunkRange::one(*chunk)]));
-        PageIn { held: held.collect(), ..PageIn::last(self.entries.clone(), self.header.clone()) }
+        Admitted { held: held.collect(), unusable: vec![] }
     }
 
     pub fn fetch(

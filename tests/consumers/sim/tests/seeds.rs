@@ -14,7 +14,7 @@ const SEEDS: std::ops::Range<u64> = 0..60;
 fn donor(world: &SimWorld, name: &str, cleaning: Cleaning) -> SimNode {
     let tables = Tables::new(shard(0), cleaning);
     let files = tables.clone();
-    let store = OwnStore::new(move || Dataset { source: Some(Arc::new(files.reopened())), sink: None });
+    let store = OwnStore::new(move || Dataset { source: Some(Arc::new(files.reopened())), sink: None, ..Dataset::default() });
     let node = world.start(NodeSpec::donor(name).with_store(store));
     node.faults.delay_reads(Duration::from_millis(40));
     let world = world.clone();

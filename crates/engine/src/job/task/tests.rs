@@ -1,7 +1,7 @@
 //! What a job is told by tasks that it has given up.
 
 use peerstream_placement::StaticPlacement;
-use peerstream_recovery::Action;
+use peerstream_recovery::{Action, Job};
 use peerstream_shape::PassThrough;
 use peerstream_snapshot::{Fence, MemoryStore, SinkError, offload::Inline};
 use peerstream_transport::PeerIdentity;
@@ -48,7 +48,7 @@ async fn running() -> Running {
     let sink = Arc::new(MemoryStore::new());
     let staging = sink.stage(&shard, &Selector::All, Fence(1)).await.unwrap();
     let candidates = vec![NodeId::new("donor").unwrap()];
-    let job = Job { shard: shard.clone(), selector: Selector::All, candidates: candidates.clone() };
+    let job = Job::new(shard.clone(), Selector::All, candidates.clone());
     let recovery = Recovery::new(shared.clock.now(), shared.config.recovery.clone(), job).unwrap();
     let whom = Whom::new(&shared, &shard, candidates, &Known::default());
     let plan = PlanId::from_parts(1, 1);
@@ -73,6 +73,10 @@ async fn running() -> Running {
         fetches: BTreeMap::new(),
         retiring: BTreeMap::new(),
         outlines: Outlines::default(),
+        listing: 0,
+        admitting: None,
+        joined: None,
+        joined_next: None,
         opening: BTreeSet::new(),
         checkpoints: Checkpoints::new(ByteCount::mib(1), Duration::from_secs(30)),
         waits: BTreeSet::new(),
@@ -93,7 +97,7 @@ async fn what_the_store_says_to_a_fetch_that_was_given_up_is_not_the_jobs_end() 
     let mut running = running().await;
     let Some(Action::Open { source, .. }) = running.recovery.poll_action() else { panic!("no source") };
     running.fetch_event(FetchId(9), FetchEvent::StoreFailed(refusal()));
-    running.event(JobEvent::Page(source, Err(PageFailed::Store(refusal().to_string()))));
+    running.event(JobEvent::Admitted(7, Err(NotAdmitted::Failed(refusal()))));
     assert_eq!(running.recovery.outcome(), None);
     running.fetches.insert(FetchId(9), source);
     running.fetch_event(FetchId(9), FetchEvent::StoreFailed(refusal()));

@@ -41,7 +41,7 @@ fn failed(ordinal: u64, why: &str) -> Vec<u8> {
 
 fn answer(entries: impl IntoIterator<Item = (u64, usize)>, size: ChunkSize) -> Answer {
     let expected = entries.into_iter().map(|(ordinal, len)| expected(ordinal, len));
-    Answer::new(size, Expectation::new(expected.collect()), Buffers::default())
+    Answer::new(size, Expectation::new(expected.collect()), Names::Same, Buffers::default())
 }
 
 /// What was good: ordinals and contents.

@@ -1,0 +1,55 @@
+//! How many replicas of its shard a job asks to agree.
+
+use peerstream_recovery::{Agreement, Job};
+use peerstream_select::Level;
+use peerstream_types::{DatasetKind, PlanId, ShardId};
+
+use super::task::{Running, ShardJob};
+use crate::Levels;
+
+impl ShardJob {
+    /// What the recovery is told of the shard.
+    pub(super) fn recovery_job(&self) -> Job {
+        let job = Job::new(self.shard.clone(), self.selector.clone(), self.whom.now());
+        let Some(dataset) = self.shared.parts.datasets.get(&self.shard.dataset) else { return job };
+        let agreement = self.agreement(dataset.kind);
+        let positions = dataset.positions.unwrap_or(job.positions);
+        Job { agreement, positions, ..job }
+    }
+
+    /// What a peer offered is taken at its word; what this node asks for, as its levels say.
+    fn agreement(&self, kind: DatasetKind) -> Agreement {
+        let level = if self.is_compared(kind) {
+            self.shared.parts.levels.of(self.record.plan, &self.shard)
+        } else {
+            Level::One
+        };
+        let own_vote = self.shared.config.own_vote.counts(self.whom.own_state(), false);
+        Agreement { kind, level, replicas: self.whom.replicas(), own_vote }
+    }
+
+    fn is_compared(&self, kind: DatasetKind) -> bool {
+        kind != DatasetKind::Local && !self.origin.is_offered()
+    }
+}
+
+/// Waits until another level than this is asked for; for ever if none counts. Cancel safe.
+pub(super) async fn another_level(
+    levels: &Levels,
+    plan: PlanId,
+    shard: &ShardId,
+    now: Option<Level>,
+) -> Level {
+    match now {
+        Some(now) => levels.changed(plan, shard, now).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Running {
+    /// The level that counts, if replicas are compared.
+    pub(super) fn level(&self) -> Option<Level> {
+        let Agreement { kind, level, .. } = *self.recovery.agreement();
+        self.job.is_compared(kind).then_some(level)
+    }
+}
