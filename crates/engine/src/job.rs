@@ -6,6 +6,7 @@ mod agreement;
 mod checkpoints;
 mod opening;
 mod outlines;
+mod reports;
 mod source;
 mod task;
 

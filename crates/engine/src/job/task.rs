@@ -19,6 +19,7 @@ use super::admission::NotAdmitted;
 use super::agreement::another_level;
 use super::checkpoints::Checkpoints;
 use super::outlines::Outlines;
+use super::reports::{Report, Reports};
 use super::source::SourceLink;
 use crate::config::EngineConfig;
 use crate::discover::Whom;
@@ -90,7 +91,7 @@ pub(super) struct Running {
     /// Why sources were closed so far, by name.
     pub(super) closes: BTreeSet<&'static str>,
     pub(super) events: mpsc::Sender<JobEvent>,
-    pub(super) fetch_events: mpsc::Sender<(FetchId, FetchEvent)>,
+    pub(super) fetch_events: mpsc::Sender<Report>,
 }
 
 impl ShardJob {
@@ -154,8 +155,9 @@ impl Running {
     async fn run(
         mut self,
         mut inbox: mpsc::Receiver<JobEvent>,
-        mut fetch_inbox: mpsc::Receiver<(FetchId, FetchEvent)>,
+        fetch_inbox: mpsc::Receiver<Report>,
     ) -> ShardOutcome {
+        let mut reports = Reports::new(fetch_inbox);
         let abort = self.job.abort.clone();
         let mut called_off = false;
         loop {
@@ -180,12 +182,12 @@ impl Running {
                     self.recovery.handle_candidates(self.job.shared.clock.now(), &peers);
                 }
                 Some(event) = inbox.recv() => {
-                    self.fetch_events(None, &mut fetch_inbox);
+                    self.fetch_events(reports.take_good());
                     self.event(event);
                 }
-                Some(first) = fetch_inbox.recv() => self.fetch_events(Some(first), &mut fetch_inbox),
+                () = reports.wait() => self.fetch_events(reports.take()),
                 () = self.job.shared.clock.sleep_until(timeout) => {
-                    self.fetch_events(None, &mut fetch_inbox);
+                    self.fetch_events(reports.take());
                     self.ask_placement();
                     self.recovery.handle_timeout(self.job.shared.clock.now());
                 }
@@ -276,26 +278,8 @@ impl Running {
         }
     }
 
-    /// What has come of fetches goes before everything else, and that it has come before what became of
-    /// it: what the store has or is at work on is not asked of another source.
-    fn fetch_events(
-        &mut self,
-        first: Option<(FetchId, FetchEvent)>,
-        inbox: &mut mpsc::Receiver<(FetchId, FetchEvent)>,
-    ) {
-        let mut events: Vec<_> = first.into_iter().collect();
-        while events.len() < EVENTS_MAX
-            && let Ok(event) = inbox.try_recv()
-        {
-            events.push(event);
-        }
-        let arrived = events.iter().filter(|(_, event)| matches!(event, FetchEvent::Arrived));
-        for fetch in arrived.map(|(fetch, _)| *fetch).collect::<Vec<_>>() {
-            self.fetch_event(fetch, FetchEvent::Arrived);
-        }
-        for (fetch, event) in events {
-            self.fetch_event(fetch, event);
-        }
+    fn fetch_events(&mut self, reports: Vec<Report>) {
+        reports.into_iter().for_each(|(fetch, event)| self.fetch_event(fetch, event));
     }
 
     fn fetch_event(&mut self, fetch: FetchId, event: FetchEvent) {
