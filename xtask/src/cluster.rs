@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Command;
 use std::sync::mpsc::{self, Sender};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use devcluster::{Cluster, NodeDir, Running};
+
+use crate::programs::Programs;
 
 /// Most nodes of one cluster on one machine.
 const NODES_MAX: u16 = 64;
@@ -55,23 +56,15 @@ struct Supervised {
 /// Options: `--nodes N`, `--base-port P` (node n listens on UDP port P + n - 1), `--release`.
 pub(crate) fn run(root: &Path, options: &[String]) -> anyhow::Result<()> {
     let options = Options::parse(options)?;
-    let (profile, dir) = if options.release { ("release", "release") } else { ("dev", "debug") };
-    cargo_build(root, profile, &["--package", "peerstream-node"])?;
+    let profile = if options.release { "release" } else { "dev" };
+    let programs = Programs::build(root, profile, &["--package", "peerstream-node"])?;
+    let node = programs.path("peerstream")?;
     let at = root.join("target").join(format!("cluster-{}", std::process::id()));
-    let outcome = Cluster::init(root.join("target").join(dir).join("peerstream"), &at)
+    let outcome = Cluster::init(node, &at)
         .map_err(Into::into)
         .and_then(|cluster| supervise(&prepare(&cluster, &options)?));
     std::fs::remove_dir_all(&at).with_context(|| at.display().to_string())?;
     outcome
-}
-
-/// Builds packages; cargo's own words go to the terminal.
-pub(crate) fn cargo_build(root: &Path, profile: &str, packages: &[&str]) -> anyhow::Result<()> {
-    let mut cargo = Command::new(env!("CARGO"));
-    let status =
-        cargo.args(["build", "--quiet", "--profile", profile]).args(packages).current_dir(root).status()?;
-    ensure!(status.success(), "cargo build {} failed", packages.join(" "));
-    Ok(())
 }
 
 fn prepare(cluster: &Cluster, options: &Options) -> anyhow::Result<Vec<NodeDir>> {

@@ -11,6 +11,8 @@ use anyhow::{Context, bail, ensure};
 use devcluster::{Cluster, Running, SERVE_EVERYTHING, tree};
 use serde::Deserialize;
 
+use crate::programs::Programs;
+
 /// Size of the database that is made if nobody names a directory.
 const DEFAULT_MIB: u64 = 300;
 /// The shard of the demonstration.
@@ -51,10 +53,10 @@ struct Outcome {
 /// made for the purpose, `--mib N` says how large that one is, `--keep` leaves everything there.
 pub(crate) fn run(root: &Path, options: &[String]) -> anyhow::Result<()> {
     let options = Options::parse(options)?;
-    let bin = build(root, &options)?;
+    let programs = build(root, &options)?;
     let dir = root.join("target").join(format!("demo-{}", std::process::id()));
     std::fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
-    let outcome = demonstrate(&bin, &dir, &options);
+    let outcome = demonstrate(&programs, &dir, &options);
     if options.keep {
         println!("kept {}", dir.display());
     } else {
@@ -63,18 +65,17 @@ pub(crate) fn run(root: &Path, options: &[String]) -> anyhow::Result<()> {
     outcome
 }
 
-fn demonstrate(bin: &Path, dir: &Path, options: &Options) -> anyhow::Result<()> {
-    let store = bin.join("demo-store");
+fn demonstrate(programs: &Programs, dir: &Path, options: &Options) -> anyhow::Result<()> {
     let data = match &options.data {
         Some(data) => data.clone(),
         None => {
             println!("writing a database of {} MiB ...", options.mib);
             let data = dir.join("database");
-            tell(&store, "write", &data, options.mib)?;
+            tell(programs, "write", &data, options.mib)?;
             data
         }
     };
-    let cluster = Cluster::init(bin.join("peerstream"), dir.join("nodes"))?;
+    let cluster = Cluster::init(programs.path("peerstream")?, dir.join("nodes"))?;
     let (mut donor, mut replica) = start(&cluster, &data)?;
     println!("donor at {}, empty node at {}; bringing it up ...", donor.addr(), replica.addr());
     let plan = bootstrap(&replica)?;
@@ -89,7 +90,7 @@ fn demonstrate(bin: &Path, dir: &Path, options: &Options) -> anyhow::Result<()> 
         ensure!(status.success(), "a node did not stop in order: {status}\n{}", node.log().tail());
     }
     if options.data.is_none() {
-        tell(&store, "check", &copy, options.mib)?;
+        tell(programs, "check", &copy, options.mib)?;
     }
     report(&plan, shard, &tree::files(&data)?.into_values().collect::<Vec<u64>>());
     Ok(())
@@ -117,9 +118,11 @@ fn bootstrap(replica: &Running) -> anyhow::Result<Plan> {
 }
 
 /// Has the database written or read, and says what came of it.
-fn tell(store: &Path, what: &str, data: &Path, mib: u64) -> anyhow::Result<()> {
-    let output =
-        Command::new(store).arg(what).arg(data).arg(mib.to_string()).stderr(Stdio::inherit()).output()?;
+fn tell(programs: &Programs, what: &str, data: &Path, mib: u64) -> anyhow::Result<()> {
+    let store = programs.path("demo-store")?;
+    let mut command = Command::new(store);
+    let command = command.arg(what).arg(data).arg(mib.to_string()).stderr(Stdio::inherit());
+    let output = command.output().with_context(|| store.display().to_string())?;
     ensure!(output.status.success(), "the database cannot be used: demo-store {what} {}", data.display());
     print!("database: {}", String::from_utf8_lossy(&output.stdout));
     Ok(())
@@ -139,9 +142,9 @@ fn report(plan: &Plan, shard: &Shard, lens: &[u64]) {
     println!("  rate       {:>10.1}   MiB/s", plan.bytes_per_sec as f64 / MIB);
 }
 
-/// Builds the programs and says where they are.
-fn build(root: &Path, options: &Options) -> anyhow::Result<PathBuf> {
-    let (profile, dir) = if options.release { ("release", "release") } else { ("dev", "debug") };
+/// Builds the programs.
+fn build(root: &Path, options: &Options) -> anyhow::Result<Programs> {
+    let profile = if options.release { "release" } else { "dev" };
     println!(
         "building with profile {profile}{} ...",
         if options.release { "" } else { " (--release is faster)" }
@@ -150,8 +153,7 @@ fn build(root: &Path, options: &Options) -> anyhow::Result<PathBuf> {
     if options.data.is_none() {
         packages.extend(["--package", "demo-store"]);
     }
-    crate::cluster::cargo_build(root, profile, &packages)?;
-    Ok(root.join("target").join(dir))
+    Programs::build(root, profile, &packages)
 }
 
 impl Options {

@@ -6,6 +6,7 @@ mod ci;
 mod cluster;
 mod demo;
 mod instructions;
+mod programs;
 mod sim;
 mod tidy;
 mod venv;

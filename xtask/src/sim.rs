@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
 
+use crate::programs::Programs;
+
 /// Scenario, network and seeds of the sweep: some minutes on one core.
 const SWEEP: [(&str, &str, &str); 4] = [
     ("fault-mix", "mem", "0..2000"),
@@ -79,9 +81,8 @@ fn shipped(root: &Path) -> anyhow::Result<Vec<String>> {
 
 /// Builds the simulator with a profile, and says where the program is.
 fn build(root: &Path, profile: &str) -> anyhow::Result<PathBuf> {
-    crate::cluster::cargo_build(root, profile, &["--package", "peerstream-sim", "--features", "cli"])?;
-    let dir = if profile == "dev" { "debug" } else { profile };
-    Ok(root.join("target").join(dir).join("peerstream-sim"))
+    let packages = ["--package", "peerstream-sim", "--features", "cli"];
+    Ok(Programs::build(root, profile, &packages)?.path("peerstream-sim")?.to_path_buf())
 }
 
 /// Runs a scenario and writes its trace to a file.

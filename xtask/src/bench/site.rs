@@ -7,6 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use anyhow::{Context, ensure};
 
 use super::workload::{Made, Size, Workload};
+use crate::programs::Programs;
 
 /// Free memory that the feeder leaves, in MiB: what a transfer takes within a few of its looks, many
 /// times over.
@@ -24,16 +25,16 @@ impl Site {
     /// Builds the peer program and makes a directory below `below`.
     pub(super) fn open(root: &Path, below: &Path, feeder: bool) -> anyhow::Result<Self> {
         println!("building with profile release ...");
-        crate::cluster::cargo_build(root, "release", &["--package", "bench-peer"])?;
+        let programs = Programs::build(root, "release", &["--package", "bench-peer"])?;
+        let peer = programs.path("bench-peer")?.to_path_buf();
         let below = std::fs::canonicalize(below).with_context(|| below.display().to_string())?;
         let dir = below.join(format!("peerstream-bench-{}", std::process::id()));
         std::fs::create_dir(&dir).with_context(|| dir.display().to_string())?;
-        let peer = root.join("target/release/bench-peer");
         let mut site = Self { dir, peer, feeder: None };
         remove_on_signal(site.dir.clone())?;
         site.tell(&["certs", "--cert-dir"], &[&site.certs()])?;
         if feeder {
-            site.feeder = Some(Feeder::start(&site.peer)?);
+            site.feeder = Some(Feeder::start(programs.path("hold-memory")?)?);
         }
         Ok(site)
     }
@@ -91,7 +92,8 @@ impl Site {
     }
 
     fn tell(&self, args: &[&str], paths: &[&Path]) -> anyhow::Result<String> {
-        let output = Command::new(&self.peer).args(args).args(paths).output().context("bench-peer")?;
+        let output = Command::new(&self.peer).args(args).args(paths).output();
+        let output = output.with_context(|| self.peer.display().to_string())?;
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "{}: {}", args.join(" "), said.trim());
         Ok(String::from_utf8(output.stdout)?)
@@ -135,11 +137,10 @@ struct Feeder {
 }
 
 impl Feeder {
-    /// `peer` is the peer program, beside which the feeder is built.
-    fn start(peer: &Path) -> anyhow::Result<Self> {
-        let mut command = Command::new(peer.with_file_name("hold-memory"));
+    fn start(program: &Path) -> anyhow::Result<Self> {
+        let mut command = Command::new(program);
         command.arg(FREE_MIB).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().context("hold-memory")?;
+        let mut child = command.spawn().with_context(|| program.display().to_string())?;
         let asks = child.stdin.take().context("the feeder has no input")?;
         let answers = BufReader::new(child.stdout.take().context("the feeder has no output")?);
         Ok(Self { child, asks, answers })
