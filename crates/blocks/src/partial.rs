@@ -51,7 +51,7 @@ impl Partials {
         let copy = self.copies.entry(id_of(entry, size)).or_default();
         if let Entry::Vacant(place) = copy.entry(chunk.index().0) {
             if needed > free {
-                return Err(SinkError::NoRoom { shard: shard.clone(), needed, free });
+                return Err(SinkError::NoRoom { shard: shard.clone(), needed, free, reserve: 0 });
             }
             place.insert(chunk.bytes().clone());
             self.len += needed;
@@ -70,4 +70,61 @@ fn joined(chunks: &BTreeMap<u64, Bytes>) -> Bytes {
     let mut all = BytesMut::new();
     chunks.values().for_each(|chunk| all.extend_from_slice(chunk));
     all.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use peerstream_snapshot::VerifiedOutline;
+    use peerstream_snapshot::content::Described;
+    use peerstream_types::{Codec, EntryKind, Ordinal};
+
+    use super::*;
+
+    fn chunks(content: &Bytes, size: ChunkSize) -> Vec<VerifiedChunk> {
+        let Described { digest, outline } = Described::of(size, content);
+        let entry = Arc::new(types::Entry {
+            ordinal: Ordinal(0),
+            key: EntryKey::new("k").unwrap(),
+            len: content.len() as u64,
+            digest: Some(digest),
+            kind: EntryKind::Block,
+            codec: Codec::Plain,
+            metadata: Vec::new(),
+        });
+        let outline = VerifiedOutline::check(&entry, size, outline).unwrap();
+        let parts = content.chunks(size.bytes() as usize);
+        let check = |(index, part): (u64, &[u8])| {
+            let (index, part) = (ChunkIndex(index), Bytes::copy_from_slice(part));
+            VerifiedChunk::check(&entry, size, Some(&outline), index, part).unwrap()
+        };
+        (0..).zip(parts).map(check).collect()
+    }
+
+    #[test]
+    fn a_copy_is_whole_with_its_last_chunk_and_takes_no_room_once_forgotten() {
+        let (shard, size) = ("metrics@1/0".parse().unwrap(), ChunkSize::new(1024).unwrap());
+        let content = Bytes::from(vec![7; 3_000]);
+        let chunks = chunks(&content, size);
+        let mut partials = Partials::default();
+        for place in [2, 0, 0] {
+            assert_eq!(partials.add(&shard, &chunks[place]), Ok(None));
+        }
+        let runs = [0, 2].map(|first| ChunkRange { first: ChunkIndex(first), count: 1 });
+        assert_eq!(partials.held(chunks[0].entry(), size), runs);
+        assert_eq!(partials.len, 1024 + 3_000 - 2 * 1024);
+        assert_eq!(partials.add(&shard, &chunks[1]), Ok(Some(content)));
+        partials.forget(chunks[0].entry(), size);
+        assert_eq!((partials.len, partials.held(chunks[0].entry(), size)), (0, Vec::new()));
+    }
+
+    #[test]
+    fn what_waits_is_bounded() {
+        let (shard, size) = ("metrics@1/0".parse().unwrap(), ChunkSize::new(1024).unwrap());
+        let chunks = chunks(&Bytes::from(vec![7; 3_000]), size);
+        let mut partials = Partials { len: PARTIAL_LEN_MAX - 1023, ..Partials::default() };
+        let full = partials.add(&shard, &chunks[0]);
+        assert!(matches!(full, Err(SinkError::NoRoom { needed: 1024, free: 1023, .. })), "{full:?}");
+    }
 }

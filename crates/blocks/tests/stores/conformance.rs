@@ -131,6 +131,7 @@ async fn a_snapshot_stays_as_it_was(kind: &dyn Kind) {
     let store = seeded(kind).await;
     let before = all_of(&store).await;
     let snapshot = store.open(&shard(), &Selector::All).await.unwrap();
+    let held = snapshot.clone();
     let (mut entries, mut token, mut stamp) = (Vec::new(), PageToken::START, 200);
     let sealed = loop {
         let page = snapshot.page(&token, 1).await.unwrap();
@@ -162,6 +163,7 @@ async fn a_snapshot_stays_as_it_was(kind: &dyn Kind) {
     let newer = store.open(&shard(), &Selector::All).await.unwrap();
     assert_ne!(newer.header().digest, sealed.digest);
     assert!(newer.header().counts.entries > sealed.counts.entries);
+    assert_eq!(held.header(), sealed, "who holds the older one still has it");
 }
 
 /// What the host of the receiver writes at one step of a transfer.

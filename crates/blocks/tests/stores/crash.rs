@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use peerstream_blocks::{Block, BlockKey, BlockOptions, BlockStore, SeriesUnion, Stamp};
 use peerstream_snapshot::disk::DiskErrorKind;
-use peerstream_snapshot::disk::crash::{CrashDisk, Fault, Side, Survival};
+use peerstream_snapshot::disk::crash::{CrashDisk, Fault, OperationKind, Side, Survival};
 use peerstream_snapshot::{BoxFuture, Sink};
 use peerstream_types::{Digest, EntryKey};
 
@@ -197,6 +197,41 @@ async fn a_call_that_failed_is_repeated() {
         }
     }
     assert!(failures > 60, "{failures} are too few to mean anything");
+}
+
+/// Whichever log the pointer names after a rewrite that failed at its last step, the next one leaves it alone
+/// until the pointer names another.
+#[tokio::test]
+async fn a_rewrite_that_failed_costs_nothing() {
+    let write = async |store: &BlockStore, at| {
+        store
+            .write(&shard(), &key("cpu", 0), &points(1, &[(at, "w")]))
+            .await
+            .map_err(|error| error.to_string())
+    };
+    let only =
+        |is: fn(OperationKind) -> bool, side| Fault { of: is, side, ..Fault::next(DiskErrorKind::Other) };
+    for side in [Side::Before, Side::After] {
+        for change in 0..20 {
+            let disk = CrashDisk::new();
+            let store = open(&disk);
+            write(&store, 0).await.unwrap();
+            store.flush(&shard()).await.unwrap();
+            // A write that fails leaves the end in doubt; so the next writes the log anew, and fails too.
+            disk.fail(only(|kind| kind == OperationKind::Write, Side::After));
+            write(&store, 1).await.unwrap_err();
+            disk.fail(only(|kind| kind == OperationKind::Rename, side));
+            write(&store, 2).await.unwrap_err();
+            disk.stop_at(change, side);
+            let _ = write(&store, 3).await;
+            drop(store);
+            for survival in [Survival::Nothing, Survival::Everything, Survival::Mixture(3)] {
+                let left = read(&open(&disk.fork().crash(survival)), &key("cpu", 0)).await;
+                let first = left.and_then(|points| points.first().cloned());
+                assert_eq!(first, Some((0, "w".into())), "{side:?} change {change}, {survival:?}");
+            }
+        }
+    }
 }
 
 /// A log that is damaged within what was durable is not taken for one that was torn at its end.

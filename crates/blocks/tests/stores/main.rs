@@ -7,3 +7,4 @@ mod conformance;
 mod crash;
 #[cfg(feature = "fjall")]
 mod fjall;
+mod late;

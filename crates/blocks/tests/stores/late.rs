@@ -1,0 +1,135 @@
+//! Writes whose caller went away before they happened: a pool carries them out later, or never.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use peerstream_blocks::{BlockOptions, BlockStore, SeriesUnion};
+use peerstream_snapshot::disk::crash::CrashDisk;
+use peerstream_snapshot::disk::{DirEntry, Metadata, OpenMode, ReadFile, SmallFile, Space, WriteFile};
+use peerstream_snapshot::{BoxFuture, Disk, DiskError, DiskFile};
+
+use crate::common::{key, points, read, shard};
+
+type Late = Arc<Mutex<State>>;
+
+#[derive(Debug, Default)]
+struct State {
+    /// Whether the next write is put off.
+    armed: bool,
+    put_off: Option<(Arc<dyn DiskFile>, u64, Bytes)>,
+}
+
+#[derive(Debug, Clone)]
+struct LateDisk(CrashDisk, Late);
+
+#[derive(Debug)]
+struct LateFile(Arc<dyn DiskFile>, Late);
+
+type Result<T> = std::result::Result<T, DiskError>;
+
+impl Disk for LateDisk {
+    fn open<'a>(&'a self, path: &'a Path, mode: OpenMode) -> BoxFuture<'a, Result<Arc<dyn DiskFile>>> {
+        Box::pin(async move {
+            let file = self.0.open(path, mode).await?;
+            Ok(Arc::new(LateFile(file, self.1.clone())) as Arc<dyn DiskFile>)
+        })
+    }
+    fn metadata<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Option<Metadata>>> {
+        self.0.metadata(path)
+    }
+    fn list<'a>(
+        &'a self,
+        path: &'a Path,
+        after: Option<&'a OsStr>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<DirEntry>>> {
+        self.0.list(path, after, limit)
+    }
+    fn create_dir_all<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<()>> {
+        self.0.create_dir_all(path)
+    }
+    fn rename<'a>(&'a self, from: &'a Path, to: &'a Path) -> BoxFuture<'a, Result<()>> {
+        self.0.rename(from, to)
+    }
+    fn hard_link<'a>(&'a self, from: &'a Path, to: &'a Path) -> BoxFuture<'a, Result<()>> {
+        self.0.hard_link(from, to)
+    }
+    fn clone_file<'a>(&'a self, from: &'a Path, to: &'a Path) -> BoxFuture<'a, Result<()>> {
+        self.0.clone_file(from, to)
+    }
+    fn read_files(&self, files: Vec<ReadFile>) -> BoxFuture<'_, Vec<Result<SmallFile>>> {
+        self.0.read_files(files)
+    }
+    fn write_files(&self, files: Vec<WriteFile>) -> BoxFuture<'_, Result<()>> {
+        self.0.write_files(files)
+    }
+    fn remove_file<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<()>> {
+        self.0.remove_file(path)
+    }
+    fn remove_dir_all<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<()>> {
+        self.0.remove_dir_all(path)
+    }
+    fn sync_dir<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<()>> {
+        self.0.sync_dir(path)
+    }
+    fn sync_fs<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<()>> {
+        self.0.sync_fs(path)
+    }
+    fn space<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Space>> {
+        self.0.space(path)
+    }
+}
+
+impl DiskFile for LateFile {
+    fn read_at(&self, offset: u64, len: usize) -> BoxFuture<'_, Result<Bytes>> {
+        self.0.read_at(offset, len)
+    }
+    fn write_at(&self, offset: u64, bytes: Bytes) -> BoxFuture<'_, Result<()>> {
+        let mut state = self.1.lock().unwrap();
+        if std::mem::take(&mut state.armed) {
+            state.put_off = Some((self.0.clone(), offset, bytes));
+            return Box::pin(std::future::pending());
+        }
+        self.0.write_at(offset, bytes)
+    }
+    fn len(&self) -> BoxFuture<'_, Result<u64>> {
+        self.0.len()
+    }
+    fn set_len(&self, len: u64) -> BoxFuture<'_, Result<()>> {
+        self.0.set_len(len)
+    }
+    fn sync(&self) -> BoxFuture<'_, Result<()>> {
+        self.0.sync()
+    }
+}
+
+/// F-30: an abandoned write that the disk carries out late destroys nothing that was written since.
+#[tokio::test]
+async fn an_abandoned_write_destroys_nothing() {
+    let (crash, late) = (CrashDisk::new(), Late::default());
+    let options = || BlockOptions::new(SeriesUnion);
+    let store = BlockStore::on_disk(Arc::new(LateDisk(crash.clone(), late.clone())), "blocks", options());
+    store.create(&shard()).await.unwrap();
+    let write =
+        async |series, at| store.write(&shard(), &key(series, 0), &points(1, &[(at, "w")])).await.unwrap();
+    write("cpu", 0).await;
+    late.lock().unwrap().armed = true;
+    tokio::select! {
+        biased;
+        () = write("cpu", 1) => panic!("it is put off"),
+        () = tokio::task::yield_now() => {}
+    }
+    write("cpu", 2).await;
+    write("mem", 0).await;
+    let (file, offset, bytes) = late.lock().unwrap().put_off.take().unwrap();
+    file.write_at(offset, bytes).await.unwrap();
+
+    let cpu = vec![(0, "w".into()), (2, "w".into())];
+    assert_eq!(read(&store, &key("cpu", 0)).await, Some(cpu.clone()));
+    drop(store);
+    let again = BlockStore::on_disk(Arc::new(crash.kill()), "blocks", options());
+    assert_eq!(read(&again, &key("cpu", 0)).await, Some(cpu));
+    assert_eq!(read(&again, &key("mem", 0)).await, Some(vec![(0, "w".into())]));
+}
