@@ -21,6 +21,9 @@ pub const HOOK_NAME_LEN_MAX: usize = 64;
 /// Blocks of one chunk never wait.
 pub const PARTIAL_LEN_MAX: u64 = 256 << 20;
 
+/// Most variants of one block in a union: one per source, and more sources than any recovery asks.
+pub const VARIANTS_MAX: usize = 256;
+
 /// Digests of merged copies that are remembered per block, so that a copy is not fetched twice: more
 /// than there are replicas in any cluster that we know. 32 bytes each.
 pub const ABSORBED_MAX: usize = 8;

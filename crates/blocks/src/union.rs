@@ -9,7 +9,7 @@ use peerstream_types::{ChunkSize, Entry, EntryKind, ManifestHeader, Ordinal, Pos
 
 use crate::BlockKey;
 use crate::horizon::Members;
-use crate::limits::BLOCK_LEN_MAX;
+use crate::limits::{BLOCK_LEN_MAX, VARIANTS_MAX};
 
 /// What became of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,8 +74,8 @@ impl Union {
             return Err(SinkError::BadManifest(format!("{} is not numbered in order", entry.key)));
         }
         let run = self.entries.iter().rev().take_while(|(other, _)| other.key >= entry.key);
-        for (other, _) in run {
-            if other.key > entry.key || other.digest == entry.digest {
+        for (before, (other, _)) in (1..).zip(run) {
+            if other.key > entry.key || other.digest == entry.digest || before == VARIANTS_MAX {
                 return Err(SinkError::DuplicateKey(entry.key.clone()));
             }
         }

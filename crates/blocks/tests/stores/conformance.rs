@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use peerstream_blocks::limits::VARIANTS_MAX;
 use peerstream_blocks::{
     BlockError, BlockKey, BlockOptions, BlockStore, LastWriter, MergeError, SeriesUnion, Stamp,
 };
@@ -10,7 +11,7 @@ use peerstream_snapshot::disk::crash::CrashDisk;
 use peerstream_snapshot::offload::Inline;
 use peerstream_snapshot::{BoxFuture, Fence, Sink, SinkError, Source, SourceError, VerifiedChunk};
 use peerstream_types::{
-    ChunkIndex, ChunkSize, Entry, EntryKey, EntryKind, ManifestHeader, Ordinal, PageToken, Selector,
+    ChunkIndex, ChunkSize, Digest, Entry, EntryKey, EntryKind, ManifestHeader, Ordinal, PageToken, Selector,
 };
 
 use crate::common::{Offer, Transfer, Union, all_of, bring_up, key, merged, points, position, read, shard};
@@ -456,6 +457,17 @@ async fn hostile_manifests_are_refused(kind: &dyn Kind) {
         assert!(staging.admit(page.clone()).await.is_err(), "{page:?}");
         staging.admit(good.clone()).await.unwrap();
     }
+    // One block in more copies than there are sources.
+    let variant = |number: u64| {
+        let digest = Some(Digest::Blake3([number as u8; 32]));
+        Arc::new(Entry { ordinal: Ordinal(number), digest, ..(*good[0]).clone() })
+    };
+    staging.begin(&offer.header).await.unwrap();
+    staging.admit((0..VARIANTS_MAX as u64).map(variant).collect()).await.unwrap();
+    let last = Entry { digest: good[0].digest, ..(*variant(VARIANTS_MAX as u64)).clone() };
+    assert!(matches!(staging.admit(vec![Arc::new(last)]).await, Err(SinkError::DuplicateKey(_))));
+    staging.begin(&offer.header).await.unwrap();
+    staging.admit(good.clone()).await.unwrap();
     let other_counts = begin(|header| header.counts.entries += 1);
     for bad in [begin(|header| header.position = None), other_counts] {
         let refused = staging.seal(&bad).await;
