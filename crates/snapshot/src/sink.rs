@@ -208,14 +208,19 @@ pub enum SinkError {
     UnsupportedSelector(ShardId),
     /// There is no room for what the manifest holds. Nothing of this page was admitted, what is
     /// staged is kept: make room, then start again.
-    #[error("no room for shard {shard}: {needed} bytes are needed, {free} may be used")]
+    #[error(
+        "no room for shard {shard}: {needed} bytes are needed, {free} are free, of which {reserve} stay \
+         free as a reserve"
+    )]
     NoRoom {
         /// The shard.
         shard: ShardId,
         /// Bytes that are still to come, other shards under way included.
         needed: u64,
-        /// Bytes that may be used.
+        /// Bytes that are free.
         free: u64,
+        /// Those of them that the sink leaves free. The rest is what may be used.
+        reserve: u64,
     },
     /// The host did not take the new generation. The one before is still the visible one. Staging is
     /// kept, so nothing has to be fetched again: publish again once the host is ready.

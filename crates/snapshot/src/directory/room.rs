@@ -89,17 +89,15 @@ impl Reservation {
     /// refused.
     pub(super) async fn exchange(&self, drop: u64, add: u64) -> Result<(), SinkError> {
         let Some(room) = self.ledger.room else { return Ok(()) };
-        let free = match self.ledger.disk.space(&self.ledger.root).await {
-            Ok(space) => room.usable(space.free),
-            Err(_) => u64::MAX,
-        };
+        let free = self.ledger.disk.space(&self.ledger.root).await.map_or(u64::MAX, |space| space.free);
+        let reserve = if free == u64::MAX { 0 } else { free - room.usable(free) };
         let mut reserved = self.ledger.lock();
         let own = reserved.bytes.get(&self.id).copied().unwrap_or(0);
         let own = own.saturating_sub(drop).saturating_add(add);
         let others = reserved.bytes.iter().filter(|(id, _)| **id != self.id);
         let needed = others.fold(own, |sum, (_, bytes)| sum.saturating_add(*bytes));
-        if add > 0 && needed > free {
-            return Err(SinkError::NoRoom { shard: self.shard.clone(), needed, free });
+        if add > 0 && needed > free - reserve {
+            return Err(SinkError::NoRoom { shard: self.shard.clone(), needed, free, reserve });
         }
         reserved.bytes.insert(self.id, own);
         Ok(())

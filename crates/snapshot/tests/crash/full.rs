@@ -16,8 +16,8 @@ fn is_full<T>(result: Result<T, SinkError>) -> bool {
             assert_eq!(error.kind, DiskErrorKind::Full, "{error}");
             true
         }
-        Err(SinkError::NoRoom { needed, free, .. }) => {
-            assert!(needed > free, "{needed} bytes fit into {free}");
+        Err(SinkError::NoRoom { needed, free, reserve, .. }) => {
+            assert!(needed > free - reserve, "{needed} bytes fit into {free} without {reserve}");
             true
         }
         Err(error) => panic!("the disk was full, and not {error}"),

@@ -41,13 +41,27 @@ async fn a_page_that_does_not_fit_is_refused() {
         leave(&disk, free);
         let admitted = staging.admit(offer.entries.clone()).await;
         if fits {
-            assert_ne!(admitted, Err(SinkError::NoRoom { shard: shard(), needed: 3330, free }));
+            assert_ne!(admitted, Err(SinkError::NoRoom { shard: shard(), needed: 3330, free, reserve: 0 }));
             continue;
         }
-        assert_eq!(admitted, Err(SinkError::NoRoom { shard: shard(), needed: 3330, free }));
+        assert_eq!(admitted, Err(SinkError::NoRoom { shard: shard(), needed: 3330, free, reserve: 0 }));
         disk.set_capacity(None);
         assert_eq!(staging.admit(offer.entries.clone()).await, Ok(Vec::new()), "once there is room");
     }
+}
+
+/// On a disk with less room than the reserve nothing is taken, and the message says what is free and why it
+/// is not used.
+#[tokio::test]
+async fn a_refusal_names_what_is_free_and_the_reserve() {
+    let (disk, offer) = (CrashDisk::new(), offer(&[("long", content(3330))]).await);
+    let store = open(&disk, Some(Room::default())).await;
+    let staging = writer(&store, &shard()).await;
+    leave(&disk, 40 << 20);
+    let refused = staging.begin(&offer.header).await.unwrap_err();
+    assert!(matches!(refused, SinkError::NoRoom { free: 1.., reserve, .. } if reserve > 0), "{refused:?}");
+    let told = refused.to_string();
+    assert!(told.contains(" are free, of which ") && told.contains("stay free as a reserve"), "{told}");
 }
 
 /// C29: what a sealed header announces is reserved at once, and what is staged is not needed again.
@@ -97,7 +111,7 @@ async fn small_entries_need_room_twice() {
     staging.begin(&unsealed(&offer)).await.unwrap();
     leave(&disk, 1500);
     let admitted = staging.admit(offer.entries.clone()).await;
-    assert_eq!(admitted, Err(SinkError::NoRoom { shard: shard(), needed: 2000, free: 1500 }));
+    assert_eq!(admitted, Err(SinkError::NoRoom { shard: shard(), needed: 2000, free: 1500, reserve: 0 }));
 }
 
 /// D8: a disk that fills up in spite of all is a clear error, and loses nothing.
