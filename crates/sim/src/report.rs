@@ -9,7 +9,8 @@ use std::time::Duration;
 use peerstream_types::NodeId;
 
 use crate::fault::Timed;
-use crate::scenario::{Done, Failure, RunOptions};
+use crate::flows::Flows;
+use crate::scenario::{Done, Failure, Narrowed, RunOptions};
 use chart::{Chart, Row};
 
 /// Most receivers that get a row of their own; the rest are counted.
@@ -39,8 +40,11 @@ pub struct Report<'a> {
     pub options: &'a RunOptions,
     /// All faults of the run.
     pub faults: &'a [Timed],
-    /// What came of it. Of one that failed there are no figures.
+    /// What came of it. Of one that failed, what there was until it did is shown.
     pub outcome: Result<&'a Done, &'a Failure>,
+    /// What a run that failed still fails with, if that was looked for. It is a run of its own: the page says
+    /// which faults it does without, and shows all else of the run itself.
+    pub narrowed: Option<&'a Narrowed>,
     /// The least time that caps and links allow, if they limit anything.
     pub bound: Option<Duration>,
 }
@@ -53,17 +57,20 @@ impl Report<'_> {
         // Writing to a string cannot fail.
         let _ = write!(page, "<style>{STYLE}</style><h1>{name}</h1><p>{}</p>", escape(self.about));
         page += &self.figures();
-        match self.outcome {
-            Ok(done) => {
-                page += &self.timeline(done);
-                page += &pairs(done);
-            }
-            Err(failure) => {
-                let _ = write!(page, "<h2>It failed</h2><pre>{}</pre>", escape(&failure.what));
-            }
+        if let Err(failure) = self.outcome {
+            let _ = write!(page, "<h2>It failed</h2><pre>{}</pre>", escape(&failure.what));
+        }
+        if let Some(flows) = self.flows() {
+            page += &self.timeline(flows);
+            page += &pairs(flows);
         }
         page += &self.faults();
+        page += &self.narrowed.map(narrowed).unwrap_or_default();
         page
+    }
+
+    fn flows(&self) -> Option<&Flows> {
+        self.outcome.map_or_else(|failure| failure.flows.as_ref(), |done| Some(&done.flows))
     }
 
     fn figures(&self) -> String {
@@ -85,6 +92,13 @@ impl Report<'_> {
                 ("bytes received for nothing", bytes(summary.wasted)),
             ]);
         }
+        if let Err(Failure { flows: Some(flows), at, .. }) = self.outcome {
+            rows.extend([
+                ("time until it failed", at.map(|at| format!("{at:?}")).unwrap_or_default()),
+                ("faults that came until then", self.came().count().to_string()),
+                ("bytes sent until then", bytes(flows.totals().values().sum())),
+            ]);
+        }
         if let Some(bound) = self.bound {
             rows.push(("least time there could be", format!("{bound:?}")));
         }
@@ -96,8 +110,8 @@ impl Report<'_> {
         format!("<table>{}</table>", rows.into_iter().map(row).collect::<String>())
     }
 
-    fn timeline(&self, done: &Done) -> String {
-        let (step, by_pair) = done.flows.by_pair();
+    fn timeline(&self, flows: &Flows) -> String {
+        let (step, by_pair) = flows.by_pair();
         let sources: BTreeSet<&NodeId> = by_pair.keys().map(|(from, _)| from).collect();
         let colours: BTreeMap<&NodeId, &str> = sources.into_iter().zip(COLOURS.into_iter().cycle()).collect();
         let mut rows: BTreeMap<&NodeId, Row<'_>> = BTreeMap::new();
@@ -115,9 +129,16 @@ impl Report<'_> {
         html
     }
 
-    /// The faults that are not left out, with their numbers.
+    /// The faults that are not left out, with their numbers, as far as the run got.
     fn came(&self) -> impl Iterator<Item = (usize, &Timed)> {
-        self.faults.iter().enumerate().filter(|(place, _)| !self.options.without.contains(place))
+        let came =
+            |(place, timed): &(usize, &Timed)| !self.options.without.contains(place) && !self.is_late(timed);
+        self.faults.iter().enumerate().filter(came)
+    }
+
+    /// Whether the run had failed before it could come.
+    fn is_late(&self, timed: &Timed) -> bool {
+        self.outcome.is_err_and(|failure| failure.at.is_some_and(|at| timed.at() > at))
     }
 
     fn faults(&self) -> String {
@@ -125,10 +146,14 @@ impl Report<'_> {
             return String::new();
         }
         let row = |(place, timed): (usize, &Timed)| {
-            let left_out = if self.options.without.contains(&place) { " (left out)" } else { "" };
+            let note = match self.options.without.contains(&place) {
+                true => " (left out)",
+                false if self.is_late(timed) => " (it had failed before)",
+                false => "",
+            };
             let nodes: Vec<&str> = timed.fault.nodes().into_iter().map(NodeId::as_str).collect();
             let (kind, at) = (timed.fault.kind(), timed.at_ms);
-            format!("<tr><td class=n>{place}<td class=n>{at} ms<td>{kind}{left_out}<td>{}", nodes.join(", "))
+            format!("<tr><td class=n>{place}<td class=n>{at} ms<td>{kind}{note}<td>{}", nodes.join(", "))
         };
         let rows: String = self.faults.iter().take(LISTED_MAX).enumerate().map(row).collect();
         let more = more(self.faults.len(), "faults");
@@ -136,11 +161,26 @@ impl Report<'_> {
     }
 }
 
-fn pairs(done: &Done) -> String {
+/// The faults that it fails without, and how.
+fn narrowed(narrowed: &Narrowed) -> String {
+    let Narrowed { options, failure, runs } = narrowed;
+    let without: Vec<String> = options.without.iter().map(usize::to_string).collect();
+    let less = match without.is_empty() {
+        true => "<p>No fault can be left out.".to_owned(),
+        false => format!(
+            "<p>Without the faults {} it fails, too:<pre>{}</pre>",
+            without.join(", "),
+            escape(&failure.what)
+        ),
+    };
+    format!("<h2>With fewer faults</h2><p>All above is of the run itself; this took {runs} more.{less}")
+}
+
+fn pairs(flows: &Flows) -> String {
     let row = |((from, to), sent): ((NodeId, NodeId), u64)| {
         format!("<tr><td>{from}<td>{to}<td class=n>{}", bytes(sent))
     };
-    let totals = done.flows.totals();
+    let totals = flows.totals();
     let more = more(totals.len(), "pairs");
     let rows: String = totals.into_iter().take(LISTED_MAX).map(row).collect();
     format!("<h2>Bytes</h2><table><tr><th>from<th>to<th>sent{rows}</table>{more}")

@@ -2,6 +2,7 @@
 
 use std::fmt::{Display, Write};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use peerstream_types::Timestamp;
 use tokio::time::Instant;
@@ -19,6 +20,8 @@ pub struct Trace {
 #[derive(Debug, Default)]
 struct Inner {
     lines: Vec<String>,
+    /// When the last line was added.
+    last: Duration,
     dropped: u64,
     /// Of all that were dropped, one after another.
     hash: Fnv,
@@ -54,14 +57,20 @@ impl Trace {
 
     /// Adds a line.
     pub fn note(&self, who: &str, what: impl Display) {
-        let line = format!("{} {who}: {what}", self.now());
+        let (now, line) = (self.origin.elapsed(), format!("{} {who}: {what}", self.now()));
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.last = now;
         if inner.lines.len() < LINES_MAX {
             inner.lines.push(line);
         } else {
             inner.dropped += 1;
             inner.hash.take(&line);
         }
+    }
+
+    /// Virtual time from the beginning until the last line.
+    pub(crate) fn last(&self) -> Duration {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).last
     }
 
     /// How many lines are wanted.

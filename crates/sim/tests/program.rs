@@ -48,6 +48,21 @@ fn the_last_seed_is_run() {
     assert!(text(&ran.stdout).contains("seed 18446744073709551615: 1 shards published"), "{ran:?}");
 }
 
+/// What the page of a failed run shows: why, figures, who fed whom and when, bytes, faults, and which of them it
+/// does without.
+const FAILED_PAGE: [&str; 10] = [
+    "<h2>It failed</h2><pre>it took",
+    "time until it failed",
+    "<th>faults that came until then<td class=n>1",
+    "<th>bytes sent until then<td class=n>4",
+    "<h2>Who fed whom</h2><svg",
+    "<title>donor-1: ",
+    "<tr><td>donor-1<td>replica-1<td class=n>4",
+    "<td class=n>1 ms<td>slow<td>",
+    "All above is of the run itself",
+    "Without the faults 0 it fails, too",
+];
+
 /// A run that fails is written, too; and the command to repeat it is one that a shell takes.
 #[test]
 fn a_failed_run_is_written() {
@@ -75,7 +90,12 @@ fn a_failed_run_is_written() {
         assert!(!ran.status.success() && out.contains("it took"), "{ran:?}");
         assert!(out.contains("sim '/") && out.contains("doomed.toml' --seed"), "{out}");
         assert!(std::fs::read_to_string(&trace).unwrap().contains("donor-1: boot 1"));
-        assert!(std::fs::read_to_string(&report).unwrap().contains("It failed"));
+        let page = std::fs::read_to_string(&report).unwrap();
+        for part in FAILED_PAGE {
+            assert!(page.contains(part), "{part} is missing in {page}");
+        }
+        // Faults are left out of the narrowed run only.
+        assert!(!page.contains("(left out)"), "{page}");
         [&trace, &report].into_iter().for_each(|path| std::fs::write(path, "").unwrap());
     }
 }

@@ -205,6 +205,7 @@ fn a_report_shows_who_fed_whom() {
         options: &options,
         faults: &faults,
         outcome: Ok(&done),
+        narrowed: None,
         bound: None,
     };
     let html = page.html();

@@ -13,7 +13,7 @@ use std::str::FromStr;
 use clap::Parser;
 use peerstream_sim::Network;
 use peerstream_sim::report::Report;
-use peerstream_sim::scenario::{Done, Failure, RunOptions, SHIPPED, Scenario, shipped};
+use peerstream_sim::scenario::{Done, Failure, Narrowed, RunOptions, SHIPPED, Scenario, shipped};
 
 type Error = Box<dyn std::error::Error>;
 
@@ -38,10 +38,11 @@ struct Options {
     /// Faults to leave out, by their numbers.
     #[arg(long, value_delimiter = ',')]
     without: Vec<usize>,
-    /// Write what happened, line by line. Of many seeds, that of the one that fails.
+    /// Write what happened, line by line. Of many seeds, that of the one that fails, with all its faults.
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
-    /// Write one HTML page: who fed whom, faults, figures. Of many seeds, that of the one that fails.
+    /// Write one HTML page: who fed whom, faults, figures. Of many seeds, that of the one that fails, with
+    /// all its faults; which of them it does without is said beside.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
 }
@@ -95,11 +96,11 @@ fn run(options: &Options) -> Result<ExitCode, Error> {
         match scenario.run(&run) {
             Ok(done) if options.seeds.is_none() => {
                 say(format_args!("seed {seed}: {}", done.summary))?;
-                job.write_out(&run, Ok(&done))?;
+                job.write_out(&run, Ok(&done), None)?;
             }
             Ok(_) => {}
             Err(failure) => {
-                job.tell(&run, failure)?;
+                job.tell(&run, &failure)?;
                 return Ok(ExitCode::FAILURE);
             }
         }
@@ -174,7 +175,12 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn write_out(&self, run: &RunOptions, outcome: Result<&Done, &Failure>) -> Result<(), Error> {
+    fn write_out(
+        &self,
+        run: &RunOptions,
+        outcome: Result<&Done, &Failure>,
+        narrowed: Option<&Narrowed>,
+    ) -> Result<(), Error> {
         let written = |path: &PathBuf, text: &str| {
             std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
         };
@@ -184,17 +190,17 @@ impl Job<'_> {
         if let Some(path) = &self.options.report {
             let (faults, bound) = (self.scenario.faults(run), self.scenario.bound(run));
             let (name, about) = (self.name, self.scenario.about.as_str());
-            let page = Report { name, about, options: run, faults: &faults, outcome, bound };
+            let page = Report { name, about, options: run, faults: &faults, outcome, narrowed, bound };
             written(path, &page.html())?;
         }
         Ok(())
     }
 
     /// Says what failed, with as few faults as it takes, and how to see it again.
-    fn tell(&self, run: &RunOptions, failure: Failure) -> Result<(), Error> {
+    fn tell(&self, run: &RunOptions, failure: &Failure) -> Result<(), Error> {
         say(format_args!("seed {}: {failure}", run.seed))?;
         say("leaving out faults that it does not need ...")?;
-        let narrowed = self.scenario.narrow(run, failure);
+        let narrowed = self.scenario.narrow(run, failure.clone());
         for (place, timed) in self.scenario.faults(run).iter().enumerate() {
             if !narrowed.options.without.contains(&place) {
                 say(format_args!("  {place:3} {timed}"))?;
@@ -202,7 +208,7 @@ impl Job<'_> {
         }
         say(format_args!("after {} runs: {}", narrowed.runs, narrowed.failure))?;
         say(format_args!("to repeat it:\n  {}", command(self.name, &narrowed.options)))?;
-        self.write_out(&narrowed.options, Err(&narrowed.failure))
+        self.write_out(run, Err(failure), Some(&narrowed))
     }
 }
 

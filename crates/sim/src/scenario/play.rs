@@ -1,5 +1,6 @@
 //! A scenario is run: the fleet starts, faults come, they end, and progress is demanded.
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use crate::network::UNLIMITED;
 use crate::node::{NodeSpec, SimNode, shard};
 use crate::oracle::Account;
 use crate::sim::Sim;
+use crate::trace::Trace;
 use crate::watch::{Blame, Watch};
 use crate::world::SimWorld;
 
@@ -56,12 +58,16 @@ pub struct Summary {
 }
 
 /// How a run failed. Neither way to print it prints the trace, which has thousands of lines.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Failure {
     /// What is wrong.
     pub what: String,
     /// What happened before, as far as it was kept.
     pub trace: String,
+    /// Who fed whom until then; none if nothing was run.
+    pub flows: Option<Flows>,
+    /// The virtual time at which its trace ends; none if there is none.
+    pub at: Option<Duration>,
 }
 
 impl Failure {
@@ -102,19 +108,30 @@ impl Scenario {
     /// What does not hold, or how something panicked.
     pub fn run(&self, options: &RunOptions) -> Result<Done, Failure> {
         if let Err(error) = self.check(options) {
-            return Err(Failure { what: error.to_string(), trace: String::new() });
+            return Err(Failure { what: error.to_string(), trace: String::new(), flows: None, at: None });
         }
+        // They are found here however the run ends.
+        let kept = OnceCell::new();
         let sim = Sim::new(options.network, options.seed)
             .link(self.link(options.network))
             .limit(Duration::from_secs(self.limit_s));
-        let ran = sim.try_run(async |world| Play::new(self, options, world).run().await);
+        let ran = sim.try_run(async |world| {
+            let lines = world.trace().clone();
+            let play = Play::new(self, options, world);
+            kept.get_or_init(|| (play.flows.clone(), lines));
+            play.run().await
+        });
+        let failure = |what, trace| {
+            let (flows, lines): (Option<Flows>, Option<Trace>) = kept.get().cloned().unzip();
+            Failure { what, trace, flows, at: lines.map(|lines| lines.last()) }
+        };
         match ran {
             Ok((Ok((summary, flows)), trace)) => match self.falls_short(options, &summary) {
                 None => Ok(Done { trace, summary, flows }),
-                Some(what) => Err(Failure { what, trace }),
+                Some(what) => Err(failure(what, trace)),
             },
-            Ok((Err(what), trace)) => Err(Failure { what, trace }),
-            Err((what, trace)) => Err(Failure { what: with_found(&what, &trace), trace }),
+            Ok((Err(what), trace)) => Err(failure(what, trace)),
+            Err((what, trace)) => Err(failure(with_found(&what, &trace), trace)),
         }
     }
 
