@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use peerstream_engine::{Dataset, Datasets, Engine, PlanError, PlanHandle, StreamPlan};
+use peerstream_engine::{Dataset, Datasets, Engine, Levels, PlanError, PlanHandle, StreamPlan};
 use peerstream_shape::{Class, Direction, PassThrough};
 use peerstream_snapshot::memory::Published;
 use peerstream_snapshot::{Generation, Snapshot};
@@ -82,6 +82,8 @@ pub struct SimNode {
     pub shaper: Arc<PassThrough>,
     /// Who may do what here, now.
     pub access: SharedAccess,
+    /// How many replicas have to say the same, now. A restart begins with the defaults.
+    pub levels: Levels,
     /// What it serves and receives, now.
     pub datasets: Datasets,
     pub(crate) spec: NodeSpec,
@@ -219,13 +221,13 @@ impl SimNode {
         faults: &StoreFaults,
         life: &Life,
     ) -> Datasets {
-        let Dataset { source, sink, kind, positions } = store.dataset();
+        let Dataset { source, sink, positions, .. } = store.dataset();
         let source = source.filter(|_| spec.source);
         let sink = sink.filter(|_| spec.sink);
         let dataset = Dataset {
             source: source.map(|inner| Arc::new(FaultySource::new(inner, faults.clone(), life.clone())) as _),
             sink: sink.map(|inner| Arc::new(FaultySink::new(inner, faults.clone(), life.clone())) as _),
-            kind,
+            kind: spec.kind,
             positions,
         };
         let datasets = Datasets::new();

@@ -149,7 +149,10 @@ impl Seam for Planted {
 impl Planted {
     fn wrap_sinks(&self, parts: &Parts) {
         for name in parts.datasets.names() {
-            let Some(Dataset { source, sink: Some(inner), kind, positions }) = parts.datasets.get(&name) else { continue };
+            let Some(Dataset { source, sink: Some(inner), kind, positions }) = parts.datasets.get(&name)
+            else {
+                continue;
+            };
             let sink = BadSink { inner, bug: self.bug, store: self.store.clone(), known: Mutex::default() };
             parts.datasets.insert(name, Dataset { source, sink: Some(Arc::new(sink)), kind, positions });
         }

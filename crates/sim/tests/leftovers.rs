@@ -296,7 +296,11 @@ fn a_killed_receiver_lets_go_of_its_snapshot() {
             let leased = Leased { store: MemoryStore::new(), snapshot: Arc::default() };
             Content::large(4, MIB).fill(&leased.store, &shard(0), 1);
             let served = leased.clone();
-            let store = OwnStore::new(move || Dataset { source: Some(Arc::new(served.clone())), sink: None, ..Dataset::default() });
+            let store = OwnStore::new(move || Dataset {
+                source: Some(Arc::new(served.clone())),
+                sink: None,
+                ..Dataset::default()
+            });
             let donor = world.start(NodeSpec::donor("donor").with_store(store));
             donor.faults.delay_reads(Duration::from_millis(20));
             let replica = world.replica("replica");

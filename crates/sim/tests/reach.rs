@@ -10,6 +10,7 @@ use peerstream_sim::reach::{EXCEPTIONS, Reach, Report};
 fn everything_is_visited_or_excused() {
     let mut reach = Reach::default();
     for part in [
+        sweep::agreement::run,
         sweep::content::run,
         sweep::disks::run,
         sweep::endings::run,

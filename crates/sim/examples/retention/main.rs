@@ -28,7 +28,11 @@ const WRITERS: u64 = 1;
 fn donor(world: &SimWorld, name: &str, retention: Retention) -> SimNode {
     let blocks = Blocks::new(shard(0), retention);
     let disk = blocks.clone();
-    let store = OwnStore::new(move || Dataset { source: Some(Arc::new(disk.restarted())), sink: None, ..Dataset::default() });
+    let store = OwnStore::new(move || Dataset {
+        source: Some(Arc::new(disk.restarted())),
+        sink: None,
+        ..Dataset::default()
+    });
     let node = world.start(NodeSpec::donor(name).with_store(store));
     node.faults.delay_reads(Duration::from_millis(40));
     let mut random = Random::fork(world.seed(), WRITERS);

@@ -3,7 +3,7 @@
 use peerstream_engine::EngineConfig;
 use peerstream_snapshot::MemoryStore;
 use peerstream_transport::access::AccessRules;
-use peerstream_types::{ClusterName, NodeId};
+use peerstream_types::{ClusterName, DatasetKind, NodeId};
 
 use super::CLUSTER;
 use super::store::StoreSpec;
@@ -30,6 +30,9 @@ pub struct NodeSpec {
     pub config: EngineConfig,
     /// Where it keeps its shards. Default in memory.
     pub store: StoreSpec,
+    /// How the replicas of [`DATASET`](super::DATASET) are related, as this node sees it. Default
+    /// [`DatasetKind::Local`].
+    pub kind: DatasetKind,
     /// How long its certificates are valid from their issue on, in days. Over QUIC only.
     pub certificate_days: u32,
 }
@@ -50,6 +53,7 @@ impl NodeSpec {
             access: AccessRules::members_may_read(),
             config: EngineConfig::default(),
             store: MemoryStore::new().into(),
+            kind: DatasetKind::Local,
             certificate_days: CERTIFICATE_DAYS,
         }
     }

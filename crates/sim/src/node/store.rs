@@ -161,10 +161,16 @@ impl SimStore {
     /// What serves and receives.
     pub(crate) fn dataset(&self) -> Dataset {
         match &self.0 {
-            Kind::Memory(store) => {
-                Dataset { source: Some(Arc::new(store.clone())), sink: Some(Arc::new(store.clone())), ..Dataset::default() }
-            }
-            Kind::Disk(disk) => Dataset { source: Some(disk.store.clone()), sink: Some(disk.store.clone()), ..Dataset::default() },
+            Kind::Memory(store) => Dataset {
+                source: Some(Arc::new(store.clone())),
+                sink: Some(Arc::new(store.clone())),
+                ..Dataset::default()
+            },
+            Kind::Disk(disk) => Dataset {
+                source: Some(disk.store.clone()),
+                sink: Some(disk.store.clone()),
+                ..Dataset::default()
+            },
             Kind::Own(dataset) => dataset.clone(),
         }
     }

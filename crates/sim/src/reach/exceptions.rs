@@ -46,7 +46,7 @@ const fn excuse(group: Group, reason: &'static str, items: &'static [&'static st
     Exception { group, reason, items }
 }
 
-use Group::{Close, Code, Error, Message, Session, Wait};
+use Group::{Close, Code, Error, Message, Session};
 
 /// Everything that is excused.
 pub const EXCEPTIONS: &[Exception] = &[
@@ -117,16 +117,6 @@ pub const EXCEPTIONS: &[Exception] = &[
         "an engine asks no more than the peer said that it takes: raw peers say busy again and again, in the \
          engine's tests of hostile ones",
         &["busy"],
-    ),
-    excuse(
-        Wait,
-        "nobody sets a level at a simulated node yet: the facts of peerstream-recovery about agreement do",
-        &["level"],
-    ),
-    excuse(
-        Close,
-        "no simulated store merges: the facts of peerstream-recovery about agreement do",
-        &["incompatible"],
     ),
     excuse(Message, "no engine sends it yet", &["Have", "Throttle", "GoAway"]),
     excuse(

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use peerstream_engine::{Engine, Parts};
+use peerstream_engine::{Engine, Levels, Parts};
 use peerstream_quic::BindError;
 use peerstream_shape::PassThrough;
 use peerstream_snapshot::{DiskError, Offload};
@@ -148,6 +148,7 @@ impl SimWorld {
             access: SharedAccess::new(spec.access.clone()),
             lag: machine.medium.lag(),
         };
+        let levels = Levels::default();
         let (shaper, datasets) =
             (Arc::new(PassThrough::default()), SimNode::datasets_of(&spec, &store, &machine.faults, &life));
         let parts = Parts {
@@ -160,7 +161,7 @@ impl SimWorld {
             access: boot.access.clone(),
             shaper: shaper.clone(),
             offload,
-            levels: Default::default(),
+            levels: levels.clone(),
             wall_clock: Arc::new(machine.clock.clone()),
             seed,
         };
@@ -174,6 +175,7 @@ impl SimWorld {
             faults: machine.faults.clone(),
             shaper,
             access: boot.access.clone(),
+            levels,
             datasets,
             spec,
             machine,

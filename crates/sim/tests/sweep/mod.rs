@@ -1,5 +1,6 @@
 //! Scenarios, by what they are about. Each of them keeps every promise, too.
 
+pub(crate) mod agreement;
 pub(crate) mod content;
 pub(crate) mod disks;
 pub(crate) mod endings;
