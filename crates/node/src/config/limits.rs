@@ -2,9 +2,23 @@
 
 use peerstream_engine::EngineConfig;
 use peerstream_quic::QuicConfig;
+use peerstream_types::ByteCount;
 use serde::{Deserialize, Serialize};
 
 use super::{Size, Wait};
+
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+/// Largest `window` in bytes, per source: four serve a shard, and four shards are received, at a time.
+const WINDOW_MAX: u64 = 4 * GIB;
+/// Largest `fetch` in bytes: the content of one request is given up as a whole.
+const FETCH_MAX: u64 = 256 * MIB;
+/// Most bytes under way to one peer.
+const PEER_BYTES_MAX: u64 = 64 * GIB;
+/// Most bytes that are stored before they are made durable: beyond it a power loss costs hours.
+const CHECKPOINT_BYTES_MAX: u64 = 1024 * GIB;
+/// Largest window of a connection, and largest buffer of a socket, in bytes: the kernel counts in `int`.
+const BUFFER_MAX: u64 = GIB;
 
 /// Limits of the engine. The defaults are those of [`EngineConfig`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,6 +148,21 @@ impl Limits {
         config.bulk.send_window = self.quic.send_window.0;
         config.bulk.send_window_max = self.quic.send_window_max.0;
         config
+    }
+
+    /// The first size that cannot be meant, with its name and the most that it may be.
+    pub(super) fn too_large(&self) -> Option<(&'static str, Size, Size)> {
+        let sizes = [
+            ("window", self.window, WINDOW_MAX),
+            ("fetch", self.fetch, FETCH_MAX),
+            ("peer_bytes_in_flight", self.peer_bytes_in_flight, PEER_BYTES_MAX),
+            ("checkpoint_bytes", self.checkpoint_bytes, CHECKPOINT_BYTES_MAX),
+            ("quic.send_window", self.quic.send_window, BUFFER_MAX),
+            ("quic.send_window_max", self.quic.send_window_max, BUFFER_MAX),
+            ("quic.socket_buffer", self.quic.socket_buffer, BUFFER_MAX),
+        ];
+        let too_large = sizes.into_iter().find(|(_, size, most)| size.0.0 > *most);
+        too_large.map(|(name, size, most)| (name, size, Size(ByteCount(most))))
     }
 
     /// The name of the first limit that is zero and may not be.

@@ -102,11 +102,15 @@ fn normal(path: &Path) -> PathBuf {
 fn check(config: &Config) -> Result<()> {
     check_datasets(config)?;
     check_checkpoints(config)?;
+    check_served(config)?;
     placement::listed(config)?;
     config.placement.check(!config.peers.is_empty())?;
     check_levels(config)?;
     if let Some(name) = config.limits.zero() {
         return Err(Failure::new(format!("limits.{name} is zero")).hint("leave it out for the default"));
+    }
+    if let Some((name, size, most)) = config.limits.too_large() {
+        return Err(Failure::new(format!("limits.{name} is {size}, at most {most} is allowed")));
     }
     let quic = config.limits.transport().validate();
     quic.map_err(|error| Failure::new(format!("limits.quic: {error}")))?;
@@ -144,6 +148,32 @@ fn check_checkpoints(config: &Config) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A directory that is served with the node's own files in it would give them to peers: the private key, and
+/// what is being received.
+fn check_served(config: &Config) -> Result<()> {
+    let Config { tls, data_dir, .. } = config;
+    let own = [("data_dir", data_dir), ("tls.key", &tls.key)];
+    for dataset in &config.datasets {
+        if let Some(served) = &dataset.serve {
+            let Some((what, path)) = own.iter().find(|(_, path)| real(path).starts_with(real(served))) else {
+                continue;
+            };
+            let (name, version, served) = (&dataset.name, dataset.version, served.display());
+            let what =
+                format!("dataset {name}@{version}: serve: {what} ({}) lies inside {served}", path.display());
+            return Err(Failure::new(what).hint("serve a directory that holds nothing but the dataset"));
+        }
+    }
+    Ok(())
+}
+
+/// A path without links, as far as it is there yet.
+fn real(path: &Path) -> PathBuf {
+    let known = path.ancestors().find_map(|known| Some((known, std::fs::canonicalize(known).ok()?)));
+    let joined = known.and_then(|(known, real)| Some(real.join(path.strip_prefix(known).ok()?)));
+    joined.unwrap_or_else(|| path.to_path_buf())
 }
 
 fn check_datasets(config: &Config) -> Result<()> {
