@@ -48,6 +48,11 @@ fn run(args: &[String]) -> anyhow::Result<()> {
     let Some((task, options)) = args.split_first() else {
         anyhow::bail!("no task given\n\n{USAGE}");
     };
+    // What comes after `sim` is for its own program, which has its own help.
+    if task != "sim" && options.iter().any(|option| ["--help", "-h"].contains(&option.as_str())) {
+        print!("{USAGE}");
+        return Ok(());
+    }
     match task.as_str() {
         "bench" => bench::run(&workspace_root(), options),
         "ci" => ci::run(&workspace_root(), options),
@@ -67,4 +72,17 @@ fn run(args: &[String]) -> anyhow::Result<()> {
 /// The root of the checkout that this binary was built from.
 fn workspace_root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(1).expect("xtask lies in the root").to_path_buf()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_that_is_asked_for_help_does_nothing_else() {
+        for args in [["bench", "--help"].as_slice(), &["bench", "memory", "-h"], &["cluster", "--help"]] {
+            let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+            assert!(run(&args).is_ok(), "{args:?}");
+        }
+    }
 }
