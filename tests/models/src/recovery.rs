@@ -1,18 +1,23 @@
 //! One recovery job, its candidates and a store: answers in any order, and faults at every moment.
 
 mod answers;
+mod levels;
+mod listing;
 mod parts;
 mod properties;
 mod world;
 
 use std::time::Duration;
 
-use peerstream_recovery::{Fault, SourceId};
-use peerstream_types::FetchId;
+use peerstream_recovery::{Agreement, Fault, SourceId};
+use peerstream_select::Level;
+use peerstream_types::{DatasetKind, FetchId};
 use stateright::{Model, Property};
 
-pub use parts::Peer;
-pub use properties::{BOUNDED, ENDS, NO_DEADLOCK, NO_MISUSE, ONCE, PROGRESS, SOURCES, STALE, WAITS, WHOLE};
+pub use parts::{Mark, Peer};
+pub use properties::{
+    AGREED, BOUNDED, ENDS, NAMED, NO_DEADLOCK, NO_MISUSE, ONCE, PROGRESS, Reach, SOURCES, STALE, WAITS, WHOLE,
+};
 pub use world::{Flaw, Owed, World};
 
 use crate::calm::Calm;
@@ -38,6 +43,18 @@ pub enum Plant {
     Misfiled,
     /// A seal is answered before it is asked for.
     Hasty,
+    /// What the store says of an earlier listing is taken for the next one's.
+    Undropped,
+    /// The job is told a lower level than the one that is asked for.
+    Slack,
+    /// Everybody's offer is taken for the first one's: a vote is counted that nobody gave.
+    Forged,
+    /// The store keeps what it is told to do without.
+    Hoarder,
+    /// Sources are asked for entries under the names that they have here.
+    Renamed,
+    /// The job is not told that the level has changed.
+    Muffled,
 }
 
 /// A world: who can be asked, and what may go wrong.
@@ -55,6 +72,17 @@ pub struct RecoveryWorld {
     pub fetch_chunks: u64,
     /// Whether further candidates join the first; without it there is too little for that.
     pub joins: bool,
+    /// What is asked of the replicas.
+    pub agreement: Agreement,
+    /// Levels that may be asked for instead, at any moment. A fault.
+    pub levels: Vec<Level>,
+    /// How often everything may be begun again because the replicas disagree: where they do for good, that
+    /// has no end.
+    pub rounds_max: u64,
+    /// Whether the store's word on the entries that it is asked to take comes at once.
+    pub admits_at_once: bool,
+    /// What some run must reach.
+    pub reaches: Vec<Reach>,
     /// Whether a state knows how many steps led to it: then finitely many states are finitely many
     /// steps, whatever happens.
     pub counted: bool,
@@ -120,6 +148,10 @@ pub enum Action {
     DenyAll(FetchId, Why),
     /// The peer vanishes. A fault.
     Lose(SourceId),
+    /// The store cannot take an entry that it is asked to, now or later. A fault.
+    Unkept(Mark),
+    /// Another level is asked for. A fault.
+    Level(Level),
     /// The local store fails at something that has no answer. A fault.
     StoreFails,
     /// The operator calls it off. A fault.
@@ -142,6 +174,11 @@ impl RecoveryWorld {
             attempts_per_source: 2,
             fetch_chunks: 1,
             joins: false,
+            agreement: Agreement::default(),
+            levels: Vec::new(),
+            rounds_max: 1,
+            admits_at_once: false,
+            reaches: Vec::new(),
             counted: false,
             plant: None,
             calm: Calm::default(),
@@ -150,7 +187,11 @@ impl RecoveryWorld {
 
     /// How many sources may be open at once.
     fn sources_max(&self) -> usize {
-        if self.joins { parts::config(self).sources_max as usize } else { 1 }
+        if self.joins || self.agreement.kind != DatasetKind::Local {
+            parts::config(self).sources_max as usize
+        } else {
+            1
+        }
     }
 
     /// What happens without a fault, in the order of the calm way.
@@ -185,6 +226,12 @@ impl RecoveryWorld {
                         actions.extend(Why::ALL.map(|why| Action::DenyAll(fetch, why)));
                     }
                 }
+                Owed::Admit => {
+                    actions.push(Action::Deny(*owed, Why::Gone));
+                    let joined = scene.listed.columns.len() > 1;
+                    let marks = scene.listed.batch.iter().take(if joined { usize::MAX } else { 1 });
+                    actions.extend(marks.map(|mark| Action::Unkept(*mark)));
+                }
                 Owed::Seal | Owed::Publish => actions.push(Action::Deny(*owed, Why::Failed)),
                 Owed::Item(..) => {}
             }
@@ -206,13 +253,26 @@ impl RecoveryWorld {
                 actions.push(Action::Crash(Survives::Nothing));
             }
         }
+        if scene.job.outcome().is_none() {
+            let others = self.levels.iter().filter(|level| **level != scene.level);
+            actions.extend(others.map(|level| Action::Level(*level)));
+        }
         if self.timeout(world) && scene.awaits_source() {
             actions.push(Action::Timer);
         }
     }
 
+    /// Whether the replicas disagree for good, and the job waits until they do not, or are not asked to.
+    fn is_stuck(&self, world: &World) -> bool {
+        let scene = world.get();
+        scene.waits_for_level() && self.timeout(world) && !scene.can_agree(self)
+    }
+
     /// The next step of the calm way.
     fn calmly(&self, world: &World) -> Option<World> {
+        if self.is_stuck(world) {
+            return None;
+        }
         let step = self.steps(world).into_iter().next()?;
         Some(world.after(self, &step))
     }
@@ -244,6 +304,10 @@ impl Model for RecoveryWorld {
         Some(world.after(self, &action))
     }
 
+    fn within_boundary(&self, world: &World) -> bool {
+        world.get().job.stats().rounds <= self.rounds_max
+    }
+
     fn properties(&self) -> Vec<Property<Self>> {
         let mut all = properties::all();
         if self.faults > 0 && self.plant.is_none() {
@@ -251,7 +315,9 @@ impl Model for RecoveryWorld {
             if self.joins {
                 all.extend(properties::with_several());
             }
-            if usize::from(self.faults) >= self.peers.len() && self.opens_per_peer > 1 {
+            all.extend(self.reaches.iter().map(|reach| reach.property()));
+            let is_local = self.agreement.kind == DatasetKind::Local;
+            if is_local && usize::from(self.faults) >= self.peers.len() && self.opens_per_peer > 1 {
                 all.extend(properties::with_exhaustion());
             }
         }

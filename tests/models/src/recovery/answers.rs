@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use peerstream_recovery::{Misuse, Refusal, SourceId};
-use peerstream_types::FetchId;
+use peerstream_recovery::{Misuse, Phase, Refusal, SourceId};
+use peerstream_types::{FetchId, PageToken};
 
+use super::world::is_patient;
 use super::world::{Flaw, Owed, Scene, fetch_of};
-use super::{Action, Plant, RecoveryWorld, Why, parts};
+use super::{Action, Plant, RecoveryWorld, Why};
 
 impl Scene {
     /// Takes a step.
@@ -21,11 +22,18 @@ impl Scene {
             | Action::DenyAll(..)
             | Action::Lose(_)
             | Action::StoreFails
+            | Action::Unkept(_)
+            | Action::Level(_)
             | Action::Abort
             | Action::Crash(_) => true,
         };
         if self.faults != u8::MAX {
             self.faults = self.faults.saturating_sub(u8::from(is_fault));
+        }
+        if self.is_of_an_earlier_listing(action) {
+            let mut after = self.clone();
+            let _ = after.give(model, action);
+            self.compare(after);
         }
         let given = self.give(model, action);
         if given.is_err() {
@@ -34,6 +42,13 @@ impl Scene {
         self.settle(model);
         self.give_again(model, action);
         self.end_if_over(model, action);
+    }
+
+    /// Whether the store says something of a listing that was given up, and no other was begun.
+    fn is_of_an_earlier_listing(&self, action: &Action) -> bool {
+        let is_its =
+            matches!(action, Action::Give(Owed::Admit) | Action::Deny(Owed::Admit, _) | Action::Unkept(_));
+        is_its && self.job.status().phase != Phase::Streaming
     }
 
     fn give(&mut self, model: &RecoveryWorld, action: &Action) -> Result<(), Misuse> {
@@ -48,7 +63,7 @@ impl Scene {
                     self.excuse(|other| other == owed);
                 }
                 self.owed.remove(owed);
-                self.deny(*owed, *why)
+                self.deny(model, *owed, *why)
             }
             Action::Bad(owed) => {
                 self.owed.remove(owed);
@@ -70,6 +85,19 @@ impl Scene {
             Action::StoreFails => {
                 self.store_failed = true;
                 self.job.handle_store_failed(self.now, "cannot write");
+                Ok(())
+            }
+            Action::Unkept(mark) => {
+                self.unkept.insert(*mark);
+                self.answer_admit(model)
+            }
+            Action::Level(level) => {
+                self.level = *level;
+                self.listed.in_force.insert(*level);
+                self.was_patient |= is_patient(&self.agreement(model));
+                if model.plant != Some(Plant::Muffled) {
+                    self.job.handle_level(self.now, *level);
+                }
                 Ok(())
             }
             Action::Abort => {
@@ -103,8 +131,10 @@ impl Scene {
     fn give_good(&mut self, model: &RecoveryWorld, owed: Owed) -> Result<(), Misuse> {
         self.owed.remove(&owed);
         self.in_hand.remove(&owed);
-        if let Owed::Item(_, source, ordinal, chunk) = owed {
-            let content = self.peer(model, source).content(ordinal, chunk);
+        self.note(model, owed);
+        if let Owed::Item(_, source, ordinal, chunk) = owed
+            && let Some(content) = self.content(ordinal, chunk)
+        {
             self.sources.entry(source).and_modify(|open| open.brought = true);
             self.ever.insert(content);
             if model.plant != Some(Plant::LostWrites) {
@@ -124,35 +154,71 @@ impl Scene {
     pub(super) fn answer_good(&mut self, model: &RecoveryWorld, owed: Owed) -> Result<(), Misuse> {
         let now = self.now;
         match owed {
-            Owed::Offer(source) => self.job.handle_offer(now, source, self.peer(model, source).offer()),
-            Owed::Page(source) => {
-                let says = model.plant != Some(Plant::Forgetful);
-                let page = self
-                    .peer(model, source)
-                    .page(&self.token, |content| says && self.staged.contains(&content));
-                self.job.handle_page(now, source, page)
+            Owed::Offer(source) => {
+                let is_forged = model.plant == Some(Plant::Forged);
+                let peer = if is_forged { model.peers[0] } else { self.peer(model, source) };
+                self.job.handle_offer(now, source, peer.offer())
             }
+            Owed::Page(source) => {
+                let token = self.tokens.get(&source).cloned().unwrap_or(PageToken::START);
+                self.job.handle_page(now, source, self.peer(model, source).page(&token))
+            }
+            Owed::Admit => self.admitted(model, None),
             Owed::Outline(source, ordinal, part) => {
                 self.job.handle_outline(now, source, ordinal, part, Ok(()))
             }
             Owed::Item(fetch, _, ordinal, chunk) => {
-                self.job.handle_stored(now, fetch, parts::span_of(ordinal, chunk))
+                self.job.handle_stored(now, fetch, self.span_of(ordinal, chunk))
             }
             Owed::Seal => self.job.handle_sealed(now, Ok(())),
             Owed::Publish => self.job.handle_published(now, Ok(1)),
         }
     }
 
-    fn deny(&mut self, owed: Owed, why: Why) -> Result<(), Misuse> {
+    /// The store says what becomes of the entries that it is asked to take.
+    pub(super) fn answer_admit(&mut self, model: &RecoveryWorld) -> Result<(), Misuse> {
+        self.owed.remove(&Owed::Admit);
+        self.admitted(model, None)
+    }
+
+    /// What the world has to know of an answer, besides the job.
+    fn note(&mut self, model: &RecoveryWorld, owed: Owed) {
+        match owed {
+            Owed::Offer(source) => {
+                self.sources.entry(source).and_modify(|open| open.offered = true);
+                if self.job.status().phase == Phase::Streaming
+                    && let Some(open) = self.sources.get(&source)
+                {
+                    self.confirms(model, open.index);
+                }
+            }
+            Owed::Page(source) => {
+                let token = self.tokens.get(&source).cloned().unwrap_or(PageToken::START);
+                let is_last = self.peer(model, source).page(&token).next.is_none();
+                if let Some(open) = self.sources.get(&source).filter(|_| is_last) {
+                    self.has_listed(open.index);
+                }
+            }
+            Owed::Outline(..) | Owed::Item(..) | Owed::Admit | Owed::Seal | Owed::Publish => {}
+        }
+    }
+
+    fn deny(&mut self, model: &RecoveryWorld, owed: Owed, why: Why) -> Result<(), Misuse> {
         let now = self.now;
         match owed {
             Owed::Offer(source) => self.job.handle_source_lost(now, source, "reset"),
-            Owed::Page(source) => self.job.handle_page_failed(now, source, why.fault()),
+            Owed::Page(source) => {
+                if why == Why::Wrong {
+                    self.wrong.insert(source);
+                }
+                self.job.handle_page_failed(now, source, why.fault())
+            }
+            Owed::Admit => self.admitted(model, Some(0)),
             Owed::Outline(source, ordinal, part) => {
                 self.job.handle_outline(now, source, ordinal, part, Err(why.fault()))
             }
             Owed::Item(fetch, _, ordinal, chunk) => {
-                self.job.handle_fetch_failed(now, fetch, Some(parts::span_of(ordinal, chunk)), why.fault())
+                self.job.handle_fetch_failed(now, fetch, Some(self.span_of(ordinal, chunk)), why.fault())
             }
             Owed::Seal => {
                 self.store_failed = true;
@@ -199,6 +265,8 @@ impl Scene {
             | Action::End(_)
             | Action::Lose(_)
             | Action::StoreFails
+            | Action::Unkept(_)
+            | Action::Level(_)
             | Action::Abort
             | Action::Crash(_)
             | Action::Timer
@@ -225,7 +293,7 @@ impl Scene {
             }
             Action::Give(owed @ (Owed::Outline(..) | Owed::Publish)) => after.answer_good(model, owed),
             Action::Bad(owed) => after.bad(owed),
-            Action::Deny(owed @ Owed::Item(..), why) => after.deny(owed, why),
+            Action::Deny(owed @ Owed::Item(..), why) => after.deny(model, owed, why),
             Action::End(fetch) => after.job.handle_fetch_ended(after.now, fetch),
             Action::DenyAll(fetch, why) => after.job.handle_fetch_failed(after.now, fetch, None, why.fault()),
             Action::Lose(source) => after.job.handle_source_lost(after.now, source, "reset"),
@@ -238,6 +306,8 @@ impl Scene {
             | Action::Arrive(_)
             | Action::Deny(..)
             | Action::StoreFails
+            | Action::Unkept(_)
+            | Action::Level(_)
             | Action::Abort
             | Action::Crash(_)
             | Action::Timer

@@ -1,23 +1,81 @@
-//! Manifests of two entries, one of two chunks and a small one, and what their sources say of them.
+//! Manifests of a few entries, the first of two chunks and the others small, and what their sources say
+//! of them.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use peerstream_recovery::{BackOff, Config, Job, PageIn};
+use peerstream_recovery::{Agreement, BackOff, Config, Job, PageIn};
+use peerstream_select::Level;
 use peerstream_types::{
-    ByteCount, ChunkIndex, ChunkRange, ChunkSize, Codec, DatasetName, Digest, Entry, EntryCounts, EntryKey,
-    EntryKind, ManifestHeader, NodeId, Ordinal, PageToken, Selector, ShardId, Span,
+    ByteCount, ChunkIndex, ChunkSize, Codec, DatasetName, Digest, Entry, EntryCounts, EntryKey, EntryKind,
+    ManifestHeader, NodeId, Ordinal, PageToken, Selector, ShardId, Span,
 };
 
-use super::RecoveryWorld;
+use super::{Plant, RecoveryWorld};
 
 const CHUNK: u64 = 1024;
+
+/// What an entry is: its key, and which of the contents that are seen under it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark(pub u8, pub u8);
+
+impl Mark {
+    /// Key `f0` has two chunks, every other one.
+    pub(super) fn chunks(self) -> u64 {
+        if self.0 == 0 { 2 } else { 1 }
+    }
+
+    /// No two of them have the same, so that no two manifests have as much in all.
+    fn len(self) -> u64 {
+        let (key, version) = (u64::from(self.0), u64::from(self.1));
+        if key == 0 { CHUNK + 500 - version * 100 } else { 10 * key + version }
+    }
+
+    fn digest(self) -> Digest {
+        let mut bytes = [7; 32];
+        (bytes[0], bytes[1]) = (self.0, self.1);
+        Digest::Blake3(bytes)
+    }
+
+    /// What an entry is that one of the candidates lists.
+    pub(super) fn of(entry: &Entry) -> Self {
+        match entry.digest {
+            Some(Digest::Blake3(bytes)) => Self(bytes[0], bytes[1]),
+            Some(_) | None => Self(u8::MAX, u8::MAX),
+        }
+    }
+
+    /// Its chunks.
+    pub(super) fn contents(self) -> impl Iterator<Item = Content> {
+        (0..self.chunks()).map(move |chunk| (self, ChunkIndex(chunk)))
+    }
+
+    fn entry(self, ordinal: u64) -> Arc<Entry> {
+        Arc::new(Entry {
+            ordinal: Ordinal(ordinal),
+            key: EntryKey::from_path(&format!("f{}", self.0)).expect("a good path"),
+            len: self.len(),
+            digest: Some(self.digest()),
+            kind: EntryKind::File,
+            codec: Codec::Plain,
+            metadata: Vec::new(),
+        })
+    }
+}
+
+/// A chunk of an entry.
+pub(super) type Content = (Mark, ChunkIndex);
+
+/// What such entries come to.
+pub(super) fn counts(marks: &[Mark]) -> EntryCounts {
+    EntryCounts { entries: marks.len() as u64, bytes: marks.iter().map(|mark| mark.len()).sum() }
+}
 
 /// A candidate, and how it says what it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
-    /// Which content it has: equal marks are equal manifests.
-    pub mark: u8,
+    /// Its entries in order of their keys. Equal ones are equal manifests.
+    pub has: &'static [Mark],
     /// Whether its offer has the sealed header, or only its last page.
     pub sealed: bool,
     /// Whether it lists an entry to a page, or all of them.
@@ -26,25 +84,31 @@ pub struct Peer {
 
 impl Peer {
     /// The usual one.
-    pub const PLAIN: Self = Self { mark: 0, sealed: true, paged: false };
+    pub const PLAIN: Self = Self::with(&[Mark(0, 0), Mark(1, 0)]);
     /// One that hashes while it is asked, an entry at a time.
-    pub const SLOW: Self = Self { mark: 0, sealed: false, paged: true };
-    /// One with other content.
-    pub const OTHER: Self = Self { mark: 1, sealed: true, paged: false };
+    pub const SLOW: Self = Self { sealed: false, paged: true, ..Self::PLAIN };
+    /// One whose large entry is another, and shorter.
+    pub const OTHER: Self = Self::with(&[Mark(0, 1), Mark(1, 0)]);
 
-    /// Its entries: with mark 1 the large one is another, and shorter.
-    pub(super) fn entries(self) -> Vec<Arc<Entry>> {
-        let large = CHUNK + 500 - u64::from(self.mark) * 100;
-        vec![entry(0, large, self.mark), entry(1, 10, 0)]
+    /// One that has these, and lists them at once.
+    pub const fn with(has: &'static [Mark]) -> Self {
+        Self { has, sealed: true, paged: false }
+    }
+
+    /// The same, an entry to a page.
+    pub const fn paged(self) -> Self {
+        Self { paged: true, ..self }
     }
 
     pub(super) fn header(self) -> ManifestHeader {
-        let entries = self.entries();
-        let bytes = entries.iter().map(|entry| entry.len).sum();
+        let mut digest = [9; 32];
+        for (at, mark) in self.has.iter().enumerate() {
+            (digest[2 * at], digest[2 * at + 1]) = (mark.0, mark.1);
+        }
         ManifestHeader {
             chunk_size: ChunkSize::new(CHUNK).expect("a power of two"),
-            counts: EntryCounts { entries: entries.len() as u64, bytes },
-            digest: Some(Digest::Blake3([self.mark; 32])),
+            counts: counts(self.has),
+            digest: Some(Digest::Blake3(digest)),
             position: None,
             state: Vec::new(),
         }
@@ -57,51 +121,16 @@ impl Peer {
         ManifestHeader { counts: EntryCounts::default(), digest: None, ..self.header() }
     }
 
-    /// The page at a token, with what is staged of it.
-    pub(super) fn page(self, token: &PageToken, is_staged: impl Fn(Content) -> bool) -> PageIn {
-        let all = self.entries();
+    /// The page at a token.
+    pub(super) fn page(self, token: &PageToken) -> PageIn {
         let first = token.as_bytes().first().map_or(0, |at| usize::from(*at));
-        let last = if self.paged { first + 1 } else { all.len() };
-        let entries = all[first..last].to_vec();
-        let held = entries.iter().map(|entry| (entry.ordinal, self.held(entry, &is_staged))).collect();
-        let next = (last < all.len()).then(|| token_of(last));
+        let last = if self.paged { first + 1 } else { self.has.len() };
+        let listed = self.has.iter().zip(0..).skip(first).take(last - first);
+        let entries = listed.map(|(mark, ordinal)| mark.entry(ordinal)).collect();
+        let next = (last < self.has.len()).then(|| PageToken::new([last as u8]).expect("a short token"));
         let sealed = next.is_none().then(|| self.header());
-        PageIn { entries, held, next, sealed, ..PageIn::default() }
+        PageIn { entries, next, sealed }
     }
-
-    fn held(self, entry: &Entry, is_staged: &impl Fn(Content) -> bool) -> Vec<ChunkRange> {
-        let chunks = (0..entry.len.div_ceil(CHUNK)).map(ChunkIndex);
-        chunks.filter(|at| is_staged(self.content(entry.ordinal, *at))).map(ChunkRange::one).collect()
-    }
-
-    /// What a chunk is: its entry's key and digest, which two manifests may share.
-    pub(super) fn content(self, ordinal: Ordinal, chunk: ChunkIndex) -> Content {
-        (if ordinal.0 == 0 { self.mark } else { 0 }, ordinal.0, chunk.0)
-    }
-
-    /// Every chunk of its manifest.
-    pub(super) fn all(self) -> Vec<Content> {
-        vec![(self.mark, 0, 0), (self.mark, 0, 1), (0, 1, 0)]
-    }
-}
-
-/// A chunk: whose content, which entry, which chunk of it.
-pub(super) type Content = (u8, u64, u64);
-
-fn entry(ordinal: u64, len: u64, mark: u8) -> Arc<Entry> {
-    Arc::new(Entry {
-        ordinal: Ordinal(ordinal),
-        key: EntryKey::from_path(&format!("f{ordinal}")).expect("a good path"),
-        len,
-        digest: Some(Digest::Blake3([10 + mark + ordinal as u8 * 10; 32])),
-        kind: EntryKind::File,
-        codec: Codec::Plain,
-        metadata: Vec::new(),
-    })
-}
-
-fn token_of(at: usize) -> PageToken {
-    PageToken::new([at as u8]).expect("a short token")
 }
 
 /// Room for everything in flight, in fetches of so many chunks. Nothing is asked of two sources at once, so
@@ -123,13 +152,13 @@ pub(super) fn config(model: &RecoveryWorld) -> Config {
     config
 }
 
-pub(super) fn job(peers: usize) -> Job {
+pub(super) fn job(model: &RecoveryWorld) -> Job {
     let name = |at: usize| NodeId::new(format!("p{at}")).expect("a good name");
-    Job {
-        shard: ShardId::new(DatasetName::new("metrics").expect("a good name"), 1, 0),
-        selector: Selector::All,
-        candidates: (0..peers).map(name).collect(),
-    }
+    let shard = ShardId::new(DatasetName::new("metrics").expect("a good name"), 1, 0);
+    let candidates = (0..model.peers.len()).map(name).collect();
+    let level =
+        if model.plant == Some(Plant::Slack) { Level::UnstrictMajority } else { model.agreement.level };
+    Job { agreement: Agreement { level, ..model.agreement }, ..Job::new(shard, Selector::All, candidates) }
 }
 
 /// Which candidate a name is.
@@ -137,17 +166,14 @@ pub(super) fn index_of(peer: &NodeId) -> usize {
     peer.as_str()[1..].parse().expect("one of the names above")
 }
 
-/// The chunks that a span names; a small entry is its chunk 0.
-pub(super) fn items(span: Span) -> Vec<(Ordinal, ChunkIndex)> {
+/// The chunks that a span names, each with the ordinal that the source has for its entry, if that of the
+/// first is `there`; a small entry is its chunk 0.
+pub(super) fn items(span: Span, there: Ordinal) -> Vec<(Ordinal, ChunkIndex, Ordinal)> {
     match span {
         Span::Entries { first, count } => {
-            (first.0..first.0 + u64::from(count)).map(|at| (Ordinal(at), ChunkIndex(0))).collect()
+            let at = |n| (Ordinal(first.0 + n), ChunkIndex(0), Ordinal(there.0 + n));
+            (0..u64::from(count)).map(at).collect()
         }
-        Span::Chunks { ordinal, range } => range.iter().map(|chunk| (ordinal, chunk)).collect(),
+        Span::Chunks { ordinal, range } => range.iter().map(|chunk| (ordinal, chunk, there)).collect(),
     }
-}
-
-/// The span of one chunk, as the job names it.
-pub(super) fn span_of(ordinal: Ordinal, chunk: ChunkIndex) -> Span {
-    if ordinal.0 == 1 { Span::entry(ordinal) } else { Span::chunk(ordinal, chunk) }
 }

@@ -1,6 +1,7 @@
 //! What holds in every state of a recovery world, and what some run must reach.
 
 use peerstream_recovery::{Outcome, WaitReason};
+use peerstream_types::DatasetKind;
 use stateright::Property;
 
 use super::RecoveryWorld;
@@ -26,7 +27,12 @@ pub const PROGRESS: &str = "progress never falls";
 pub const STALE: &str = "late and second answers change nothing";
 /// No answer that was asked for is refused.
 pub const NO_MISUSE: &str = "no answer in its place is refused";
-/// When the faults end, the job does.
+/// Nothing is begun with, taken or sealed that the level in force does not allow, and everything is sealed
+/// that it asks for.
+pub const AGREED: &str = "nothing is believed below the level";
+/// Each source is asked for what it has, under its own names, and called wrong only for what it said.
+pub const NAMED: &str = "sources are asked under their own names";
+/// When the faults end, the job does; unless the replicas disagree for good: then it waits, and says so.
 pub const ENDS: &str = "it ends when the faults do";
 
 pub(super) fn all() -> Vec<Rule> {
@@ -36,7 +42,7 @@ pub(super) fn all() -> Vec<Rule> {
             let scene = world.get();
             has_ended(world) || !scene.owed.is_empty() || model.timeout(world)
         }),
-        always(WAITS, waits),
+        always(WAITS, |model, world| waits(model, world) && is_free_of(world, &[Flaw::Silent])),
         always(WHOLE, |_, world| is_free_of(world, &[Flaw::Hollow, Flaw::Outcome, Flaw::AfterEnd])),
         always(SOURCES, |_, world| is_free_of(world, &[Flaw::Sources])),
         always(ONCE, |_, world| is_free_of(world, &[Flaw::Pending, Flaw::Again])),
@@ -44,7 +50,12 @@ pub(super) fn all() -> Vec<Rule> {
         always(PROGRESS, |_, world| is_free_of(world, &[Flaw::Fell])),
         always(STALE, |_, world| is_free_of(world, &[Flaw::Stale])),
         always(NO_MISUSE, |_, world| is_free_of(world, &[Flaw::Misuse])),
-        always(ENDS, |model, world| model.calm.ends(world, |world| model.calmly(world), has_ended)),
+        always(AGREED, |_, world| is_free_of(world, &[Flaw::Level])),
+        always(NAMED, |_, world| is_free_of(world, &[Flaw::Named, Flaw::Blamed])),
+        always(ENDS, |model, world| {
+            let is_end = |world: &World| has_ended(world) || model.is_stuck(world);
+            model.calm.ends(world, |world| model.calmly(world), is_end)
+        }),
         Rule::sometimes("published", |_, world| matches!(outcome(world), Some(Outcome::Published { .. }))),
     ]
 }
@@ -62,7 +73,8 @@ pub(super) fn with_faults() -> Vec<Rule> {
         // One dial of each is enough for a job that fetched nothing of what it has: an earlier one did.
         sometimes("published with what survived a crash", |model, world| {
             let stats = world.get().job.stats();
-            let dials = if model.joins { model.peers.len() as u64 } else { 1 };
+            let is_local = model.agreement.kind == DatasetKind::Local;
+            let dials = if model.joins || !is_local { model.peers.len() as u64 } else { 1 };
             let kept = stats.sources_opened <= dials && stats.held_bytes > 0;
             kept && matches!(outcome(world), Some(Outcome::Published { .. }))
         }),
@@ -96,6 +108,54 @@ pub(super) fn with_exhaustion() -> Vec<Rule> {
             waiting.is_some_and(|waiting| matches!(waiting.reason, WaitReason::BackOff { .. }))
         }),
     ]
+}
+
+/// What a world of several replicas must reach, if it is about that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// A job waits for its level.
+    Waits,
+    /// Several manifests were joined, and published.
+    Joined,
+    /// One of several manifests was published without the others.
+    Alone,
+    /// Replicas disagree on an entry.
+    Disputed,
+    /// A copy was left out, and the rest published.
+    LeftOut,
+    /// Too few replicas are left.
+    Missed,
+    /// Published at another level than the first.
+    AtAnotherLevel,
+}
+
+impl Reach {
+    pub(super) fn property(self) -> Rule {
+        let sometimes = Rule::sometimes;
+        match self {
+            Self::Waits => sometimes("the level is waited for", |_, world| world.get().waits_for_level()),
+            Self::Joined => sometimes("published what was joined", |_, world| {
+                is_published(world) && world.get().listed.columns.len() > 1
+            }),
+            Self::Alone => sometimes("published one manifest", |_, world| {
+                is_published(world) && world.get().listed.columns.len() == 1
+            }),
+            Self::Disputed => sometimes("replicas disagree", |_, world| world.get().job.stats().disputed > 0),
+            Self::LeftOut => sometimes("published without a copy", |_, world| {
+                is_published(world) && !world.get().listed.left_out.is_empty()
+            }),
+            Self::Missed => sometimes("too few are left", |_, world| {
+                matches!(outcome(world), Some(Outcome::LevelMissed { .. }))
+            }),
+            Self::AtAnotherLevel => sometimes("published at another level", |model, world| {
+                is_published(world) && world.get().level != model.agreement.level
+            }),
+        }
+    }
+}
+
+fn is_published(world: &World) -> bool {
+    matches!(outcome(world), Some(Outcome::Published { .. }))
 }
 
 fn waits(model: &RecoveryWorld, world: &World) -> bool {

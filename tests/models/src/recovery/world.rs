@@ -2,10 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use peerstream_recovery::{Action as Ask, CloseReason, Outcome, OutlinePart, Recovery, SourceId};
-use peerstream_types::{ChunkIndex, EntryCounts, FetchId, ManifestHeader, Ordinal, PageToken, Timestamp};
+use peerstream_recovery::{
+    Action as Ask, Agreement, CloseReason, Outcome, OutlinePart, Phase, Recovery, ReplicaStanding, SourceId,
+    WaitReason,
+};
+use peerstream_select::Level;
+use peerstream_types::{ChunkIndex, EntryCounts, FetchId, Ordinal, PageToken, Timestamp};
 
-use super::parts::{self, Content, Peer};
+use super::levels::{self, Listed};
+use super::parts::{self, Content, Mark, Peer};
 use super::{Action, Plant, RecoveryWorld, Survives};
 use crate::kept::{Kept, canonical};
 
@@ -20,6 +25,8 @@ pub enum Owed {
     Outline(SourceId, Ordinal, OutlinePart),
     /// A chunk of a fetch.
     Item(FetchId, SourceId, Ordinal, ChunkIndex),
+    /// The store's word on entries that it is asked to take.
+    Admit,
     /// Everything durable.
     Seal,
     /// Everything visible.
@@ -45,6 +52,14 @@ pub enum Flaw {
     Dials,
     /// A seal was asked for what is not all there, or a publish for what is not sealed.
     Hollow,
+    /// Something was begun with, taken or sealed that the level does not allow.
+    Level,
+    /// A source was asked for an entry under another name than its own, or the names here have gaps.
+    Named,
+    /// A source was called wrong that said nothing wrong.
+    Blamed,
+    /// A job that waits for its level does not say so, or not until when.
+    Silent,
     /// Progress fell.
     Fell,
     /// A timer leaves the job where it was.
@@ -60,6 +75,8 @@ pub enum Flaw {
 pub struct Open {
     /// Which peer it is.
     pub index: usize,
+    /// Whether it has offered.
+    pub(super) offered: bool,
     /// Whether anything came from it.
     pub(super) brought: bool,
 }
@@ -83,8 +100,17 @@ pub struct Scene {
     pub flaw: Option<Flaw>,
     /// An earlier job, with [`Plant::Rewind`].
     pub saved: Option<Box<Recovery>>,
-    /// The token of the page that is owed.
-    pub(super) token: PageToken,
+    /// The level that was asked for last.
+    pub level: Level,
+    /// Whether a level was in force at which whoever fails is asked again without end.
+    pub(super) was_patient: bool,
+    pub(super) listed: Listed,
+    /// The tokens of the pages that are owed.
+    pub(super) tokens: BTreeMap<SourceId, PageToken>,
+    /// What the store cannot keep.
+    pub(super) unkept: BTreeSet<Mark>,
+    /// Sources that gave a page which is not right.
+    pub(super) wrong: BTreeSet<SourceId>,
     pub(super) staged: BTreeSet<Content>,
     /// Everything that the store said it has stored.
     pub(super) ever: BTreeSet<Content>,
@@ -131,7 +157,7 @@ impl World {
 impl Scene {
     fn new(model: &RecoveryWorld, now: Timestamp) -> Self {
         let config = parts::config(model);
-        let job = Recovery::new(now, config, parts::job(model.peers.len())).expect("good settings");
+        let job = Recovery::new(now, config, parts::job(model)).expect("good settings");
         Self {
             job,
             now,
@@ -141,7 +167,12 @@ impl Scene {
             faults: model.faults,
             flaw: None,
             saved: None,
-            token: PageToken::START,
+            level: model.agreement.level,
+            was_patient: is_patient(&model.agreement),
+            listed: Listed::default(),
+            tokens: BTreeMap::new(),
+            unkept: BTreeSet::new(),
+            wrong: BTreeSet::new(),
             staged: BTreeSet::new(),
             ever: BTreeSet::new(),
             asked: BTreeMap::new(),
@@ -161,20 +192,42 @@ impl Scene {
         match survives {
             Survives::Stored => {}
             Survives::Written => {
-                let written = self.in_hand.iter().filter_map(|owed| self.content_of(model, owed));
+                let written = self.in_hand.iter().filter_map(|owed| self.content_of(owed));
                 staged.extend(written);
             }
             Survives::Nothing => staged.clear(),
         }
-        let (faults, steps) = (self.faults, self.steps);
-        *self = Self { ever: staged.clone(), staged, faults, steps, ..Self::new(model, self.now) };
+        let (faults, steps, unkept) = (self.faults, self.steps, std::mem::take(&mut self.unkept));
+        *self = Self { ever: staged.clone(), staged, faults, steps, unkept, ..Self::new(model, self.now) };
     }
 
-    fn content_of(&self, model: &RecoveryWorld, owed: &Owed) -> Option<Content> {
+    fn content_of(&self, owed: &Owed) -> Option<Content> {
         match *owed {
-            Owed::Item(_, source, ordinal, chunk) => Some(self.peer(model, source).content(ordinal, chunk)),
-            Owed::Offer(_) | Owed::Page(_) | Owed::Outline(..) | Owed::Seal | Owed::Publish => None,
+            Owed::Item(_, _, ordinal, chunk) => self.content(ordinal, chunk),
+            Owed::Offer(_) | Owed::Page(_) | Owed::Outline(..) | Owed::Admit | Owed::Seal | Owed::Publish => {
+                None
+            }
         }
+    }
+
+    /// What is asked of the replicas now.
+    pub fn agreement(&self, model: &RecoveryWorld) -> Agreement {
+        Agreement { level: self.level, ..model.agreement }
+    }
+
+    /// Whether nobody is in use and the level is waited for.
+    pub fn waits_for_level(&self) -> bool {
+        let waiting = self.job.status().waiting;
+        waiting.is_some_and(|waiting| matches!(waiting.reason, WaitReason::Level { .. }))
+    }
+
+    /// Whether those who may still be asked can meet the level, and agree on all that it asks for.
+    pub fn can_agree(&self, model: &RecoveryWorld) -> bool {
+        let replicas = self.job.status().standing.replicas;
+        let left =
+            replicas.iter().filter(|replica| !matches!(replica.state, ReplicaStanding::GivenUp { .. }));
+        let left: Vec<Peer> = left.map(|replica| model.peers[parts::index_of(&replica.peer)]).collect();
+        levels::can_agree(&self.agreement(model), model.peers.len() as u32, &left)
     }
 
     /// Whether there is something to lose.
@@ -184,12 +237,13 @@ impl Scene {
 
     /// Whether something is to come from a source, so that time which passes means that it does not.
     pub fn awaits_source(&self) -> bool {
-        self.owed.iter().any(|owed| !matches!(owed, Owed::Seal | Owed::Publish))
+        self.owed.iter().any(|owed| !matches!(owed, Owed::Admit | Owed::Seal | Owed::Publish))
     }
 
     /// Whether the store has to answer, and nobody else can go on.
     pub fn awaits_store(&self) -> bool {
-        !self.in_hand.is_empty() || self.owed.contains(&Owed::Seal) || self.owed.contains(&Owed::Publish)
+        let is_its = |owed: &Owed| matches!(owed, Owed::Admit | Owed::Seal | Owed::Publish);
+        !self.in_hand.is_empty() || self.owed.iter().any(is_its)
     }
 
     /// Whether this is the first chunk owed of its fetch, and the store is at work on none of it: the
@@ -223,6 +277,7 @@ impl Scene {
             self.compare(after);
         }
         self.show();
+        self.wait(model);
         if model.plant == Some(Plant::Rewind) && self.saved.is_none() && self.shown.is_some() {
             self.saved = Some(Box::new(self.job.clone()));
         }
@@ -239,18 +294,31 @@ impl Scene {
     fn ask(&mut self, model: &RecoveryWorld, ask: Ask) {
         match ask {
             Ask::Open { source, peer, .. } => self.open(model, source, parts::index_of(&peer)),
-            // Whoever is listed anew owes nothing, and nothing is held against it.
-            Ask::Begin { .. } => self.asked.clear(),
+            Ask::Begin { header, joined } => self.begin(model, &header, &joined),
+            Ask::Admit { entries } => {
+                self.admit(model, &entries);
+                if model.admits_at_once && self.answer_admit(model).is_err() {
+                    self.flag(Flaw::Misuse);
+                }
+            }
+            Ask::LeaveOut { ordinal } => self.leave_out(model, ordinal),
             Ask::Release { .. } => {}
             Ask::List { source, token } => {
-                self.token = token;
+                self.tokens.insert(source, token);
                 self.owed.insert(Owed::Page(source));
             }
-            Ask::Outline { source, ordinal, part } => {
+            Ask::Outline { source, ordinal, there, part } => {
+                if !self.is_named(model, source, ordinal, there) {
+                    self.flag(Flaw::Named);
+                }
                 self.owed.insert(Owed::Outline(source, ordinal, part));
             }
-            Ask::Fetch { source, fetch, spans, .. } => {
-                for (ordinal, chunk) in spans.into_iter().flat_map(parts::items) {
+            Ask::Fetch { source, fetch, spans, there, .. } => {
+                let items = spans.into_iter().zip(there).flat_map(|(span, there)| parts::items(span, there));
+                for (ordinal, chunk, there) in items {
+                    if !self.is_named(model, source, ordinal, there) {
+                        self.flag(Flaw::Named);
+                    }
                     self.fetch(model, Owed::Item(fetch, source, ordinal, chunk));
                 }
             }
@@ -266,7 +334,7 @@ impl Scene {
                 }
                 self.owed.insert(Owed::Publish);
             }
-            Ask::Done(outcome) => self.done(&outcome),
+            Ask::Done(outcome) => self.done(model, &outcome),
         }
     }
 
@@ -276,10 +344,10 @@ impl Scene {
             self.flag(Flaw::Sources);
         }
         let fewer = u32::from(model.plant == Some(Plant::Fewer));
-        if self.in_vain[index] >= model.opens_per_peer - fewer {
+        if !self.was_patient && self.in_vain[index] >= model.opens_per_peer - fewer {
             self.flag(Flaw::Dials);
         }
-        self.sources.insert(source, Open { index, brought: false });
+        self.sources.insert(source, Open { index, offered: false, brought: false });
         self.owed.insert(Owed::Offer(source));
     }
 
@@ -289,7 +357,7 @@ impl Scene {
         if self.owed.iter().any(on_its_way) {
             self.flag(Flaw::Pending);
         }
-        if self.ever.contains(&self.peer(model, source).content(ordinal, chunk)) {
+        if self.content(ordinal, chunk).is_none_or(|content| self.ever.contains(&content)) {
             self.flag(Flaw::Again);
         }
         let fewer = u32::from(model.plant == Some(Plant::Fewer));
@@ -302,9 +370,16 @@ impl Scene {
     }
 
     fn close(&mut self, model: &RecoveryWorld, source: SourceId, reason: &CloseReason) {
-        let Some(Open { index, brought }) = self.sources.remove(&source) else {
+        let Some(Open { index, brought, .. }) = self.sources.remove(&source) else {
             return self.flag(Flaw::Sources);
         };
+        let is_wrong = |mark: &Mark| self.unkept.contains(mark);
+        if matches!(reason, CloseReason::BadManifest(_))
+            && !self.wrong.contains(&source)
+            && !model.peers[index].has.iter().any(is_wrong)
+        {
+            self.flag(Flaw::Blamed);
+        }
         let is_blameless = matches!(reason, CloseReason::OtherManifest | CloseReason::NotNeeded);
         self.in_vain[index] = if brought { 0 } else { self.in_vain[index] + u32::from(!is_blameless) };
         self.asked.retain(|(of, ..), _| *of != source);
@@ -321,31 +396,42 @@ impl Scene {
         self.in_hand.retain(|owed| !is_over(owed));
     }
 
-    fn seal(&mut self, model: &RecoveryWorld, header: &ManifestHeader) {
-        let peers = self.sources.keys().map(|source| self.peer(model, *source));
-        let mut peers = peers.filter(|peer| *header == peer.header());
-        let is_whole = |peer: Peer| peer.all().iter().all(|content| self.staged.contains(content));
-        if !peers.next().is_some_and(is_whole) {
-            self.flag(Flaw::Hollow);
-        }
-        self.owed.insert(Owed::Seal);
-    }
-
-    fn done(&mut self, outcome: &Outcome) {
+    fn done(&mut self, model: &RecoveryWorld, outcome: &Outcome) {
         let fits = match outcome {
             Outcome::Published { .. } => self.sealed,
             Outcome::Incomplete { gaps, entries, peers } => {
                 *entries > 0 && !gaps.is_empty() && peers.iter().all(|peer| peer.opens > 0)
             }
             Outcome::NoSource { peers } => peers.iter().all(|peer| peer.opens > 0 && peer.ended.is_some()),
+            Outcome::LevelMissed { level, required, left, .. } => {
+                *level == self.level && left < required && levels::compares(model.agreement.kind, *level)
+            }
             Outcome::Failed { .. } => self.store_failed,
             Outcome::Aborted { .. } => self.stopped,
             _ => false,
         };
-        // The store may still answer a seal that nobody waits for.
+        // The store may still answer what nobody waits for.
         self.late.extend(self.owed.take(&Owed::Seal));
+        self.late.extend(self.owed.take(&Owed::Admit));
         if !fits || !self.sources.is_empty() || !self.owed.is_empty() {
             self.flag(Flaw::Outcome);
+        }
+    }
+
+    /// Whoever waits for a level says so, and until when.
+    fn wait(&mut self, model: &RecoveryWorld) {
+        let status = self.job.status();
+        let is_asking = self.owed.iter().any(|owed| matches!(owed, Owed::Offer(_)));
+        if !levels::compares(model.agreement.kind, self.level) || status.phase != Phase::Opening || is_asking
+        {
+            return;
+        }
+        let until = status.waiting.and_then(|waiting| {
+            let WaitReason::Level { level, until, .. } = waiting.reason else { return None };
+            until.filter(|_| level == self.level)
+        });
+        if until.is_none() || until != self.job.poll_timeout() {
+            self.flag(Flaw::Silent);
         }
     }
 
@@ -370,8 +456,13 @@ impl Scene {
 pub(super) fn fetch_of(owed: &Owed) -> Option<FetchId> {
     match owed {
         Owed::Item(fetch, ..) => Some(*fetch),
-        Owed::Offer(_) | Owed::Page(_) | Owed::Outline(..) | Owed::Seal | Owed::Publish => None,
+        Owed::Offer(_) | Owed::Page(_) | Owed::Outline(..) | Owed::Admit | Owed::Seal | Owed::Publish => None,
     }
+}
+
+/// Whether those who failed are asked again for as long as it takes.
+pub(super) fn is_patient(agreement: &Agreement) -> bool {
+    levels::compares(agreement.kind, agreement.level) && agreement.level != Level::None
 }
 
 fn source_of(owed: &Owed) -> Option<SourceId> {
@@ -379,6 +470,6 @@ fn source_of(owed: &Owed) -> Option<SourceId> {
         Owed::Offer(source) | Owed::Page(source) | Owed::Outline(source, ..) | Owed::Item(_, source, ..) => {
             Some(*source)
         }
-        Owed::Seal | Owed::Publish => None,
+        Owed::Admit | Owed::Seal | Owed::Publish => None,
     }
 }
