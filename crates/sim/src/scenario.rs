@@ -233,6 +233,9 @@ pub enum ScenarioError {
     /// Not what a scenario looks like.
     #[error("{0}")]
     Syntax(#[from] toml::de::Error),
+    /// Nothing stands in it: a wrong file, more likely than one that wants all defaults.
+    #[error("the scenario is empty; it needs at least a line, like `about = \"all defaults\"`")]
+    Empty,
     /// A fault names a node that the fleet does not have.
     #[error("fault {place} names {node}, and the fleet has {has}")]
     NoSuchNode {
@@ -258,6 +261,9 @@ impl FromStr for Scenario {
     type Err = ScenarioError;
 
     fn from_str(text: &str) -> Result<Self, ScenarioError> {
+        if toml::from_str::<toml::Table>(text)?.is_empty() {
+            return Err(ScenarioError::Empty);
+        }
         let scenario: Self = toml::from_str(text)?;
         scenario.check(&scenario.options(0))?;
         Ok(scenario)

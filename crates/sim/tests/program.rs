@@ -39,6 +39,8 @@ fn what_cannot_be_run_is_refused_first() {
     refuses(&["donor-dies", "--trace", "/nonexistent/x"], "/nonexistent/x");
     refuses(&["donor-dies", "--report", "/nonexistent/y"], "/nonexistent/y");
     refuses(&["donor-dies", "--seeds", "5..5"], "seeds are written like");
+    let empty = file("empty.toml", "");
+    refuses(&[empty.to_str().unwrap()], "empty.toml: the scenario is empty");
     refuses(&["no-such-thing"], "no-such-thing is neither a file nor one of");
 }
 

@@ -182,6 +182,7 @@ fn leaving_a_fault_out_changes_a_shipped_scenario() {
 #[test]
 fn slips_are_refused_by_name() {
     let refused = |text: &str| text.parse::<Scenario>().unwrap_err();
+    assert!(matches!(refused("# nothing"), ScenarioError::Empty));
     let unknown = refused("[[fault]]\nat_ms = 1\nkill = 'donor-9'");
     assert!(matches!(unknown, ScenarioError::NoSuchNode { place: 0, .. }), "{unknown}");
     assert!(unknown.to_string().contains("donor-1 to donor-3"), "{unknown}");
