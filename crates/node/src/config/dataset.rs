@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use peerstream_snapshot::checkpoint::{CheckpointSettings, FilePattern, ParseFilePatternError};
-use peerstream_types::{DatasetName, ShardId};
+use peerstream_types::{DatasetKind, DatasetName, ShardId};
 use serde::{Deserialize, Serialize};
 
 use super::{SHARDS_MAX, Wait};
@@ -22,6 +22,10 @@ pub struct Dataset {
     /// How many shards it has, numbered from 0. Default 1, at most [`SHARDS_MAX`].
     #[serde(default = "default_shards")]
     pub shards: u32,
+    /// How its replicas are related: `local`, the default, if every node has other files for the same data;
+    /// `identical` if a file has the same content wherever it is, so that replicas can be compared.
+    #[serde(default)]
+    pub kind: DatasetKind,
     /// A directory that is served: the shard itself if there is one, `<serve>/<index>` if there are
     /// several. Such a dataset is not received. Without it, shards are received into the data
     /// directory, and served from there once published, unless a command makes the snapshots.
@@ -146,6 +150,12 @@ impl Dataset {
         if !(1..=SHARDS_MAX).contains(&self.shards) {
             let what = format!("{name}: {} shards, allowed are 1 to {SHARDS_MAX}", self.shards);
             return Err(Failure::new(what));
+        }
+        if self.kind == DatasetKind::Mergeable {
+            let what = format!("{name}: kind is mergeable, and no store of this node merges");
+            return Err(
+                Failure::new(what).hint("say `local` or `identical`; stores of blocks are for embedders")
+            );
         }
         match self.snapshot.mistake(self.serve.is_some()) {
             Some((what, hint)) => Err(Failure::new(format!("{name}: snapshot.{what}")).hint(hint)),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use peerstream_types::DatasetName;
+use peerstream_types::{DatasetKind, DatasetName};
 
 use super::{Config, DATASETS_MAX, Dataset, Overrides, SnapshotMode};
 use crate::failure::{Failure, Result};
@@ -129,8 +129,17 @@ fn check(config: &Config) -> Result<()> {
 fn check_levels(config: &Config) -> Result<()> {
     config.consistency.settings()?;
     let is_held = |name: &&DatasetName| config.datasets.iter().any(|dataset| dataset.name == **name);
-    match config.consistency.datasets.keys().find(|name| !is_held(name)) {
-        Some(name) => Err(Failure::new(format!("consistency.datasets.{name}: no [[dataset]] has this name"))),
+    if let Some(name) = config.consistency.datasets.keys().find(|name| !is_held(name)) {
+        return Err(Failure::new(format!("consistency.datasets.{name}: no [[dataset]] has this name")));
+    }
+    let is_compared = |name: &&DatasetName| {
+        config.datasets.iter().any(|dataset| dataset.name == **name && dataset.kind != DatasetKind::Local)
+    };
+    match config.consistency.datasets.keys().find(|name| !is_compared(name)) {
+        Some(name) => Err(Failure::new(format!(
+            "consistency.datasets.{name}: its replicas have other files for the same data and cannot be compared"
+        ))
+        .hint("leave the level out, or say `kind = \"identical\"` in its [[dataset]] if that is what they are")),
         None => Ok(()),
     }
 }
@@ -187,6 +196,11 @@ fn check_datasets(config: &Config) -> Result<()> {
         if !seen.insert((&dataset.name, dataset.version)) {
             let what = format!("dataset {}@{} stands twice", dataset.name, dataset.version);
             return Err(Failure::new(what).hint("give each version one [[dataset]]"));
+        }
+        let is_other = |other: &&Dataset| other.name == dataset.name && other.kind != dataset.kind;
+        if let Some(other) = config.datasets.iter().find(is_other) {
+            let what = format!("dataset {} is {} and {}", dataset.name, dataset.kind, other.kind);
+            return Err(Failure::new(what).hint("all versions of a dataset are of one kind"));
         }
     }
     Ok(())

@@ -81,7 +81,7 @@ fn the_example_has_every_field() {
     let known = names(&Value::try_from(parse(EXAMPLE).unwrap()).unwrap());
     assert_eq!(written, known);
     let sections: [(&str, usize); 4] =
-        [(".limits.quic.", 12), (".limits.", 20 + 12), (".dataset.snapshot.", 10), (".dataset.", 4 + 10)];
+        [(".limits.quic.", 12), (".limits.", 20 + 12), (".dataset.snapshot.", 10), (".dataset.", 5 + 10)];
     for (section, fields) in sections {
         let found = known.iter().filter(|name| name.starts_with(section)).count();
         assert_eq!(found, fields, "fields of {section} in the example");
@@ -228,4 +228,22 @@ fn several_shards_are_served_from_directories_of_their_own() {
     let config = parse(&text).unwrap();
     let served: Vec<_> = config.datasets[0].served().map(|(_, path)| path).collect();
     assert_eq!(served, [Path::new("/m/0"), Path::new("/m/1")]);
+}
+
+/// Levels over digests are refused where digests say nothing: every replica has other files.
+#[test]
+fn a_level_of_a_local_dataset_is_refused() {
+    let with = |kind: &str| {
+        let rest =
+            format!("[[dataset]]\nname = \"metrics\"\n{kind}\n[consistency.datasets]\nmetrics = \"all\"");
+        load_text(&format!("{REQUIRED}\n{rest}\n"))
+    };
+    let error = with("").unwrap_err().to_string();
+    assert!(
+        error.contains("consistency.datasets.metrics") && error.contains("cannot be compared"),
+        "{error}"
+    );
+    with("kind = \"identical\"").unwrap();
+    let error = with("kind = \"mergeable\"").unwrap_err().to_string();
+    assert!(error.contains("no store of this node merges"), "{error}");
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use peerstream_engine::{Dataset, Datasets};
 use peerstream_snapshot::{BlockingPool, DirectorySource, DirectoryStore, RealDisk, Sink, Source};
-use peerstream_types::{ChunkSize, ShardId};
+use peerstream_types::{ChunkSize, DatasetKind, DatasetName, ShardId};
 
 use super::checkpoints;
 use super::data_dir::DataDir;
@@ -59,7 +59,10 @@ pub(super) async fn open(config: &Config, dir: &DataDir, seams: &Seams) -> Resul
         let version = Version { shards, served, snapshot, checkpoints, source, sink };
         held.entry(dataset.name.clone()).or_default().insert(dataset.version, version);
     }
-    let held = held.into_iter().map(|(name, versions)| Arc::new(Held { name, versions })).collect();
+    let held = held
+        .into_iter()
+        .map(|(name, versions)| Arc::new(Held { kind: kind_of(config, &name), name, versions }))
+        .collect();
     Ok(Stores { held, received })
 }
 
@@ -68,9 +71,17 @@ pub(super) fn for_engine(held: &[Arc<Held>]) -> Datasets {
     let datasets = Datasets::new();
     for one in held {
         let sink: Option<Arc<dyn Sink>> = if one.is_received() { Some(one.clone()) } else { None };
-        datasets.insert(one.name.clone(), Dataset { source: Some(one.clone()), sink, ..Dataset::default() });
+        let kind = one.kind;
+        let dataset = Dataset { source: Some(one.clone()), sink, kind, ..Dataset::default() };
+        datasets.insert(one.name.clone(), dataset);
     }
     datasets
+}
+
+/// How the replicas of a dataset are related: all versions of it alike.
+fn kind_of(config: &Config, name: &DatasetName) -> DatasetKind {
+    let dataset = config.datasets.iter().find(|dataset| dataset.name == *name);
+    dataset.map_or(DatasetKind::default(), |dataset| dataset.kind)
 }
 
 async fn received(path: &Path, seams: &Seams) -> Result<Arc<DirectoryStore>> {

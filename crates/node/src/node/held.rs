@@ -7,7 +7,7 @@ use std::sync::Arc;
 use peerstream_snapshot::{
     BoxFuture, CheckpointSource, Fence, Generation, Sink, SinkError, Snapshot, Source, SourceError, Staging,
 };
-use peerstream_types::{DatasetName, ManifestHeader, Selector, ShardId};
+use peerstream_types::{DatasetKind, DatasetName, ManifestHeader, Selector, ShardId};
 
 use crate::config::SnapshotMode;
 
@@ -32,6 +32,7 @@ pub(crate) struct Version {
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) name: DatasetName,
+    pub(crate) kind: DatasetKind,
     pub(crate) versions: BTreeMap<u64, Version>,
 }
 
@@ -124,7 +125,7 @@ mod tests {
         };
         let versions =
             BTreeMap::from([(1, version(None)), (2, version(Some(store.clone() as Arc<dyn Sink>)))]);
-        Held { name: "metrics".parse().unwrap(), versions }
+        Held { name: "metrics".parse().unwrap(), kind: DatasetKind::Local, versions }
     }
 
     #[tokio::test]
