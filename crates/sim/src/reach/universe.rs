@@ -6,35 +6,6 @@ use peerstream_wire::Code;
 use super::{Group, Item};
 use crate::fault::Effect;
 
-/// Faults that the trace says at its end took effect.
-const EFFECTS: &[Effect] = &[
-    Effect::Killed,
-    Effect::KilledAtStep,
-    Effect::PowerLost,
-    Effect::PowerLostAtDisk,
-    Effect::Restarted,
-    Effect::Cut,
-    Effect::CutOneWay,
-    Effect::Flapped,
-    Effect::Healed,
-    Effect::Lost,
-    Effect::Doubled,
-    Effect::Spoiled,
-    Effect::SlowLink,
-    Effect::Capped,
-    Effect::Zoned,
-    Effect::NoRoom,
-    Effect::DiskFailed,
-    Effect::Rotted,
-    Effect::SlowDisk,
-    Effect::SlowCpu,
-    Effect::WrongTime,
-    Effect::Rotated,
-    Effect::Stalled,
-    Effect::ReadWrong,
-    Effect::ReadChanged,
-];
-
 /// Faults that engines noticed, with the words of a trace that tell it.
 pub(super) const NOTICED: &[(&str, &[&str])] = &[
     ("stalled source", &["SourceLost", "stalled"]),
@@ -119,10 +90,11 @@ const ERRORS: &[&str] = &[
     "SinkError::Offload",
 ];
 
-/// Everything that there is to reach.
+/// Everything that there is to reach. Of faults, what the trace says at its end took effect, and what engines
+/// noticed.
 pub fn universe() -> Vec<Item> {
     let named = |group| move |name: &&str| (group, (*name).to_owned());
-    let effects = EFFECTS.iter().map(Effect::to_string);
+    let effects = Effect::ALL.iter().map(Effect::to_string);
     let noticed = NOTICED.iter().map(|(name, _)| (*name).to_owned());
     let faults = effects.chain(noticed).map(|name| (Group::Fault, name));
     let codes = Code::ALL.into_iter().map(|code| (Group::Code, code.to_string()));

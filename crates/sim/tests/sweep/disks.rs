@@ -106,6 +106,8 @@ fn trouble(reach: &mut Reach) {
         let (donor, replica) = (donor(world, "donor"), replica(world));
         donor.faults.delay_reads(Duration::from_millis(1));
         world.slow_disk(&replica, 20);
+        world.recover(&replica);
+        world.slow_disk(&replica, 20);
         world.slow_cpu(&replica, Duration::from_millis(1));
         world.set_clock(&replica, -5_000);
         world.rotate_certificate(&replica);
