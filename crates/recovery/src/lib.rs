@@ -2,9 +2,10 @@
 //! asked next, what is wanted and outstanding, retries, fail-over, seal, publish. No I/O, no clock,
 //! no randomness: the driver moves the bytes, and tells the job what happened.
 //!
-//! One source lists its manifest, and all that offer the same one serve at once, chunk by chunk. When the
-//! last of them is lost, stalls, refuses or has given all that it can, the next candidate continues with
-//! what is missing; what was verified is never fetched again.
+//! Equal manifests are listed once, and all that offer one serve at once, chunk by chunk. Where replicas
+//! can be compared, as many are heard first as the level asks for, and manifests that differ are joined
+//! entry by entry. When the last source is lost, stalls, refuses or has given all that it can, the next
+//! candidate continues with what is missing; what was verified is never fetched again.
 //!
 //! # Example
 //!
@@ -69,18 +70,23 @@
 //! | [`recovery`] | [`Recovery`], the job: inputs, outputs, and what follows from what |
 //! | [`config`] | [`Config`], [`Job`] and the fixed limits |
 //! | [`action`] | [`Action`], [`OutlinePart`], [`SourceId`], [`CloseReason`]: what the driver carries out |
-//! | [`input`] | [`PageIn`], [`Refusal`], [`Fault`], [`Misuse`]: what the driver says |
+//! | [`agreement`] | [`Agreement`], [`PositionOrder`]: who has to say the same |
+//! | [`input`] | [`PageIn`], [`Admitted`], [`Refusal`], [`Fault`], [`Misuse`]: what the driver says |
 //! | [`outcome`] | [`Outcome`], [`Gap`], [`PeerReport`]: how it ended, and why |
+//! | [`standing`] | [`Standing`]: where each replica stands |
 //! | [`status`] | [`Status`], [`Waiting`], [`Stats`]: the truth at any moment |
 //! | [`retry`] | [`BackOff`] and the budgets of items |
 //! | `choice` | who is asked next |
-//! | `pass` | one listing of one manifest and those who serve it, over `listing`, `wanted`, `link`, `flights`, `cut`, `shortfall` |
+//! | `gather` | whether the offers are enough, and which go together |
+//! | `roll` | the manifests in use, joined entry by entry, over `listing`, `row` |
+//! | `pass` | one roll and those who serve it, over `wanted`, `link`, `flights`, `cut`, `shortfall` |
 //! | `link` | a source in use: what it owes, how it answers, what it does not give |
 //! | `phase` | the phases, and what may follow what |
 //!
 //! # Not here
 //!
-//! Consistency levels and comparing several inventories (`peerstream-select`); sessions and wire messages (`peerstream-session`);
+//! The truth tables of levels and the merge join (`peerstream-select`); what is made of unequal copies (the
+//! store); sessions and wire messages (`peerstream-session`);
 //! bytes, hashing and the store (`peerstream-engine`, `peerstream-snapshot`); pacing of requests
 //! (`peerstream-shape`).
 

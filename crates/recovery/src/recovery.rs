@@ -25,14 +25,15 @@ use crate::{
     WaitReason, Waiting,
 };
 
-/// Brings one (shard, selector) up across its candidates: one source lists, and all that offer the same
-/// sealed manifest serve.
+/// Brings one (shard, selector) up across its candidates: as many are heard as the level asks for, and all
+/// that have what is wanted serve.
 ///
 /// Driven: give inputs with `handle_*`; after [`Recovery::new`] and after each of them carry out
 /// [`Recovery::poll_action`] until it is empty, then arm a timer for [`Recovery::poll_timeout`]. Time
 /// never runs backwards; an earlier `now` counts as the latest one seen.
 ///
-/// **It ends.** Whatever the peers do, the job reaches [`Action::Done`]: at every moment it has ended,
+/// **It ends.** Whatever the peers do, the job reaches [`Action::Done`], unless a level that is not met
+/// demands to go on, which the status says: at every moment it has ended,
 /// or has a timeout, or waits for the local store, which always answers [`Action::Seal`] and
 /// [`Action::Publish`]. **Bounded.** What it keeps is the unfinished entries of the pages in flight
 /// and the window, whatever the size of the shard.
@@ -41,10 +42,10 @@ use crate::{
 /// give chunks of the same entries at once; one with nothing left to do takes work from the slowest. A
 /// source that dies, slows down, lies or refuses costs what it had in flight.
 ///
-/// **Fail-over.** Every source is listed from the start of its own manifest, because page tokens
-/// belong to the source that made them; [`Action::Begin`] comes first, and the staging says for each
-/// entry what is verified already. So nothing is fetched twice, the same path serves a source with
-/// another manifest, and all that is known of an entry (row F-36) comes with the listing.
+/// **Fail-over.** Page tokens belong to the source that made them. If one that lists is lost, another with
+/// the same manifest lists it from the start, and what is known is passed over. Another manifest begins
+/// with [`Action::Begin`], and the staging says for each entry what is verified already. So nothing is
+/// fetched twice, and all that is known of an entry (row F-36) comes with the listing.
 #[derive(Debug, Clone)]
 pub struct Recovery {
     config: Config,
