@@ -235,8 +235,12 @@ impl Pass {
         !self.links.values().any(|link| self.has(link, ordinal))
     }
 
+    fn gives(&self, link: &Link, item: Item) -> bool {
+        self.has(link, item.ordinal) && !link.refuses(item)
+    }
+
     fn nobody_gives(&self, item: Item) -> bool {
-        !self.links.values().any(|link| self.has(link, item.ordinal) && !link.refuses(item))
+        !self.links.values().any(|link| self.gives(link, item))
     }
 
     fn nobody_outlines(&self, part: Part) -> bool {

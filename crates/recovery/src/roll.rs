@@ -28,6 +28,8 @@ pub(crate) struct Column {
     pub(crate) lister: Option<SourceId>,
     /// The peers that said it is theirs.
     pub(crate) peers: Vec<NodeId>,
+    /// The store cannot keep what it lists: its word is of no use any more.
+    is_dismissed: bool,
     /// The join waits for a page, which it knows by this token.
     awaited: Option<PageToken>,
     pages: u64,
@@ -37,7 +39,7 @@ impl Column {
     /// A manifest that `peers`, at least one, offer, and that `lister` lists.
     pub(crate) fn new(header: ManifestHeader, lister: SourceId, peers: Vec<NodeId>) -> Self {
         let lister = Some(lister);
-        Self { header, listing: Listing::new(), lister, peers, awaited: None, pages: 0 }
+        Self { header, listing: Listing::new(), lister, peers, is_dismissed: false, awaited: None, pages: 0 }
     }
 
     pub(crate) fn votes(&self) -> u32 {
@@ -46,7 +48,7 @@ impl Column {
 
     /// Whether it was listed to its end, or can be.
     fn is_heard(&self) -> bool {
-        self.lister.is_some() || self.listing.is_done()
+        !self.is_dismissed && (self.lister.is_some() || self.listing.is_done())
     }
 }
 
@@ -57,6 +59,16 @@ struct Draft {
     holders: Holders,
     /// Which unequal copy of an entry it is: the number of the contest, and its votes.
     leg: Option<(u64, u32)>,
+    /// Whether unequal copies of it are reported.
+    is_contested: bool,
+}
+
+/// What the store cannot keep, and whose it is.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) columns: Vec<usize>,
+    /// Others have another copy of it: without this one, theirs is to be judged anew.
+    pub(crate) is_contested: bool,
 }
 
 /// What the roll has to say.
@@ -126,7 +138,9 @@ impl Roll {
     /// The column that a source with this header belongs to.
     pub(crate) fn find(&self, offered: &ManifestHeader) -> Option<usize> {
         let alike = |header: &ManifestHeader| (header.digest, header.chunk_size, header.counts);
-        let is_same = |column: &Column| column.header.is_sealed() && alike(&column.header) == alike(offered);
+        let is_same = |column: &Column| {
+            !column.is_dismissed && column.header.is_sealed() && alike(&column.header) == alike(offered)
+        };
         self.columns.iter().position(is_same)
     }
 
@@ -206,7 +220,12 @@ impl Roll {
                 Step::Done => self.is_joined = true,
                 Step::Entry(joined) if columns.len() == 1 => {
                     let entries = joined.reports().map(|(_, entry)| Arc::clone(entry));
-                    drafts.extend(entries.map(|entry| Draft { entry, holders: Holders::All, leg: None }));
+                    drafts.extend(entries.map(|entry| Draft {
+                        entry,
+                        holders: Holders::All,
+                        leg: None,
+                        is_contested: false,
+                    }));
                 }
                 Step::Entry(joined) => match Verdict::of(&joined) {
                     Verdict::AnyOf { holders, .. } => drafts.extend(draft(&joined, holders)),
@@ -224,12 +243,17 @@ impl Roll {
                             tell(Told::Contested { contest: *contests, legs, reporters });
                             for (votes, camp) in camps {
                                 let leg = Some((*contests, votes));
-                                drafts.extend(draft(&joined, camp).map(|draft| Draft { leg, ..draft }));
+                                drafts.extend(draft(&joined, camp).map(|draft| Draft {
+                                    leg,
+                                    is_contested: true,
+                                    ..draft
+                                }));
                             }
                         } else if let Some((_, camp)) =
                             camps.first().filter(|(votes, _)| agreement.is_enough(reporters, *votes))
                         {
-                            drafts.extend(draft(&joined, *camp));
+                            let copy = draft(&joined, *camp);
+                            drafts.extend(copy.map(|draft| Draft { is_contested: true, ..draft }));
                         } else if let Some((_, entry)) = joined.reports().next() {
                             let why = dispute(columns, &camps);
                             tell(Told::Disputed { entry: Arc::clone(entry), why });
@@ -289,21 +313,28 @@ impl Roll {
     }
 
     /// The store refused the batch. If one entry of several manifests is to be blamed, it is looked for
-    /// by halves; `Some` are the columns whose it is.
-    pub(crate) fn refused(&mut self) -> Option<Vec<usize>> {
+    /// by halves; `Some` says whose it is.
+    pub(crate) fn refused(&mut self) -> Option<Refused> {
         let Batch { rows, drafts, .. } = self.batch.take()?;
         if self.is_single() {
-            return Some(vec![0]);
+            return Some(Refused { columns: vec![0], is_contested: false });
         }
-        if let [row] = rows.as_slice() {
+        if let ([row], [draft]) = (rows.as_slice(), drafts.as_slice()) {
             self.batch_max = BATCH_MAX;
-            return Some(
-                (0..self.columns.len()).filter(|column| row.holders.columns().has(*column)).collect(),
-            );
+            let has = |column: &usize| row.holders.columns().has(*column);
+            let columns = (0..self.columns.len()).filter(has).collect();
+            return Some(Refused { columns, is_contested: draft.is_contested });
         }
         self.batch_max = drafts.len() / 2;
         drafts.into_iter().rev().for_each(|draft| self.drafts.push_front(draft));
         None
+    }
+
+    /// What a column says does not count any more. What of it was judged stays so.
+    pub(crate) fn dismiss(&mut self, column: usize) {
+        if let Some(column) = self.columns.get_mut(column) {
+            column.is_dismissed = true;
+        }
     }
 
     /// Whether everything that is listed was taken by the store.
@@ -326,7 +357,7 @@ impl Roll {
 fn draft(joined: &Joined<'_>, holders: Slots) -> Option<Draft> {
     let reports = holders.iter().filter_map(|slot| Some((slot.index(), joined.report(slot)?.ordinal)));
     let entry = Arc::clone(joined.report(holders.first()?)?);
-    Some(Draft { entry, holders: Holders::Of(reports.collect()), leg: None })
+    Some(Draft { entry, holders: Holders::Of(reports.collect()), leg: None, is_contested: false })
 }
 
 /// Who says what of an entry that nobody has enough votes for.

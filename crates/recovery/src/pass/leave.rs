@@ -37,7 +37,7 @@ impl Pass {
     }
 
     /// Whether those who listed, or still do, are as many as the level asks for.
-    fn is_heard_enough(&self, agreement: &Agreement) -> bool {
+    pub(super) fn is_heard_enough(&self, agreement: &Agreement) -> bool {
         let heard = self.roll.heard();
         let all: u32 = self.roll.columns().iter().map(|column| column.votes()).sum();
         heard == all || (heard > 0 && agreement.level.is_achieved(agreement.replicas, all, heard))

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use peerstream_types::{ChunkRange, Ordinal};
 
 use super::{Context, Ended, Pass};
+use crate::agreement::Agreement;
 use crate::config::clip;
-use crate::roll::Told;
+use crate::roll::{Refused, Told};
 use crate::row::Row;
 use crate::{Action, Admitted, CloseReason, Gap, PageIn, SourceId};
 
@@ -87,13 +88,24 @@ impl Pass {
     }
 
     /// The store refused the entries; says whose they are if that is clear by now.
-    pub(crate) fn refused(&mut self) -> Vec<SourceId> {
+    pub(crate) fn refused(&mut self) -> Option<Refused> {
         for (ordinal, ..) in self.roll.batch().into_iter().flat_map(|batch| batch.legs.clone()) {
             self.contests.withdraw(ordinal);
         }
-        let Some(columns) = self.roll.refused() else { return Vec::new() };
-        let blamed = self.links.iter().filter(|(_, link)| columns.contains(&link.column));
-        blamed.map(|(source, _)| *source).collect()
+        self.roll.refused()
+    }
+
+    /// Those in use who have one of these manifests.
+    pub(crate) fn members(&self, columns: &[usize]) -> Vec<SourceId> {
+        let members = self.links.iter().filter(|(_, link)| columns.contains(&link.column));
+        members.map(|(source, _)| *source).collect()
+    }
+
+    /// Goes on without what these manifests list, after their sources were closed; says whether it can:
+    /// not if others have another copy of what was refused, or are too few for the level.
+    pub(crate) fn dismiss(&mut self, refused: &Refused, agreement: &Agreement) -> bool {
+        refused.columns.iter().for_each(|column| self.roll.dismiss(*column));
+        !refused.is_contested && self.is_heard_enough(agreement)
     }
 
     fn want(&mut self, row: Row, held: Vec<ChunkRange>) {

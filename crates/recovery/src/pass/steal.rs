@@ -38,7 +38,7 @@ impl Pass {
         let Some(fetch) = self.links.get(&victim).and_then(|link| link.flights.last_untouched()) else {
             return false;
         };
-        let gives = |item: Item| self.links.get(&thief).is_some_and(|thief| !thief.refuses(item));
+        let gives = |item: Item| self.links.get(&thief).is_some_and(|thief| self.gives(thief, item));
         let is_whole = |link: &Link| link.flights.items_of(fetch).all(gives);
         if !self.links.get(&victim).is_some_and(is_whole) {
             return false;
@@ -92,7 +92,7 @@ impl Pass {
         let mut bytes = 0;
         let is_once = |item: Item| self.links.values().filter(|link| link.flights.has(item)).count() == 1;
         let owed = slow.flights.the_last_first();
-        let owed = owed.filter(|(item, _)| !fast.refuses(*item) && is_once(*item));
+        let owed = owed.filter(|(item, _)| self.gives(fast, *item) && is_once(*item));
         let within = owed.take_while(|(_, len)| {
             bytes += len;
             bytes <= most

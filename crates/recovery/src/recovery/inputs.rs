@@ -327,8 +327,15 @@ impl Recovery {
         if !self.is_admitting(now)? {
             return Ok(());
         }
-        for source in self.with_pass(|pass, _| pass.refused()).unwrap_or_default() {
-            self.close(source, &CloseReason::BadManifest(clip(why)));
+        if let Some(refused) = self.with_pass(|pass, _| pass.refused()).flatten() {
+            for source in self.with_pass(|pass, _| pass.members(&refused.columns)).unwrap_or_default() {
+                self.close(source, &CloseReason::BadManifest(clip(why)));
+            }
+            let goes_on = self.with_pass(|pass, context| pass.dismiss(&refused, context.agreement));
+            if goes_on == Some(false) {
+                self.keep_progress();
+                self.leave_all();
+            }
         }
         self.advance();
         Ok(())

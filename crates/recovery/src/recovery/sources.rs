@@ -210,7 +210,7 @@ impl Recovery {
     }
 
     /// The pass cannot go on: whoever is left is not needed, and whoever was asked to join may begin.
-    fn leave_all(&mut self) {
+    pub(super) fn leave_all(&mut self) {
         let opening = State::Opening { asked: BTreeMap::new(), met_at: None, since: self.now };
         let State::Streaming { pass, joining } = mem::replace(&mut self.state, opening) else { return };
         for (source, link) in pass.links() {

@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use peerstream_recovery::{
-    Action, Agreement, CloseReason, Config, Fault, Job, Outcome, Phase, ReplicaStanding, SourceId, WaitReason,
+    Action, Admitted, Agreement, CloseReason, Config, Fault, Job, Outcome, Phase, ReplicaStanding, SourceId,
+    WaitReason,
 };
 use peerstream_select::Level;
-use peerstream_types::{ByteCount, DatasetKind, EntryCounts, ManifestHeader, Ordinal, Span};
+use peerstream_types::{ByteCount, DatasetKind, Digest, EntryCounts, ManifestHeader, Ordinal, Span};
 
 use crate::support::{Hand, Manifest, asked_of, closes, done, fetches, job, keyed, refusal};
 
@@ -441,4 +442,85 @@ fn an_entry_that_cannot_be_kept_costs_those_who_list_it() {
     let seal = sealing.iter().find(|action| matches!(action, Action::Seal { .. }));
     let Some(Action::Seal { header }) = seal else { panic!("{sealing:?}") };
     assert_eq!(header.counts.entries, 3, "a, b and d");
+}
+
+/// A source with nothing left to do takes over only what it has.
+#[test]
+fn work_is_taken_over_by_those_who_have_it() {
+    let less = keyed(1, &[("b", 1)]);
+    let more = keyed(2, &[("a", 1), ("b", 1), ("c", 1)]);
+    let config = Config {
+        fetch_bytes: ByteCount(100),
+        entry_fetch_bytes: ByteCount(100),
+        join_from: ByteCount(1 << 40),
+        ..Config::default()
+    };
+    let mut hand = Hand::of(config, Job { agreement: identical(Level::Majority), ..job(&["a", "b"]) });
+    let sources = hand.opens();
+    offer(&mut hand, sources[0], &less);
+    let actions = offer(&mut hand, sources[1], &more);
+    let actions = list_all(&mut hand, &actions, &[(sources[0], &less), (sources[1], &more)]);
+    assert_eq!(fetched(&actions), [(sources[0], 1, 0), (sources[1], 0, 0), (sources[1], 2, 2)]);
+    let (fetch, spans) = fetches(&actions)[0].clone();
+    assert_eq!(hand.stored(fetch, spans[0]), [], "it has neither a nor c");
+}
+
+/// What is asked, while the store takes all entries but those of one content.
+fn drain_refusing(hand: &mut Hand, content: u8) -> Vec<Action> {
+    let mut actions = Vec::new();
+    while let Some(action) = hand.job.poll_action() {
+        let Action::Admit { entries } = action else {
+            actions.push(action);
+            continue;
+        };
+        if entries.iter().any(|entry| entry.digest == Some(Digest::Blake3([content; 32]))) {
+            hand.job.handle_admit_refused(hand.now, "no such entry here").unwrap();
+        } else {
+            hand.job.handle_admitted(hand.now, Admitted::default()).unwrap();
+        }
+    }
+    actions
+}
+
+/// Of unequal copies the store cannot keep one: what is right is judged anew among the others, and an
+/// entry that they have is not forgotten.
+#[test]
+fn without_a_copy_that_cannot_be_kept_the_others_are_judged_anew() {
+    let (one, other) = (keyed(1, &[("a", 1)]), keyed(2, &[("a", 2)]));
+    for kind in [DatasetKind::Identical, DatasetKind::Mergeable] {
+        let (mut hand, sources) = begun(agreement(kind, Level::UnstrictMajority, 3), &["a", "b"]);
+        offer(&mut hand, sources[0], &one);
+        offer(&mut hand, sources[1], &other);
+        hand.page(sources[0], one.page());
+        hand.page(sources[1], other.page());
+        let actions = drain_refusing(&mut hand, 1);
+        let [CloseReason::BadManifest(_), CloseReason::NotNeeded] = closes(&actions).as_slice() else {
+            panic!("{kind:?}: {actions:?}")
+        };
+        let again = actions.iter().find_map(|action| match action {
+            Action::Open { source, peer, .. } => Some((*source, peer.as_str().to_owned())),
+            _ => None,
+        });
+        let (source, peer) = again.expect("the other is asked again");
+        assert_eq!(peer, "b");
+        let actions = offer(&mut hand, source, &other);
+        assert_eq!(begin(&actions), (&other.header, 0));
+        let actions = list_all(&mut hand, &actions, &[(source, &other)]);
+        let sealing = hand.store_all(actions);
+        assert!(matches!(hand.published(&sealing), Outcome::Published { .. }));
+    }
+}
+
+/// Whoever lists what cannot be kept has no vote for the rest.
+#[test]
+fn a_source_that_is_dismissed_has_no_vote() {
+    let good = keyed(1, &[("a", 1)]);
+    let bad = keyed(2, &[("a", 1), ("c", 1)]);
+    let (mut hand, sources) = begun(identical(Level::Majority), &["a", "b"]);
+    hand.refuses = Some("c".into());
+    offer(&mut hand, sources[0], &good);
+    let actions = offer(&mut hand, sources[1], &bad);
+    let actions = list_all(&mut hand, &actions, &[(sources[0], &good), (sources[1], &bad)]);
+    let Outcome::LevelMissed { required, left, .. } = done(&actions) else { panic!("{actions:?}") };
+    assert_eq!((required, left), (2, 1));
 }
