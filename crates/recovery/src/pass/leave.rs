@@ -51,7 +51,11 @@ impl Pass {
     /// Sets aside what nobody who is left gives, each for its own reason.
     pub(super) fn set_aside_orphans(&mut self, context: &mut Context<'_>) {
         let recheck = std::mem::take(&mut self.recheck) && !self.roll.is_single();
-        if !(recheck || self.links.values().all(Link::fell_short)) {
+        // Of several manifests, those who fell short may be all that have an entry.
+        let mut links = self.links.values();
+        let may_be_orphans =
+            if self.roll.is_single() { links.all(Link::fell_short) } else { links.any(Link::fell_short) };
+        if !(recheck || may_be_orphans) {
             return;
         }
         let entries: BTreeSet<Ordinal> = if recheck {

@@ -8,7 +8,9 @@ use peerstream_recovery::{
     WaitReason,
 };
 use peerstream_select::Level;
-use peerstream_types::{ByteCount, DatasetKind, Digest, EntryCounts, ManifestHeader, Ordinal, Span};
+use peerstream_types::{
+    ByteCount, ChunkIndex, DatasetKind, Digest, EntryCounts, ManifestHeader, Ordinal, Span,
+};
 
 use crate::support::{Hand, Manifest, asked_of, closes, done, fetches, job, keyed, refusal};
 
@@ -523,4 +525,26 @@ fn a_source_that_is_dismissed_has_no_vote() {
     let actions = list_all(&mut hand, &actions, &[(sources[0], &good), (sources[1], &bad)]);
     let Outcome::LevelMissed { required, left, .. } = done(&actions) else { panic!("{actions:?}") };
     assert_eq!((required, left), (2, 1));
+}
+
+/// What all of those who have it refuse is set aside, also while others are in use that never had it.
+#[test]
+fn what_its_holders_refuse_does_not_hold_up_the_rest() {
+    let all = [keyed(1, &[("b", 1)]), keyed(2, &[("c", 1)]), keyed(3, &[("b", 1), ("c", 1)])];
+    let config = Config { attempts_per_source: 1, entry_fetch_bytes: ByteCount(100), ..Config::default() };
+    let mut hand = Hand::of(config, Job { agreement: identical(Level::Majority), ..job(&["a", "b", "c"]) });
+    let sources = hand.opens();
+    let mut actions = Vec::new();
+    for (source, manifest) in sources.iter().zip(&all) {
+        actions = offer(&mut hand, *source, manifest);
+    }
+    let listed: Vec<_> = sources.iter().copied().zip(&all).collect();
+    let actions = list_all(&mut hand, &actions, &listed);
+    let (first, second) = (fetches(&actions)[0].0, fetches(&actions)[1].clone());
+    hand.job.handle_bad(hand.now, first, Ordinal(0), ChunkIndex(0), "digest").unwrap();
+    let (again, spans) = fetches(&hand.drain())[0].clone();
+    hand.job.handle_fetch_failed(hand.now, again, Some(spans[0]), Fault::Gone("compacted".into())).unwrap();
+    hand.drain();
+    hand.stored(second.0, second.1[0]);
+    assert_eq!(hand.job.stats().rounds, 1, "everything else is done, and all are asked again");
 }
