@@ -48,6 +48,8 @@ pub(super) struct Column {
     pub(super) members: BTreeSet<usize>,
     /// Whether it was listed to its end.
     pub(super) is_listed: bool,
+    /// Whether it lists what the store cannot keep.
+    pub(super) is_dismissed: bool,
 }
 
 impl Column {
@@ -91,15 +93,14 @@ impl Listed {
     }
 
     /// Those whose word may have been heard when something was decided: all that still list or have listed,
-    /// with any of those who were lost before their end.
+    /// with any of those who were lost before their end or called wrong.
     fn heard(&self, is_there: impl Fn(usize) -> bool) -> Vec<Vec<&Column>> {
-        let is_lost = |column: &Column| !column.is_listed && !column.members.iter().any(|at| is_there(*at));
-        let sure: usize = self
-            .columns
-            .iter()
-            .map(|column| usize::from(!is_lost(column)))
-            .enumerate()
-            .fold(0, |bits, (at, bit)| bits | bit << at);
+        let is_sure = |column: &Column| {
+            let may_go_on = column.is_listed || column.members.iter().any(|at| is_there(*at));
+            may_go_on && !column.is_dismissed
+        };
+        let sure = self.columns.iter().enumerate().filter(|(_, column)| is_sure(column));
+        let sure = sure.fold(0_usize, |set, (at, _)| set | 1 << at);
         let sets = (0..1_usize << self.columns.len()).filter(|set| set & sure == sure);
         let pick = |set: usize| {
             let columns = self.columns.iter().enumerate();
@@ -201,7 +202,12 @@ pub(super) fn can_agree(agreement: &Agreement, candidates: u32, peers: &[Peer]) 
             .find(|column| peer.sealed && column.peer.sealed && column.peer.has == peer.has)
         {
             Some(column) => _ = column.members.insert(at),
-            None => columns.push(Column { peer: *peer, members: [at].into(), is_listed: true }),
+            None => columns.push(Column {
+                peer: *peer,
+                members: [at].into(),
+                is_listed: true,
+                is_dismissed: false,
+            }),
         }
     }
     let may = |begun: &[Column]| may_begin(agreement, candidates, &columns, begun, false);

@@ -51,7 +51,12 @@ impl Scene {
                 |column: &&mut Column| peer.sealed && column.peer.sealed && column.peer.has == peer.has;
             match columns.iter_mut().find(is_same) {
                 Some(column) => _ = column.members.insert(open.index),
-                None => columns.push(Column { peer, members: [open.index].into(), is_listed: false }),
+                None => columns.push(Column {
+                    peer,
+                    members: [open.index].into(),
+                    is_listed: false,
+                    is_dismissed: false,
+                }),
             }
         }
         columns
@@ -72,6 +77,12 @@ impl Scene {
     pub(super) fn has_listed(&mut self, index: usize) {
         let columns = self.listed.columns.iter_mut().filter(|column| column.members.contains(&index));
         columns.for_each(|column| column.is_listed = true);
+    }
+
+    /// The word of a source that was called wrong, and of those who say the same, is of no use any more.
+    pub(super) fn dismiss(&mut self, index: usize) {
+        let columns = self.listed.columns.iter_mut().filter(|column| column.members.contains(&index));
+        columns.for_each(|column| column.is_dismissed = true);
     }
 
     /// The store is asked to take entries: in order, and none that the level does not allow.

@@ -381,6 +381,9 @@ impl Scene {
             self.flag(Flaw::Blamed);
         }
         let is_blameless = matches!(reason, CloseReason::OtherManifest | CloseReason::NotNeeded);
+        if matches!(reason, CloseReason::BadManifest(_)) && !self.wrong.contains(&source) {
+            self.dismiss(index);
+        }
         self.in_vain[index] = if brought { 0 } else { self.in_vain[index] + u32::from(!is_blameless) };
         self.asked.retain(|(of, ..), _| *of != source);
         self.forget(model, |owed| source_of(owed) == Some(source));
