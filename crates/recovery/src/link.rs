@@ -78,6 +78,12 @@ impl Link {
         }
     }
 
+    /// The same source for another listing: nothing is asked of it, and nothing is held against it.
+    pub(crate) fn anew(self, now: Timestamp) -> Self {
+        let Self { peer, candidate, column, got, .. } = self;
+        Self { got, ..Self::new(now, peer, candidate, column) }
+    }
+
     /// Whether it owes an outline or content.
     pub(crate) fn owes(&self) -> bool {
         !self.outlines.is_empty() || !self.flights.is_empty()

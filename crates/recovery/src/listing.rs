@@ -14,27 +14,18 @@ enum Cursor {
 
 /// A listing from the start to the sealed header.
 ///
-/// Tokens belong to the source that made them, so another source of the same manifest is listed from
-/// the start again: what is known already costs a line of the listing and no data.
+/// Tokens belong to the source that made them, so another source is listed from the start: what is held
+/// already costs a line of the listing and no data.
 #[derive(Debug, Clone)]
 pub(crate) struct Listing {
     cursor: Cursor,
     listed: EntryCounts,
-    /// Entries that an earlier source of the manifest has listed.
-    known: u64,
     failures: u32,
 }
 
 impl Listing {
     pub(crate) fn new() -> Self {
-        let cursor = Cursor::Next(PageToken::START);
-        Self { cursor, listed: EntryCounts::default(), known: 0, failures: 0 }
-    }
-
-    /// Another source lists the same manifest.
-    pub(crate) fn restart(&mut self) {
-        let known = self.known.max(self.listed.entries);
-        *self = Self { known, ..Self::new() };
+        Self { cursor: Cursor::Next(PageToken::START), listed: EntryCounts::default(), failures: 0 }
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -71,13 +62,12 @@ impl Listing {
         self.failures < limit
     }
 
-    /// Takes the asked page if it fits the ones before it and the header that was offered; says how
-    /// many of its first entries are known already.
+    /// Takes the asked page if it fits the ones before it and the header that was offered.
     ///
     /// # Errors
     ///
     /// What does not add up: the source is at fault.
-    pub(crate) fn take(&mut self, page: &PageIn, offered: &ManifestHeader) -> Result<usize, String> {
+    pub(crate) fn take(&mut self, page: &PageIn, offered: &ManifestHeader) -> Result<(), String> {
         if page.entries.len() > PAGE_ENTRIES_MAX {
             return Err(format!("a page of {} entries", page.entries.len()));
         }
@@ -103,9 +93,8 @@ impl Listing {
             (None, None) => return Err("it ends without a seal".into()),
             (Some(_), Some(_)) => return Err("it goes on after its seal".into()),
         };
-        let known = self.known.saturating_sub(self.listed.entries);
         (self.cursor, self.listed, self.failures) = (cursor, listed, 0);
-        Ok(usize::try_from(known).unwrap_or(usize::MAX).min(page.entries.len()))
+        Ok(())
     }
 }
 

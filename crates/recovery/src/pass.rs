@@ -44,6 +44,8 @@ pub(crate) type Ended = (SourceId, CloseReason);
 pub(crate) enum Left {
     /// It goes on with the others.
     GoesOn,
+    /// The source was listing, and this one has the same manifest: it lists from the start.
+    NeedsListing(SourceId),
     /// No source is left, or too few for the level while something was to be listed.
     Ended,
 }
@@ -89,6 +91,14 @@ impl Pass {
             held_bytes: 0,
             twice_bytes: 0,
         }
+    }
+
+    /// Starts over with the one manifest, which another of those who have it lists.
+    pub(crate) fn relist(self, now: Timestamp, lister: SourceId) -> Option<Self> {
+        let roll = self.roll.relisted(lister)?;
+        let header = roll.columns().first()?.header.clone();
+        let links = self.links.into_iter().map(|(source, link)| (source, link.anew(now))).collect();
+        Some(Self::new(header, roll, links, self.earlier))
     }
 
     /// Another source joins those that have the same manifest.

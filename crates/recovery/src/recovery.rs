@@ -42,9 +42,9 @@ use crate::{
 /// give chunks of the same entries at once; one with nothing left to do takes work from the slowest. A
 /// source that dies, slows down, lies or refuses costs what it had in flight.
 ///
-/// **Fail-over.** Page tokens belong to the source that made them. If one that lists is lost, another with
-/// the same manifest lists it from the start, and what is known is passed over. Another manifest begins
-/// with [`Action::Begin`], and the staging says for each entry what is verified already. So nothing is
+/// **Fail-over.** Page tokens belong to the source that made them. What was listed counts
+/// only once all of it was checked against its digest, so whoever takes over lists from the start:
+/// [`Action::Begin`] comes first, and the staging says for each entry what is verified already. So nothing is
 /// fetched twice, and all that is known of an entry (row F-36) comes with the listing.
 #[derive(Debug, Clone)]
 pub struct Recovery {
@@ -258,7 +258,9 @@ impl Recovery {
                         return;
                     }
                 }
-                State::Opening { asked, .. } if asked.values().all(|asked| asked.offer.is_some()) => {
+                State::Opening { asked, .. }
+                    if asked.is_empty() || asked.values().any(|asked| asked.offer.is_some()) =>
+                {
                     self.begin_with_one();
                 }
                 State::Choosing { wait, .. } => match self.candidates.next(self.now) {

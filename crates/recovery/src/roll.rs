@@ -178,17 +178,14 @@ impl Roll {
         let Some(Column { header, listing, awaited, pages, .. }) = columns.get_mut(column) else {
             return Ok(());
         };
-        let known = listing.take(&page, header)?;
-        let PageIn { mut entries, next, sealed } = page;
-        entries.drain(..known);
+        listing.take(&page, header)?;
+        let PageIn { entries, next, sealed } = page;
         if let Some(sealed) = sealed {
             *header = sealed;
-        } else if entries.is_empty() {
-            return Ok(());
         }
         let Some(token) = awaited.take() else { return Ok(()) };
         *pages += 1;
-        // The join tells pages apart by tokens, which sources may give again after a change of lister.
+        // The join tells pages apart by tokens, which a source may give twice.
         let next = next.map(|_| PageToken::new(pages.to_be_bytes()).unwrap_or_default());
         join.handle_page(slot, Page { token, entries, next }).map_err(|error| error.fault.to_string())
     }
@@ -197,18 +194,17 @@ impl Roll {
         self.join.roster().slots().iter().nth(column)
     }
 
-    /// Who lists a column is gone: another one does, or nobody.
+    /// Who has listed a column is gone: another one stands for it, or nobody.
     pub(crate) fn pass_on(&mut self, column: usize, lister: Option<SourceId>) {
-        let Some(slot) = self.slot(column) else { return };
-        let column = &mut self.columns[column];
-        column.lister = lister;
-        if column.listing.is_done() {
-            return;
+        if let Some(column) = self.columns.get_mut(column) {
+            column.lister = lister;
         }
-        match lister {
-            Some(_) => column.listing.restart(),
-            None => self.join.handle_lost(slot),
-        }
+    }
+
+    /// The one manifest that there is from the start, as somebody else lists it.
+    pub(crate) fn relisted(&self, lister: SourceId) -> Option<Self> {
+        let [column] = self.columns.as_slice() else { return None };
+        Self::new(vec![Column::new(column.header.clone(), lister, column.peers.clone())])
     }
 
     /// Joins what is there, until a batch is full.

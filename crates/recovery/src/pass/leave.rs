@@ -21,7 +21,13 @@ impl Pass {
         self.recheck = true;
         if let Some(column) = self.roll.listed_by(source) {
             let same = self.links.iter().find(|(_, other)| other.column == column);
-            self.roll.pass_on(column, same.map(|(other, _)| *other));
+            let same = same.map(|(other, _)| *other);
+            if !self.roll.columns()[column].listing.is_done() {
+                // What was listed so far was not checked against the digest that others vouch for.
+                let relisted = same.filter(|_| self.roll.is_single());
+                return Some((link, relisted.map_or(Left::Ended, Left::NeedsListing)));
+            }
+            self.roll.pass_on(column, same);
         }
         for part in &link.outlines {
             self.wanted.outline_answered(part.0, part.1, false);

@@ -204,9 +204,24 @@ impl Recovery {
         let (link, left) = self.with_pass(|pass, context| pass.leave(source, context.agreement))??;
         match left {
             Left::GoesOn => {}
+            Left::NeedsListing(lister) => self.relist(lister),
             Left::Ended => self.leave_all(),
         }
         Some((link.candidate, link.got))
+    }
+
+    /// Another source lists, from the start; what is staged is found there.
+    fn relist(&mut self, lister: SourceId) {
+        let choosing = State::Choosing { wait: None, since: self.now };
+        let State::Streaming { pass, joining } = mem::replace(&mut self.state, choosing) else { return };
+        for (source, link) in pass.links() {
+            let cancels = link.flights.ids().map(|fetch| Action::Cancel { source, fetch });
+            self.actions.extend(cancels);
+        }
+        let Some(pass) = pass.relist(self.now, lister) else { return };
+        self.stored_before = self.stats.stored_bytes;
+        self.actions.push_back(Action::Begin { header: pass.header().clone(), joined: Vec::new() });
+        self.state = State::Streaming { pass: Box::new(pass), joining };
     }
 
     /// The pass cannot go on: whoever is left is not needed, and whoever was asked to join may begin.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use peerstream_recovery::{Action, CloseReason, Config, Fault, SourceId};
+use peerstream_recovery::{Action, CloseReason, Config, Fault, Outcome, SourceId};
 use peerstream_types::{ByteCount, ChunkIndex, FetchId, Ordinal, PageToken, Span};
 
 use crate::support::*;
@@ -161,10 +161,10 @@ fn the_lister_is_replaced_when_all_is_listed() {
     assert_eq!(asked(&rest)[0].0, b);
 }
 
-/// Lost before that, another one with the same manifest lists it from the start; nothing of it is taken
-/// twice, and what is under way goes on.
+/// Lost before that, another one lists from the start, and nothing counts that was not checked to its end;
+/// what was under way is asked again after it.
 #[test]
-fn a_listing_that_is_cut_off_goes_on_elsewhere() {
+fn a_listing_that_is_cut_off_begins_again_elsewhere() {
     let manifest = Manifest::new(&[2 * CHUNK, 2 * CHUNK, 2 * CHUNK]);
     let mut hand = Hand::with(Config { entries_ahead: 1, ..eager() }, &["a", "b"]);
     let a = hand.opened().0;
@@ -177,15 +177,35 @@ fn a_listing_that_is_cut_off_goes_on_elsewhere() {
     let first = asked(&hand.drain());
     assert_eq!(first.iter().map(|(of, ..)| *of).collect::<Vec<_>>(), [a, b]);
     hand.job.handle_source_lost(hand.now, a, "reset").unwrap();
-    let mut actions = hand.drain();
-    assert!(matches!(actions.as_slice(), [Action::Close { .. }, Action::Fetch { .. }]), "{actions:?}");
-    for fetch in first[1..].iter().chain(&asked(&actions)) {
-        actions = store(&mut hand, fetch);
-    }
-    assert_eq!(actions, [Action::List { source: b, token: PageToken::START }]);
-    hand.page(b, manifest.part(0, 2));
-    let outline = Action::Outline { source: b, ordinal: Ordinal(1), there: Ordinal(1), part: GROUP };
-    assert_eq!(hand.drain(), [outline], "the first is known");
+    let actions = hand.drain();
+    let cancel = Action::Cancel { source: b, fetch: first[1].1 };
+    let list = Action::List { source: b, token: PageToken::START };
+    assert!(actions.contains(&cancel) && actions.contains(&list), "{actions:?}");
+    assert!(actions.contains(&Action::Begin { header: manifest.header, joined: vec![] }));
+}
+
+/// Promise 1: a lister whose pages turn out not to be what it offered costs what they named: the one that
+/// offered the same lists it anew, and nothing of the forged entries is sealed.
+#[test]
+fn a_forged_listing_costs_its_lister() {
+    let manifest = Manifest::new(&[100, 100]);
+    let forged = Manifest::marked(7, &[100, 100]);
+    let mut hand = Hand::with(eager(), &["liar", "honest"]);
+    let liar = hand.opened().0;
+    hand.job.handle_offer(hand.now, liar, manifest.header.clone()).unwrap();
+    let honest = opens(&hand.drain())[0];
+    hand.job.handle_offer(hand.now, honest, manifest.header.clone()).unwrap();
+    hand.page(liar, forged.part(0, 1));
+    hand.drain();
+    hand.job.handle_page_failed(hand.now, liar, Fault::Wrong("the digest does not fit".into())).unwrap();
+    let actions = hand.drain();
+    assert!(matches!(closes(&actions).as_slice(), [CloseReason::BadManifest(_)]), "{actions:?}");
+    hand.page(honest, manifest.page());
+    let actions = hand.drain();
+    let entry = hand.job.entry(honest, Ordinal(0)).unwrap();
+    assert_eq!(entry.digest, manifest.entries[0].digest, "what the honest one lists");
+    let sealing = hand.store_all(actions);
+    assert!(matches!(hand.published(&sealing), Outcome::Published { .. }));
 }
 
 /// F-11: a chunk that one source gives wrong again and again is asked of another one.
