@@ -23,8 +23,9 @@ impl Pass {
             let same = self.links.iter().find(|(_, other)| other.column == column);
             let same = same.map(|(other, _)| *other);
             if !self.roll.columns()[column].listing.is_done() {
-                // What was listed so far was not checked against the digest that others vouch for.
-                let relisted = same.filter(|_| self.roll.is_single());
+                // What was listed so far was not checked against the digest that others vouch for. Where
+                // replicas are counted, one that is gone or lied does not count.
+                let relisted = same.filter(|_| self.roll.is_single() && !agreement.compares());
                 return Some((link, relisted.map_or(Left::Ended, Left::NeedsListing)));
             }
             self.roll.pass_on(column, same);

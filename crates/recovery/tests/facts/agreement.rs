@@ -432,6 +432,21 @@ fn a_listing_that_ends_early_does_not_count() {
     }
 }
 
+/// F-09, promise 1: whoever lied about its manifest has no vote: the other is not believed alone.
+#[test]
+fn a_liar_has_no_vote() {
+    let manifest = Manifest::new(&[100]);
+    let (mut hand, sources) = begun(identical(Level::Majority), &["liar", "b", "c"]);
+    offer(&mut hand, sources[0], &manifest);
+    let begun = offer(&mut hand, sources[1], &manifest);
+    let lister = begun.iter().find_map(asked_of).unwrap();
+    hand.job.handle_page_failed(hand.now, lister, Fault::Wrong("the digest does not fit".into())).unwrap();
+    let left = hand.opens();
+    assert_eq!(left.len(), 1, "the other is asked again, and the third is still asked");
+    assert_eq!(offer(&mut hand, left[0], &manifest), [], "one of three is no majority");
+    begin(&offer(&mut hand, sources[2], &manifest));
+}
+
 /// Faults stay small: an entry that the store cannot keep costs those who list it, not the others.
 #[test]
 fn an_entry_that_cannot_be_kept_costs_those_who_list_it() {
