@@ -105,6 +105,14 @@ impl Link {
         self.moved_at = now;
     }
 
+    /// It is about to be asked for an outline or content: if it owed none, its time begins now, however
+    /// long it has been at a page.
+    pub(crate) fn is_asked_to_give(&mut self, now: Timestamp) {
+        if !self.owes() {
+            self.moved_at = now;
+        }
+    }
+
     /// Content has come, and the store is at work on it.
     pub(crate) fn content_arrived(&mut self, now: Timestamp, fetch: FetchId) {
         self.in_hand.insert(fetch);

@@ -199,6 +199,7 @@ impl Pass {
         let fetch = FetchId(*context.next_fetch);
         *context.next_fetch += 1;
         context.stats.fetches += 1;
+        link.is_asked_to_give(context.now);
         link.flights.send(fetch, cut.items);
         let Cut { spans, there, attempt, .. } = cut;
         context.actions.push_back(Action::Fetch { source, fetch, spans, there, attempt });
@@ -217,6 +218,7 @@ impl Pass {
             let (ordinal, part) = part;
             self.wanted.ask_outline(ordinal, part);
             if let Some(link) = self.links.get_mut(&source) {
+                link.is_asked_to_give(context.now);
                 link.outlines.insert((ordinal, part));
             }
             context.actions.push_back(Action::Outline { source, ordinal, there, part });

@@ -164,6 +164,14 @@ mod large {
         println!("{}", search(world, &[Reach::Alone, Reach::Joined, Reach::Disputed], 2_100..3_700));
     }
 
+    /// Replicas that hash while they are asked: nobody knows before the end who has the same.
+    #[test]
+    fn listings_without_a_seal() {
+        const HASHES: Peer = Peer { sealed: false, ..FRONT }.paged();
+        let world = identical(Level::Majority, &[HASHES, HASHES], 1);
+        println!("{}", search(world, &[Reach::Joined, Reach::Waits], 500..100_000));
+    }
+
     /// Two replicas and the word of the node itself.
     #[test]
     fn the_own_vote() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use peerstream_recovery::{Action, CloseReason, Config, Outcome};
+use peerstream_recovery::{Action, Admitted, CloseReason, Config, Outcome};
 use peerstream_types::{ChunkIndex, Ordinal, Span, Timestamp};
 
 use crate::support::*;
@@ -155,4 +155,20 @@ fn time_never_runs_backwards() {
     let a = hand.opened().0;
     hand.job.handle_offer(Timestamp::ZERO, a, Manifest::new(&[]).header).unwrap();
     assert_eq!(hand.job.poll_timeout(), Some(hand.now + 10 * MINUTE));
+}
+
+/// The time of a source begins when it is asked for content, however long it has been at a page.
+#[test]
+fn a_source_at_a_page_has_its_time_for_content() {
+    let manifest = Manifest::new(&[100, 100]);
+    let mut hand = Hand::new(&["a"]);
+    let source = hand.opened().0;
+    hand.job.handle_offer(hand.now, source, manifest.header.clone()).unwrap();
+    hand.drain();
+    hand.page(source, manifest.part(0, 1));
+    while hand.job.poll_action().is_some() {}
+    hand.pass(Duration::from_secs(120));
+    hand.job.handle_admitted(hand.now, Admitted::default()).unwrap();
+    assert_eq!(fetches(&hand.drain()).len(), 1, "the store took its time over the first page");
+    assert_eq!(hand.job.poll_timeout(), Some(hand.now + Duration::from_secs(60)));
 }
