@@ -20,11 +20,13 @@ impl Group {
     fn votes(&self) -> u32 {
         u32::try_from(self.members.len()).unwrap_or(u32::MAX)
     }
+}
 
-    fn is_same(&self, header: &ManifestHeader) -> bool {
-        let key = |header: &ManifestHeader| (header.digest, header.chunk_size, header.counts);
-        header.is_sealed() && key(&self.header) == key(header)
-    }
+/// Whether two headers are of one manifest, so that its entries have the same ordinals wherever it is. One
+/// that is not sealed is nobody else's.
+pub(crate) fn is_same_manifest(one: &ManifestHeader, other: &ManifestHeader) -> bool {
+    let key = |header: &ManifestHeader| (header.digest, header.chunk_size, header.counts);
+    one.is_sealed() && key(one) == key(other)
 }
 
 /// Where the replicas of a shard stand before anything is listed.
@@ -58,7 +60,7 @@ pub(crate) enum Gathered {
 pub(crate) fn groups(offers: impl IntoIterator<Item = (NodeId, SourceId, ManifestHeader)>) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for (peer, source, header) in offers {
-        match groups.iter_mut().find(|group| group.is_same(&header)) {
+        match groups.iter_mut().find(|group| is_same_manifest(&group.header, &header)) {
             Some(group) => group.members.push((peer, source)),
             None => groups.push(Group { header, members: vec![(peer, source)] }),
         }

@@ -11,6 +11,7 @@ use peerstream_types::{DatasetKind, Entry, EntryCounts, ManifestHeader, NodeId, 
 
 use crate::agreement::Agreement;
 use crate::config::PAGE_ENTRIES_MAX;
+use crate::gather::is_same_manifest;
 use crate::listing::Listing;
 use crate::row::{Holders, Row};
 use crate::{PageIn, SourceId};
@@ -44,11 +45,6 @@ impl Column {
 
     pub(crate) fn votes(&self) -> u32 {
         u32::try_from(self.peers.len()).unwrap_or(u32::MAX)
-    }
-
-    /// Whether it was listed to its end, or can be.
-    fn is_heard(&self) -> bool {
-        !self.is_dismissed && (self.lister.is_some() || self.listing.is_done())
     }
 }
 
@@ -137,10 +133,7 @@ impl Roll {
 
     /// The column that a source with this header belongs to.
     pub(crate) fn find(&self, offered: &ManifestHeader) -> Option<usize> {
-        let alike = |header: &ManifestHeader| (header.digest, header.chunk_size, header.counts);
-        let is_same = |column: &Column| {
-            !column.is_dismissed && column.header.is_sealed() && alike(&column.header) == alike(offered)
-        };
+        let is_same = |column: &Column| !column.is_dismissed && is_same_manifest(&column.header, offered);
         self.columns.iter().position(is_same)
     }
 
@@ -343,9 +336,9 @@ impl Roll {
         self.admitted
     }
 
-    /// How many peers have listed what they have, or still do.
+    /// How many peers have listed what they have, or still do: a listing that is cut off ends the roll.
     pub(crate) fn heard(&self) -> u32 {
-        self.columns.iter().filter(|column| column.is_heard()).map(Column::votes).sum()
+        self.columns.iter().filter(|column| !column.is_dismissed).map(Column::votes).sum()
     }
 }
 

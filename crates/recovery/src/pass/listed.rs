@@ -61,10 +61,10 @@ impl Pass {
 
     /// Whether the store is at work on a batch that has this entry.
     pub(crate) fn is_admitting(&self, ordinal: Option<Ordinal>) -> bool {
-        let batch = self.roll.batch();
-        batch.is_some_and(|batch| {
-            ordinal.is_none_or(|ordinal| batch.rows.iter().any(|row| row.entry.ordinal == ordinal))
-        })
+        let Some(batch) = self.roll.batch() else { return false };
+        let by_ordinal =
+            |ordinal: Ordinal| batch.rows.binary_search_by_key(&ordinal, |row| row.entry.ordinal);
+        ordinal.is_none_or(|ordinal| by_ordinal(ordinal).is_ok())
     }
 
     /// The store took the entries.
