@@ -6,7 +6,7 @@ use peerstream_types::{ChunkRange, Ordinal, Span};
 
 use crate::Config;
 use crate::link::Link;
-use crate::wanted::{Item, Wanted};
+use crate::wanted::{Askable, Item, Wanted};
 
 /// One fetch.
 #[derive(Debug, Default)]
@@ -27,24 +27,28 @@ impl Cut {
     /// it is larger than the window.
     pub(crate) fn next(wanted: &mut Wanted, link: &Link, config: &Config) -> Option<Self> {
         let (window, outstanding) = (config.window.0, link.flights.bytes());
-        let is_small = wanted.peek(link).is_some_and(|(item, _)| wanted.is_single(item.ordinal));
-        let most = if is_small { config.entry_fetch_bytes.0 } else { u64::MAX };
-        let fetch = config.fetch_bytes.0.min(window).min(most);
         let room = window.saturating_sub(outstanding);
-        if outstanding > 0 && room < fetch {
+        let fetch = config.fetch_bytes.0.min(window);
+        let has_room = |fetch: u64| outstanding == 0 || room >= fetch;
+        if !has_room(fetch.min(config.entry_fetch_bytes.0)) {
+            return None;
+        }
+        let is_small = wanted.peek(link)?.is_single;
+        let fetch = if is_small { fetch.min(config.entry_fetch_bytes.0) } else { fetch };
+        if !has_room(fetch) {
             return None;
         }
         let mut cut = Self::default();
-        while let Some((item, len)) = wanted.peek(link) {
+        while let Some(next) = wanted.peek(link) {
             let most = if cut.items.is_empty() { room } else { fetch };
             let alone = outstanding == 0 && cut.items.is_empty();
-            if !alone && cut.bytes.saturating_add(len) > most {
+            if !alone && cut.bytes.saturating_add(next.len) > most {
                 break;
             }
-            if !cut.add(item, len, wanted, link, config.fetch_spans) {
+            if !cut.add(&next, link, config.fetch_spans) {
                 break;
             }
-            wanted.take(item);
+            wanted.take(next.item);
         }
         (!cut.items.is_empty()).then_some(cut)
     }
@@ -57,17 +61,18 @@ impl Cut {
         config: &Config,
     ) -> Option<Self> {
         let mut cut = Self::default();
-        for (item, len) in items {
-            if !cut.add(item, len, wanted, link, config.fetch_spans) {
+        for item in items.into_keys() {
+            let Some(next) = wanted.show(item, link.column) else { break };
+            if !cut.add(&next, link, config.fetch_spans) {
                 break;
             }
         }
         (!cut.items.is_empty()).then_some(cut)
     }
 
-    fn add(&mut self, item: Item, len: u64, wanted: &Wanted, link: &Link, spans_max: u32) -> bool {
-        let Some(there) = wanted.there(item.ordinal, link.column) else { return false };
-        if !self.push(item, there, wanted.is_single(item.ordinal), spans_max) {
+    fn add(&mut self, next: &Askable, link: &Link, spans_max: u32) -> bool {
+        let Askable { item, len, there, is_single } = *next;
+        if !self.push(item, there, is_single, spans_max) {
             return false;
         }
         self.items.insert(item, len);

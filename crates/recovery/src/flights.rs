@@ -109,12 +109,13 @@ impl Flights {
         let Some(items) = self.fetches.get_mut(&fetch) else {
             return Vec::new();
         };
-        let mut taken = Vec::new();
-        if from < to {
-            let mut tail = items.split_off(&from);
-            let mut after = tail.split_off(&to);
-            items.append(&mut after);
-            taken.extend(tail);
+        let taken: Vec<(Item, u64)> = if from < to {
+            items.range(from..to).map(|(item, len)| (*item, *len)).collect()
+        } else {
+            Vec::new()
+        };
+        for (item, _) in &taken {
+            items.remove(item);
         }
         if items.is_empty() {
             self.forget(fetch);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use peerstream_types::{ChunkIndex, ChunkRange, ChunkSize, Entry, GroupIndex, Ordinal};
 
-use self::askable::Askable;
+use self::askable::Places;
 use crate::OutlinePart;
 use crate::chunks::ChunkQueue;
 use crate::link::Link;
@@ -37,6 +37,18 @@ impl Item {
     }
 }
 
+/// An item that a source can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Askable {
+    pub(crate) item: Item,
+    /// In bytes.
+    pub(crate) len: u64,
+    /// What the source calls its entry.
+    pub(crate) there: Ordinal,
+    /// It is all of its entry.
+    pub(crate) is_single: bool,
+}
+
 /// A group of an entry. An entry of one chunk is its group 0.
 type Place = (Ordinal, GroupIndex);
 
@@ -63,6 +75,14 @@ struct Unfinished {
     short: bool,
     /// All that is not in flight was set aside, and what comes back from there is.
     left: bool,
+}
+
+impl Unfinished {
+    fn show(&self, item: Item, column: usize, size: ChunkSize) -> Option<Askable> {
+        let there = self.holders.there(column, item.ordinal)?;
+        let len = size.len_of(item.chunk, self.entry.len);
+        Some(Askable { item, len, there, is_single: self.entry.chunks(size) == 1 })
+    }
 }
 
 /// A group whose outline is asked or kept.
@@ -99,7 +119,7 @@ pub(crate) struct Wanted {
     /// Of entries of more than one chunk.
     groups: BTreeMap<Place, Group>,
     /// Where fresh chunks can be asked for now, by who has them.
-    askable: Askable,
+    askable: Places,
     /// Entries with a part of their outline to ask for.
     outlines_due: BTreeSet<Ordinal>,
     outlines_asked: BTreeSet<(Ordinal, OutlinePart)>,
@@ -117,7 +137,7 @@ impl Wanted {
             size,
             entries: BTreeMap::new(),
             groups: BTreeMap::new(),
-            askable: Askable::default(),
+            askable: Places::default(),
             outlines_due: BTreeSet::new(),
             outlines_asked: BTreeSet::new(),
             outline_values: 0,
@@ -162,21 +182,21 @@ impl Wanted {
         admitted
     }
 
-    /// The next item to ask a source for that does not refuse it, with its length in bytes.
-    pub(crate) fn peek(&self, link: &Link) -> Option<(Item, u64)> {
+    /// The next item to ask a source for that it does not refuse.
+    pub(crate) fn peek(&self, link: &Link) -> Option<Askable> {
         let gives = |item: &&Item| self.has(item.ordinal, link.column) && !link.refuses(**item);
-        let item = match self.again.iter().find(gives) {
-            Some(item) => *item,
-            None => {
-                let place = self.askable.first(link.column, |(ordinal, _)| !link.refuses_entry(*ordinal))?;
-                let fresh = match self.groups.get(&place) {
-                    Some(group) => &group.fresh,
-                    None => &self.entries.get(&place.0)?.rest,
-                };
-                Item { ordinal: place.0, chunk: fresh.peek()? }
-            }
-        };
-        Some((item, self.len_of(item)?))
+        if let Some(item) = self.again.iter().find(gives) {
+            return self.show(*item, link.column);
+        }
+        let place = self.askable.first(link.column, |(ordinal, _)| !link.refuses_entry(*ordinal))?;
+        let unfinished = self.entries.get(&place.0)?;
+        let fresh = self.groups.get(&place).map_or(&unfinished.rest, |group| &group.fresh);
+        unfinished.show(Item { ordinal: place.0, chunk: fresh.peek()? }, link.column, self.size)
+    }
+
+    /// An item of an unfinished entry as a column has it, if it does.
+    pub(crate) fn show(&self, item: Item, column: usize) -> Option<Askable> {
+        self.entries.get(&item.ordinal)?.show(item, column, self.size)
     }
 
     /// Takes the item that [`Wanted::peek`] showed.
@@ -184,17 +204,15 @@ impl Wanted {
         if self.again.remove(&item) {
             return;
         }
-        let Some(len) = self.len_of(item) else { return };
-        let fresh = match self.groups.get_mut(&item.place()) {
-            Some(group) => Some(&mut group.fresh),
-            None => self.entries.get_mut(&item.ordinal).map(|unfinished| &mut unfinished.rest),
-        };
-        if let Some(fresh) = fresh {
-            fresh.pop();
-            self.ahead_bytes = self.ahead_bytes.saturating_sub(len);
-            if fresh.is_empty() {
-                self.askable.remove(self.columns(item.ordinal), item.place());
-            }
+        let Some(unfinished) = self.entries.get_mut(&item.ordinal) else { return };
+        let len = self.size.len_of(item.chunk, unfinished.entry.len);
+        let columns = unfinished.holders.columns();
+        let group = self.groups.get_mut(&item.place());
+        let fresh = group.map_or(&mut unfinished.rest, |group| &mut group.fresh);
+        fresh.pop();
+        self.ahead_bytes = self.ahead_bytes.saturating_sub(len);
+        if fresh.is_empty() {
+            self.askable.remove(columns, item.place());
         }
     }
 
@@ -216,10 +234,6 @@ impl Wanted {
     /// Unfinished entries, in order.
     pub(crate) fn ordinals(&self) -> impl Iterator<Item = Ordinal> {
         self.entries.keys().copied()
-    }
-
-    fn len_of(&self, item: Item) -> Option<u64> {
-        Some(self.size.len_of(item.chunk, self.entry(item.ordinal)?.len))
     }
 
     /// Items that came from no source that was asked, and wait for another one.

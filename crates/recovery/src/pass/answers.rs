@@ -127,7 +127,7 @@ impl Pass {
         link.flights.begun(fetch);
         let taken = link.flights.take(fetch, span);
         let answered = match span {
-            Span::Entries { .. } => taken.iter().map(|(item, _)| item.ordinal).collect::<BTreeSet<_>>().len(),
+            Span::Entries { .. } => taken.chunk_by(|(a, _), (b, _)| a.ordinal == b.ordinal).count(),
             Span::Chunks { .. } => taken.len(),
         };
         context.stats.surplus += named(span).saturating_sub(answered as u64);

@@ -8,9 +8,9 @@ use crate::row::Columns;
 /// Places in manifest order, apart for each set of columns, so that a source finds its next one without
 /// passing what it does not have.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Askable(BTreeMap<Columns, BTreeSet<Place>>);
+pub(super) struct Places(BTreeMap<Columns, BTreeSet<Place>>);
 
-impl Askable {
+impl Places {
     pub(super) fn insert(&mut self, columns: Columns, place: Place) {
         self.0.entry(columns).or_default().insert(place);
     }
