@@ -33,9 +33,14 @@ impl Agreement {
         self.kind != DatasetKind::Local && self.level != Level::One
     }
 
+    /// Whether what nobody gives is done without (row F-19).
+    pub(crate) fn is_best_effort(&self) -> bool {
+        self.compares() && self.level == Level::None
+    }
+
     /// Whether the level asks to try again for as long as it is not met (rows F-09, F-11).
     pub(crate) fn is_patient(&self) -> bool {
-        self.compares() && self.level != Level::None
+        self.compares() && !self.is_best_effort()
     }
 
     /// The counts of a question put to `others` replicas, of which so many succeeded and failed.

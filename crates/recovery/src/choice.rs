@@ -1,15 +1,16 @@
 //! Who is asked next.
 //!
-//! In the given order. A peer that was not tried goes before one that failed, so a dead peer never
-//! delays another (row F-13); among those that failed, the one whose back-off ends first. Nobody is
-//! asked twice at a time, and nobody to join others whose manifest is not its own.
+//! A peer that was not tried goes before one that failed, so a dead peer never delays another (row F-13),
+//! and fewer attempts in vain before more; then comes the rank, then who has less outstanding with all jobs
+//! of this node, then the lower id (row F-07). Whoever is avoided goes after all others that can be asked
+//! now. Nobody is asked twice at a time, and nobody to join others whose manifest is not its own.
 
 use std::time::Duration;
 
 use peerstream_types::{Digest, NodeId, Timestamp};
 
 use crate::config::{CANDIDATES_MAX, OPENS_TOTAL_MAX, RETRY_AFTER_MAX};
-use crate::{BackOff, CloseReason, Config, PeerReport};
+use crate::{BackOff, Candidate, CloseReason, Config, PeerReport, Regard};
 
 /// What to do about a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,8 +31,10 @@ pub(crate) struct Yield {
 }
 
 #[derive(Debug, Clone)]
-struct Candidate {
+struct Known {
     report: PeerReport,
+    rank: u32,
+    regard: Regard,
     /// Attempts in a row that brought nothing.
     in_vain: u32,
     /// `None` before the first attempt, which sorts before every moment.
@@ -44,11 +47,13 @@ struct Candidate {
     listed: bool,
 }
 
-impl Candidate {
-    fn new(peer: NodeId) -> Self {
-        let report = PeerReport { peer, opens: 0, ended: None, stored_bytes: 0, bad_chunks: 0 };
+impl Known {
+    fn new(candidate: Candidate) -> Self {
+        let Candidate { peer, rank, regard } = candidate;
         Self {
-            report,
+            report: PeerReport { peer, opens: 0, ended: None, stored_bytes: 0, bad_chunks: 0 },
+            rank,
+            regard,
             in_vain: 0,
             not_before: None,
             in_use: false,
@@ -62,12 +67,29 @@ impl Candidate {
     fn is_left(&self) -> bool {
         self.listed && !self.spent && !self.in_use
     }
+
+    /// Orders those who can be asked: the least is the best.
+    fn merit(&self, now: Timestamp) -> impl Ord + '_ {
+        let is_tried = self.not_before.is_some();
+        let attempts = (is_tried, self.in_vain);
+        (self.regard.is_avoided(now), attempts, self.rank, self.regard.outstanding, &self.report.peer)
+    }
+
+    /// When it may be asked to join others.
+    fn joins_from(&self) -> Option<Timestamp> {
+        self.not_before.max(self.regard.avoided_until)
+    }
+}
+
+/// Whether a moment has come.
+fn is_past(at: Option<Timestamp>, now: Timestamp) -> bool {
+    at.is_none_or(|at| at <= now)
 }
 
 /// The candidates and what came of them.
 #[derive(Debug, Clone)]
 pub(crate) struct Candidates {
-    all: Vec<Candidate>,
+    all: Vec<Known>,
     opens_in_vain_max: u32,
     /// Whoever may come to serve is asked again, however often it failed.
     is_patient: bool,
@@ -77,54 +99,79 @@ pub(crate) struct Candidates {
 
 impl Candidates {
     /// Repeated peers count once.
-    pub(crate) fn new(peers: Vec<NodeId>, config: &Config, is_patient: bool) -> Self {
-        let mut all: Vec<Candidate> = Vec::new();
-        for peer in peers {
-            if all.iter().all(|other| other.report.peer != peer) {
-                all.push(Candidate::new(peer));
+    pub(crate) fn new(candidates: Vec<Candidate>, config: &Config, is_patient: bool) -> Self {
+        let mut all: Vec<Known> = Vec::new();
+        for candidate in candidates {
+            if all.iter().all(|other| other.report.peer != candidate.peer) {
+                all.push(Known::new(candidate));
             }
         }
         let (back_off, seed) = (config.back_off, config.seed);
         Self { all, opens_in_vain_max: config.opens_per_peer, is_patient, back_off, seed }
     }
 
-    /// From now on, these may be asked and no others; says whether that is news. Those who come are
-    /// asked after those who were there, and those who return are what they were. Beyond
-    /// [`CANDIDATES_MAX`] in all, none comes any more.
-    pub(crate) fn relist(&mut self, peers: &[NodeId]) -> bool {
+    /// From now on, these may be asked and no others; says whether that is news. Those who return are
+    /// what they were. Beyond [`CANDIDATES_MAX`] in all, none comes any more.
+    pub(crate) fn relist(&mut self, candidates: &[Candidate]) -> bool {
         let mut is_news = false;
-        for candidate in &mut self.all {
-            let listed = peers.contains(&candidate.report.peer);
-            is_news |= candidate.listed != listed;
-            candidate.listed = listed;
+        for known in &mut self.all {
+            let candidate = candidates.iter().find(|candidate| candidate.peer == known.report.peer);
+            is_news |= known.listed != candidate.is_some();
+            known.listed = candidate.is_some();
+            if let Some(Candidate { rank, regard, .. }) = candidate {
+                (known.rank, known.regard) = (*rank, *regard);
+            }
         }
-        for peer in peers {
-            let is_new = self.all.iter().all(|other| other.report.peer != *peer);
+        for candidate in candidates {
+            let is_new = self.all.iter().all(|known| known.report.peer != candidate.peer);
             if is_new && self.all.len() < CANDIDATES_MAX {
-                self.all.push(Candidate::new(peer.clone()));
+                self.all.push(Known::new(candidate.clone()));
                 is_news = true;
             }
         }
         is_news
     }
 
+    /// What is known of them beyond this job has changed.
+    pub(crate) fn regard(&mut self, regard: impl Fn(&NodeId) -> Regard) {
+        for known in &mut self.all {
+            known.regard = regard(&known.report.peer);
+        }
+    }
+
     pub(crate) fn next(&self, now: Timestamp) -> Next {
-        let left = self.all.iter().enumerate().filter(|(_, candidate)| candidate.is_left());
-        let Some((index, candidate)) = left.min_by_key(|(_, candidate)| candidate.not_before) else {
-            return Next::Nobody;
-        };
-        match candidate.not_before {
-            Some(until) if until > now => Next::Wait(index, until),
-            _ => Next::Open(index),
+        let left = self.all.iter().enumerate().filter(|(_, known)| known.is_left());
+        let able = left.clone().filter(|(_, known)| is_past(known.not_before, now));
+        if let Some((index, _)) = able.min_by(|(_, one), (_, other)| one.merit(now).cmp(&other.merit(now))) {
+            return Next::Open(index);
+        }
+        match left.filter_map(|(index, known)| Some((known.not_before?, index))).min() {
+            Some((until, index)) => Next::Wait(index, until),
+            None => Next::Nobody,
         }
     }
 
     /// Who is asked next to join those who serve this manifest, and from when on it may be.
-    pub(crate) fn next_to_join(&self, digest: Digest) -> Option<(usize, Option<Timestamp>)> {
+    pub(crate) fn next_to_join(&self, now: Timestamp, digest: Digest) -> Option<(usize, Option<Timestamp>)> {
         let left = self.all.iter().enumerate();
-        let left = left.filter(|(_, candidate)| candidate.is_left() && candidate.not_joining != Some(digest));
-        let next = left.min_by_key(|(_, candidate)| candidate.not_before);
-        next.map(|(index, candidate)| (index, candidate.not_before))
+        let left = left.filter(|(_, known)| known.is_left() && known.not_joining != Some(digest));
+        let able = left.clone().filter(|(_, known)| is_past(known.joins_from(), now));
+        let able = able.min_by(|(_, one), (_, other)| one.merit(now).cmp(&other.merit(now)));
+        let next = able.or_else(|| left.min_by_key(|(_, known)| known.joins_from()));
+        next.map(|(index, known)| (index, known.joins_from()))
+    }
+
+    /// The best first; says how many of them, at the least one, may be asked for content now.
+    pub(crate) fn rank<T>(&self, now: Timestamp, some: &mut [T], index: impl Fn(&T) -> usize) -> usize {
+        let known = |one: &T| &self.all[index(one)];
+        some.sort_by(|one, other| known(one).merit(now).cmp(&known(other).merit(now)));
+        let avoided = some.iter().filter(|one| known(one).regard.is_avoided(now)).count();
+        if avoided < some.len() { some.len() - avoided } else { some.len() }
+    }
+
+    /// What other jobs of this node wait for from a candidate.
+    pub(crate) fn outstanding(&self, index: usize) -> u64 {
+        self.all[index].regard.outstanding.0
     }
 
     /// The candidate has another manifest than this.
@@ -192,6 +239,13 @@ impl Candidates {
         listed.fold((0, 0), |(all, spent), candidate| (all + 1, spent + u32::from(candidate.spent)))
     }
 
+    /// Whether somebody who is not in use may be asked and has not failed.
+    pub(crate) fn has_fresh(&self) -> bool {
+        let is_blameless =
+            |candidate: &Candidate| candidate.report.ended.as_ref().is_none_or(CloseReason::is_blameless);
+        self.all.iter().any(|candidate| candidate.is_left() && is_blameless(candidate))
+    }
+
     /// When a candidate that is not in use may be asked; `None` if never.
     pub(crate) fn asked_from(&self, index: usize) -> Option<Option<Timestamp>> {
         let candidate = &self.all[index];
@@ -237,13 +291,27 @@ fn may_ask_again(reason: &CloseReason) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use peerstream_types::ByteCount;
+
     use super::*;
 
     const LOST: fn() -> CloseReason = || CloseReason::Lost("reset".into());
 
     fn candidates(names: &[&str]) -> Candidates {
-        let peers = names.iter().map(|name| NodeId::new(name).unwrap()).collect();
-        Candidates::new(peers, &Config::default(), false)
+        Candidates::new(listed(names), &Config::default(), false)
+    }
+
+    fn listed(names: &[&str]) -> Vec<Candidate> {
+        Candidate::in_order(names.iter().map(|name| NodeId::new(name).unwrap()))
+    }
+
+    /// All of one rank, with this much outstanding elsewhere.
+    fn loaded(loads: &[(&str, u64)]) -> Vec<Candidate> {
+        let candidate = |(name, outstanding): &(&str, u64)| {
+            let regard = Regard { outstanding: ByteCount(*outstanding), ..Regard::default() };
+            Candidate { peer: NodeId::new(*name).unwrap(), rank: 0, regard }
+        };
+        loads.iter().map(candidate).collect()
     }
 
     fn fail(candidates: &mut Candidates, now: Timestamp, index: usize, reason: CloseReason) {
@@ -304,19 +372,18 @@ mod tests {
     #[test]
     fn only_those_who_are_listed_are_asked() {
         let now = Timestamp::ZERO;
-        let names = |names: &[&str]| names.iter().map(|name| NodeId::new(name).unwrap()).collect::<Vec<_>>();
         let mut all = candidates(&["a", "b"]);
         fail(&mut all, now, 0, LOST());
-        assert!(!all.relist(&names(&["b", "a"])), "no news");
-        assert!(all.relist(&names(&["a", "c"])));
+        assert!(!all.relist(&listed(&["b", "a"])), "no news");
+        assert!(all.relist(&listed(&["a", "c"])));
         assert_eq!(all.next(now), Next::Open(2), "c came, b left");
         fail(&mut all, now, 2, LOST());
         assert!(matches!(all.next(now), Next::Wait(..)));
-        assert!(all.relist(&names(&["b"])));
+        assert!(all.relist(&listed(&["b"])));
         assert_eq!(all.next(now), Next::Open(1));
         assert!(all.relist(&[]));
         assert_eq!(all.next(now), Next::Nobody);
-        let many: Vec<NodeId> = (0..300).map(|n| NodeId::new(format!("n{n}").as_str()).unwrap()).collect();
+        let many = Candidate::in_order((0..300).map(|n| NodeId::new(format!("n{n}").as_str()).unwrap()));
         assert!(all.relist(&many));
         assert_eq!(all.reports().len(), CANDIDATES_MAX);
         assert!(!all.relist(&many), "those for whom there is no room are no news");
@@ -332,5 +399,52 @@ mod tests {
             now = now + Duration::from_secs(30);
         }
         assert_eq!(all.reports()[0].opens, OPENS_TOTAL_MAX);
+    }
+
+    /// F-07, M-01: least outstanding over all shards first, then the lowest id, in whatever order they are
+    /// listed.
+    #[test]
+    fn of_equals_who_has_least_to_do_is_asked_and_then_the_lowest_id() {
+        let now = Timestamp::ZERO;
+        let config = Config::default();
+        let next = |loads: &[(&str, u64)]| Candidates::new(loaded(loads), &config, false).next(now);
+        assert_eq!(next(&[("c", 0), ("a", 0), ("b", 0)]), Next::Open(1));
+        assert_eq!(next(&[("c", 0), ("a", 9), ("b", 5)]), Next::Open(0));
+        let mut all = Candidates::new(loaded(&[("a", 0), ("b", 0)]), &config, false);
+        all.regard(|peer| Regard {
+            outstanding: ByteCount(u64::from(peer.as_str() == "a")),
+            ..Regard::default()
+        });
+        assert_eq!(all.next(now), Next::Open(1), "loads change");
+        let mut ranked = loaded(&[("a", 0), ("b", 5)]);
+        ranked[0].rank = 1;
+        assert_eq!(Candidates::new(ranked, &config, false).next(now), Next::Open(1), "rank goes before load");
+    }
+
+    /// M-09, F-07: the first was attempted, the third is busier: the second. Attempts go before load.
+    #[test]
+    fn attempts_go_before_load() {
+        let now = Timestamp::ZERO;
+        let mut all =
+            Candidates::new(loaded(&[("a", 0), ("b", 5), ("c", 9)]), &Config::default(), false);
+        let later = now + Duration::from_secs(3600);
+        for expected in [0, 1, 2, 0, 1, 2] {
+            assert_eq!(all.next(later), Next::Open(expected));
+            fail(&mut all, now, expected, LOST());
+        }
+    }
+
+    /// D6, D14: who is avoided comes after all others, until its time; with nobody else it is asked at once.
+    #[test]
+    fn who_is_avoided_is_asked_last() {
+        let (now, until) = (Timestamp::ZERO, Timestamp::from_millis(5_000));
+        let mut some = listed(&["a", "b"]);
+        some[0].regard.avoided_until = Some(until);
+        let mut all = Candidates::new(some, &Config::default(), false);
+        assert_eq!((all.next(now), all.next(until)), (Next::Open(1), Next::Open(0)));
+        let digest = Digest::Blake3([1; 32]);
+        fail(&mut all, now, 1, CloseReason::WorkedThrough);
+        assert_eq!(all.next(now), Next::Open(0), "there is nobody else");
+        assert_eq!(all.next_to_join(now, digest), Some((0, Some(until))), "nobody needs it to join");
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use peerstream_types::{ByteCount, NodeId, Selector, ShardId};
 
-use crate::{Agreement, BackOff, EqualPositions, Misuse, PositionOrder};
+use crate::{Agreement, BackOff, Candidate, EqualPositions, Misuse, PositionOrder};
 
 /// Most candidates of one job: far above any replication factor, small enough that a report names
 /// them all.
@@ -14,6 +14,11 @@ pub const CANDIDATES_MAX: usize = 256;
 pub const PAGE_ENTRIES_MAX: usize = 65_536;
 /// Most gaps that an outcome lists; the others are counted. Enough to see a pattern at night.
 pub const GAPS_LISTED_MAX: usize = 64;
+/// Most keys that a finding lists; the others are counted.
+pub const KEYS_LISTED_MAX: usize = 64;
+/// Most missing entries that a job does without at level `none`: eight bytes each. Where more is missing, it
+/// ends incomplete, and nothing is published.
+pub const DROPPED_MAX: usize = 65_536;
 /// Most characters that are kept of a text that came from a peer or the store.
 pub const TEXT_LEN_MAX: usize = 256;
 /// Most attempts at one peer in one job, also if each of them made progress: a peer that offers
@@ -29,9 +34,8 @@ pub struct Job {
     pub shard: ShardId,
     /// Which part of it.
     pub selector: Selector,
-    /// The peers to ask, in the order in which they are asked. At most [`CANDIDATES_MAX`]; repeats
-    /// are dropped.
-    pub candidates: Vec<NodeId>,
+    /// The peers to ask. At most [`CANDIDATES_MAX`]; repeats are dropped.
+    pub candidates: Vec<Candidate>,
     /// How many of them have to say the same. Default: the word of one.
     pub agreement: Agreement,
     /// Compares the positions of snapshots that are put together. Default [`EqualPositions`]
@@ -40,8 +44,9 @@ pub struct Job {
 }
 
 impl Job {
-    /// A job that takes the word of one source.
+    /// A job that takes the word of one source. The peers are asked in this order.
     pub fn new(shard: ShardId, selector: Selector, candidates: Vec<NodeId>) -> Self {
+        let candidates = Candidate::in_order(candidates);
         let (agreement, positions) = (Agreement::default(), Arc::new(EqualPositions));
         Self { shard, selector, candidates, agreement, positions }
     }

@@ -70,9 +70,10 @@
 //! | [`recovery`] | [`Recovery`], the job: inputs, outputs, and what follows from what |
 //! | [`config`] | [`Config`], [`Job`] and the fixed limits |
 //! | [`action`] | [`Action`], [`OutlinePart`], [`SourceId`], [`CloseReason`]: what the driver carries out |
+//! | [`candidate`] | [`Candidate`], [`Regard`]: who may be asked, and what is known of them |
 //! | [`agreement`] | [`Agreement`], [`PositionOrder`]: who has to say the same |
 //! | [`input`] | [`PageIn`], [`Admitted`], [`Refusal`], [`Fault`], [`Misuse`]: what the driver says |
-//! | [`outcome`] | [`Outcome`], [`Gap`], [`PeerReport`]: how it ended, and why |
+//! | [`outcome`] | [`Outcome`], [`Gap`], [`PeerReport`], [`Findings`]: how it ended, and why |
 //! | [`standing`] | [`Standing`]: where each replica stands |
 //! | [`status`] | [`Status`], [`Waiting`], [`Stats`]: the truth at any moment |
 //! | [`retry`] | [`BackOff`] and the budgets of items |
@@ -92,6 +93,7 @@
 
 pub mod action;
 pub mod agreement;
+pub mod candidate;
 mod choice;
 mod chunks;
 pub mod config;
@@ -115,9 +117,10 @@ mod wanted;
 
 pub use action::{Action, CloseReason, OutlinePart, SourceId};
 pub use agreement::{Agreement, EqualPositions, PositionOrder};
+pub use candidate::{Candidate, Regard};
 pub use config::{Config, Job};
 pub use input::{Admitted, Fault, Misuse, PageIn, Refusal};
-pub use outcome::{Gap, Outcome, PeerReport, Step};
+pub use outcome::{Findings, Found, Gap, Outcome, PeerReport, Step};
 pub use phase::Phase;
 pub use recovery::Recovery;
 pub use retry::BackOff;

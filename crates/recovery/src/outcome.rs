@@ -6,6 +6,7 @@ use peerstream_select::Level;
 use peerstream_types::{ChunkIndex, EntryKey, NodeId, Ordinal};
 
 use crate::CloseReason;
+use crate::config::KEYS_LISTED_MAX;
 
 /// How a job ended. The first outcome stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +79,49 @@ impl fmt::Display for Outcome {
             Self::Failed { step, why } => write!(f, "{step} failed: {why}"),
             Self::Aborted { reason } => write!(f, "aborted: {reason}"),
         }
+    }
+}
+
+/// What a job took without a second word for it, and what it did without.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Findings {
+    /// Entries that one of several replicas alone reports. They were taken (row F-10): the others may have
+    /// lost them, or never had them.
+    pub alone: Found,
+    /// Entries that could be had from nobody, and that level `none` does without (row F-19): they are not in
+    /// what was published.
+    pub dropped: Found,
+}
+
+impl Findings {
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.alone.count == 0 && self.dropped.count == 0
+    }
+}
+
+/// Some entries: all of them counted, the first of them named.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Found {
+    /// How many there are; unequal copies of one entry count as several.
+    pub count: u64,
+    /// The keys of the first of them, at most
+    /// [`KEYS_LISTED_MAX`](crate::config::KEYS_LISTED_MAX).
+    pub keys: Vec<EntryKey>,
+}
+
+impl Found {
+    pub(crate) fn add(&mut self, key: &EntryKey) {
+        self.count += 1;
+        if self.keys.len() < KEYS_LISTED_MAX {
+            self.keys.push(key.clone());
+        }
+    }
+
+    pub(crate) fn extend(&mut self, more: Self) {
+        self.count += more.count;
+        let room = KEYS_LISTED_MAX.saturating_sub(self.keys.len());
+        self.keys.extend(more.keys.into_iter().take(room));
     }
 }
 

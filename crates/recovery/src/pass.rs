@@ -24,7 +24,7 @@ use crate::link::{Link, Part};
 use crate::roll::Roll;
 use crate::shortfall::Shortfall;
 use crate::wanted::{Finished, Item, Wanted};
-use crate::{Action, CloseReason, Config, Gap, OutlinePart, SourceId, Stats, WaitReason};
+use crate::{Action, CloseReason, Config, Findings, Found, Gap, OutlinePart, SourceId, Stats, WaitReason};
 
 /// What a pass needs of the job while it takes an input.
 pub(crate) struct Context<'a> {
@@ -64,6 +64,9 @@ pub(crate) struct Pass {
     shortfall: Shortfall,
     /// What the last source that was worked through could not give.
     earlier: Option<Shortfall>,
+    findings: Findings,
+    /// Entries were left out: they belong to the whole no longer.
+    does_without_some: bool,
     done: EntryCounts,
     held_bytes: u64,
     /// Bytes that were asked of a second source while the first still owed them.
@@ -87,6 +90,8 @@ impl Pass {
             header,
             shortfall: Shortfall::default(),
             earlier,
+            findings: Findings::default(),
+            does_without_some: false,
             done: EntryCounts::default(),
             held_bytes: 0,
             twice_bytes: 0,
@@ -172,12 +177,13 @@ impl Pass {
         }
     }
 
-    /// Fills the windows, the emptiest first, so that little work is shared evenly.
+    /// Fills the windows, first of whoever has least outstanding (row F-07), so that little work is shared
+    /// evenly.
     fn fill(&mut self, context: &mut Context<'_>) {
         let mut able: Vec<SourceId> = self.able().collect();
         let windows = context.config.window.0.saturating_mul(u64::from(context.config.sources_max));
         while self.outstanding().0 < windows {
-            able.sort_by_key(|source| (self.links[source].flights.bytes(), *source));
+            able.sort_by_key(|source| (self.links[source].outstanding(), *source));
             let found = able.iter().enumerate().find_map(|(place, source)| {
                 Cut::next(&mut self.wanted, &self.links[source], context.config).map(|cut| (place, cut))
             });
@@ -282,12 +288,12 @@ impl Pass {
             return;
         }
         if !finished.complete {
-            self.shortfall.add_entry();
+            self.shortfall.add_entry(finished.ordinal);
             return;
         }
         self.done.entries += 1;
         let digest = self.header.digest;
-        if let Some(earlier) = self.earlier.as_mut().filter(|e| digest.is_some() && e.digest == digest) {
+        if let Some(earlier) = self.earlier.as_mut().filter(|earlier| !earlier.is_of_another(digest)) {
             earlier.obtained(finished.ordinal);
         }
     }
@@ -351,12 +357,38 @@ impl Pass {
 
     /// The header to seal with, if nothing is missing; without a digest if several manifests were joined.
     pub(crate) fn complete(&self) -> Option<ManifestHeader> {
-        let is_complete = self.is_worked_through() && self.shortfall.entries() == 0;
-        is_complete.then(|| ManifestHeader { counts: self.roll.counts(), ..self.header.clone() })
+        self.is_complete().then(|| ManifestHeader { counts: self.roll.counts(), ..self.header.clone() })
+    }
+
+    fn is_complete(&self) -> bool {
+        self.is_worked_through() && self.shortfall.entries() == 0
+    }
+
+    /// Does without all that is missing, if the store knows it by its ordinals (row F-19).
+    pub(crate) fn drop_missing(&mut self, context: &mut Context<'_>) -> bool {
+        let Some((ordinals, dropped)) = self.shortfall.drop_all() else { return false };
+        context.stats.left_out += dropped.count;
+        context.actions.extend(ordinals.into_iter().map(|ordinal| Action::LeaveOut { ordinal }));
+        self.findings.dropped = dropped;
+        self.does_without_some = true;
+        true
+    }
+
+    pub(crate) fn findings(&self) -> &Findings {
+        &self.findings
+    }
+
+    /// What those who were worked through before could not give, and those who are in use now do not have.
+    pub(crate) fn forsaken(&self) -> Found {
+        let earlier = self.earlier.as_ref().filter(|earlier| earlier.is_of_another(self.header.digest));
+        earlier.cloned().map(Shortfall::found).unwrap_or_default()
     }
 
     /// How much there is in all, once that is known.
     pub(crate) fn total(&self) -> Option<EntryCounts> {
+        if self.does_without_some && self.is_complete() {
+            return Some(self.done);
+        }
         if self.header.is_sealed() {
             return Some(self.header.counts);
         }
@@ -422,6 +454,11 @@ impl Pass {
 
     pub(crate) fn held_bytes(&self) -> u64 {
         self.held_bytes
+    }
+
+    /// How much other jobs wait for from the sources, by their candidates.
+    pub(crate) fn regard(&mut self, elsewhere: impl Fn(usize) -> u64) {
+        self.links.values_mut().for_each(|link| link.elsewhere = elsewhere(link.candidate));
     }
 
     pub(crate) fn outstanding(&self) -> ByteCount {

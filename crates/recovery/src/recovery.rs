@@ -21,8 +21,8 @@ use crate::pass::{Context, Pass};
 use crate::phase::State;
 use crate::shortfall::Shortfall;
 use crate::{
-    Action, CloseReason, Config, Job, Misuse, Outcome, OutlinePart, SourceId, SourceStatus, Stats, Status,
-    WaitReason, Waiting,
+    Action, CloseReason, Config, Findings, Job, Misuse, Outcome, OutlinePart, SourceId, SourceStatus, Stats,
+    Status, WaitReason, Waiting,
 };
 
 /// Brings one (shard, selector) up across its candidates: as many are heard as the level asks for, and all
@@ -65,6 +65,11 @@ pub struct Recovery {
     shortfall: Option<Shortfall>,
     /// Header and progress of the manifest that was used last.
     last: Option<(ManifestHeader, EntryCounts)>,
+    /// What there was in all in the manifests that were used last.
+    last_total: Option<EntryCounts>,
+    /// How many were heard and agreed when everything was stored, and what was found.
+    sealed_by: (u32, u32),
+    findings: Findings,
     /// Bytes that were stored before the current source was opened.
     stored_before: u64,
     outcome: Option<Outcome>,
@@ -101,6 +106,9 @@ impl Recovery {
             next_fetch: 0,
             shortfall: None,
             last: None,
+            last_total: None,
+            sealed_by: (0, 0),
+            findings: Findings::default(),
             stored_before: 0,
             outcome: None,
             config,
@@ -183,10 +191,16 @@ impl Recovery {
         Stats { held_bytes: self.stats.held_bytes.max(held), ..self.stats }
     }
 
+    /// What was taken without a second word for it, and what was done without: so far while something is
+    /// listed, and in the end of what was published.
+    pub fn findings(&self) -> &Findings {
+        self.state.pass().map_or(&self.findings, Pass::findings)
+    }
+
     /// Where the job is, how far, and what it waits for.
     pub fn status(&self) -> Status {
         let missing = self.shortfall.as_ref().map_or(0, Shortfall::entries);
-        let (header, done) = self.progress().unzip();
+        let done = self.progress().map(|(_, done)| done);
         let first = self.state.sources().first().copied();
         Status {
             phase: self.state.phase(),
@@ -195,10 +209,7 @@ impl Recovery {
             sources: self.sources(),
             standing: self.standing(),
             done: done.unwrap_or_default(),
-            total: match self.state.pass() {
-                Some(pass) => pass.total(),
-                None => header.filter(|header| header.is_sealed()).map(|header| header.counts),
-            },
+            total: self.state.pass().map_or(self.last_total, Pass::total),
             outstanding: self.state.pass().map_or(ByteCount(0), Pass::outstanding),
             entries_missing: self.state.pass().map_or(missing, Pass::entries_missing),
         }
@@ -274,6 +285,7 @@ impl Recovery {
                 State::Streaming { pass, .. } if !pass.is_worked_through() => return self.recruit(),
                 State::Streaming { pass, .. } => match pass.complete() {
                     Some(header) => return self.seal(header),
+                    None if self.drops_the_rest() => {}
                     None => self.end_pass(),
                 },
                 State::Opening { .. } | State::Sealing { .. } | State::Publishing { .. } | State::Done => {
@@ -315,6 +327,7 @@ impl Recovery {
     /// Keeps what a pass knows and the job shows after it.
     fn keep_progress(&mut self) {
         self.stats = self.stats();
+        self.last_total = self.state.pass().map_or(self.last_total, Pass::total);
         self.last = self.progress().map(|(header, done)| (header.clone(), done));
     }
 

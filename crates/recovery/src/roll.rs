@@ -7,7 +7,9 @@ use std::sync::Arc;
 use peerstream_select::agree::camps;
 use peerstream_select::join::PAGE_ENTRIES_MAX as JOINED_MAX;
 use peerstream_select::{Join, JoinConfig, Joined, Page, Roster, Slot, Slots, Step, Verdict};
-use peerstream_types::{DatasetKind, Entry, EntryCounts, ManifestHeader, NodeId, Ordinal, PageToken};
+use peerstream_types::{
+    DatasetKind, Entry, EntryCounts, EntryKey, ManifestHeader, NodeId, Ordinal, PageToken,
+};
 
 use crate::agreement::Agreement;
 use crate::config::PAGE_ENTRIES_MAX;
@@ -74,6 +76,8 @@ pub(crate) enum Told {
     Disputed { entry: Arc<Entry>, why: String },
     /// Unequal copies of one entry, which will be merged.
     Contested { contest: u64, legs: u32, reporters: u32 },
+    /// One of several replicas alone reports the entry with this key, which is taken.
+    Alone(EntryKey),
 }
 
 /// A batch that the store is asked to take.
@@ -217,10 +221,17 @@ impl Roll {
                     }));
                 }
                 Step::Entry(joined) => match Verdict::of(&joined) {
-                    Verdict::AnyOf { holders, .. } => drafts.extend(draft(&joined, holders)),
+                    Verdict::AnyOf { holders, .. } => {
+                        let draft = draft(&joined, holders);
+                        if votes(columns, holders) == 1
+                            && let Some(draft) = &draft
+                        {
+                            tell(Told::Alone(draft.entry.key.clone()));
+                        }
+                        drafts.extend(draft);
+                    }
                     Verdict::FanOut { reporters, .. } => {
-                        let votes =
-                            |slots: Slots| slots.iter().map(|slot| columns[slot.index()].votes()).sum();
+                        let votes = |slots: Slots| votes(columns, slots);
                         let reports = joined.reports().map(|(slot, entry)| (slot, &**entry));
                         let mut camps: Vec<(u32, Slots)> =
                             camps(reports).into_iter().map(|camp| (votes(camp), camp)).collect();
@@ -340,6 +351,11 @@ impl Roll {
     pub(crate) fn heard(&self) -> u32 {
         self.columns.iter().filter(|column| !column.is_dismissed).map(Column::votes).sum()
     }
+}
+
+/// How many replicas say what these columns say.
+fn votes(columns: &[Column], slots: Slots) -> u32 {
+    slots.iter().map(|slot| columns[slot.index()].votes()).sum()
 }
 
 /// An entry that any of these has.

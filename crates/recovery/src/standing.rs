@@ -14,14 +14,24 @@ pub struct Standing {
     pub heard: u32,
     /// How many of them have the manifest that most have.
     pub agreed: u32,
+    /// Whether this node counts itself among those who were heard and agree (row F-18).
+    pub own_vote: bool,
     /// Every candidate.
     pub replicas: Vec<Replica>,
 }
 
 impl Standing {
-    /// Whether as many replicas as the level asks for were heard.
+    /// Whether as many replicas as the level asks for were heard. Nothing is taken from nobody, whatever the
+    /// level.
     pub fn is_met(&self) -> bool {
-        self.heard >= self.required
+        self.heard > 0 && self.heard + u32::from(self.own_vote) >= self.required
+    }
+
+    /// The manifest that most of the replicas offer; of several, the one that is named first.
+    pub fn most_offered(&self) -> Option<Digest> {
+        let offered = || self.replicas.iter().filter_map(|replica| replica.manifest);
+        let votes = |digest: &Digest| offered().filter(|other| other == digest).count();
+        offered().rev().max_by_key(votes)
     }
 }
 

@@ -116,22 +116,37 @@ impl WaitReason {
         };
         Self::NAMES[place]
     }
+
+    /// When it ends, or something is tried again, if that is known.
+    pub fn until(&self) -> Option<Timestamp> {
+        match self {
+            Self::BackOff { until, .. } | Self::SourceBusy { until } => Some(*until),
+            Self::Level { until, .. } => *until,
+            Self::Offer
+            | Self::Page
+            | Self::Stage
+            | Self::Outline
+            | Self::Data
+            | Self::Seal
+            | Self::Publish => None,
+        }
+    }
 }
 
+/// What is waited for, without the time that [`WaitReason::until`] gives.
 impl fmt::Display for WaitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BackOff { peer, until } => write!(f, "{peer} is tried again at {until}"),
-            Self::Level { level, required, got, until } => {
-                write!(f, "level {level}: {got} of {required} replicas")?;
-                until.map_or(Ok(()), |until| write!(f, ", the others are tried again at {until}"))
+            Self::BackOff { peer, .. } => write!(f, "the next attempt at {peer}"),
+            Self::Level { level, required, got, .. } => {
+                write!(f, "level {level}: {got} of {required} replicas")
             }
             Self::Offer => f.write_str("an offer"),
             Self::Page => f.write_str("a page of the manifest"),
             Self::Stage => f.write_str("the store to take what is listed"),
             Self::Outline => f.write_str("an outline"),
             Self::Data => f.write_str("data"),
-            Self::SourceBusy { until } => write!(f, "the source is busy until {until}"),
+            Self::SourceBusy { .. } => f.write_str("the source, which is busy"),
             Self::Seal => f.write_str("the store to seal"),
             Self::Publish => f.write_str("the store to publish"),
         }

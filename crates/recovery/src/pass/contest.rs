@@ -125,9 +125,10 @@ impl Pass {
                 if is_met {
                     self.shortfall.forgive(ordinal);
                     context.stats.left_out += 1;
+                    self.does_without_some = true;
                     context.actions.push_back(Action::LeaveOut { ordinal });
                 } else {
-                    self.shortfall.add_entry();
+                    self.shortfall.add_entry(ordinal);
                 }
             }
         }

@@ -46,8 +46,9 @@ impl Pass {
                 Told::Disputed { entry, why } => {
                     context.stats.disputed += 1;
                     self.add_gap(None, &entry, None, &why);
-                    self.shortfall.add_entry();
+                    self.shortfall.add_unlisted();
                 }
+                Told::Alone(key) => self.findings.alone.add(&key),
             }
         }
         if let Some(batch) = self.roll.next_batch() {
@@ -76,6 +77,10 @@ impl Pass {
         }
         let mut unusable: BTreeMap<Ordinal, String> = answer.unusable.into_iter().collect();
         self.recheck = true;
+        let others = self.earlier.as_mut().filter(|earlier| earlier.is_of_another(self.header.digest));
+        if let Some(earlier) = others.filter(|_| context.agreement.is_best_effort()) {
+            batch.rows.iter().for_each(|row| earlier.listed_again(&row.entry.key));
+        }
         for row in batch.rows {
             match unusable.remove(&row.entry.ordinal) {
                 Some(why) => self.skip(context, &row, &why),
@@ -129,7 +134,7 @@ impl Pass {
             self.shortfall.add_gap(Gap { ordinal, key, chunk: None, peer, why: clip(why) });
         }
         if !self.contests.failed(row.entry.ordinal) {
-            self.shortfall.add_entry();
+            self.shortfall.add_entry(row.entry.ordinal);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::mem;
 
-use peerstream_types::{ManifestHeader, Timestamp};
+use peerstream_types::{DatasetKind, ManifestHeader, Timestamp};
 
 use super::Recovery;
 use crate::choice::Yield;
@@ -40,7 +40,7 @@ impl Recovery {
         if !is_worth_it || in_use as u64 >= u64::from(self.config.sources_max) {
             return None;
         }
-        self.candidates.next_to_join(pass.mark()?)
+        self.candidates.next_to_join(self.now, pass.mark()?)
     }
 
     /// Asks others to join, as many as may now.
@@ -89,18 +89,37 @@ impl Recovery {
     }
 
     pub(super) fn new_link(&self, live: Live, column: usize) -> Link {
-        Link::new(self.now, self.candidates.peer(live.candidate).clone(), live.candidate, column)
+        let peer = self.candidates.peer(live.candidate).clone();
+        let elsewhere = self.candidates.outstanding(live.candidate);
+        Link { elsewhere, ..Link::new(self.now, peer, live.candidate, column) }
     }
 
     /// Everything is stored: the sources wait until it is durable.
     pub(super) fn seal(&mut self, header: ManifestHeader) {
         self.keep_progress();
         self.close_joining();
+        self.sealed_by = self.heard();
         let State::Streaming { pass, .. } = &self.state else { return };
+        self.findings = pass.findings().clone();
+        if self.agreement.is_best_effort() {
+            self.findings.dropped.extend(pass.forsaken());
+        }
         let held = |(id, link): (SourceId, &Link)| (id, (Live { id, candidate: link.candidate }, link.got));
         let sources = pass.links().map(held).collect();
         self.actions.push_back(Action::Seal { header });
         self.state = State::Sealing { sources, since: self.now };
+    }
+
+    /// Best effort: what nobody can give is left out, if the store can do without it and nobody else is left
+    /// who may have it (row F-19).
+    pub(super) fn drops_the_rest(&mut self) -> bool {
+        let State::Streaming { joining, .. } = &self.state else { return false };
+        let merges = self.agreement.kind == DatasetKind::Mergeable;
+        let is_last = joining.is_empty() && !self.candidates.has_fresh();
+        merges
+            && is_last
+            && self.agreement.is_best_effort()
+            && self.with_pass(Pass::drop_missing).unwrap_or(false)
     }
 
     /// The sources in use gave what they could, and something is missing. Those that failed at nothing

@@ -11,12 +11,13 @@ impl Recovery {
         let ballot = self.agreement.ballot(self.candidates.counts().0, 0, 0);
         let required = level.map_or(1, |level| level.required(self.agreement.replicas, ballot.voters()));
         let (heard, agreed) = self.heard();
+        let own_vote = level.is_some() && self.agreement.own_vote;
         let replicas = self.candidates.all().map(|(candidate, _)| self.replica(candidate));
-        Standing { level, required, heard, agreed, replicas: replicas.collect() }
+        Standing { level, required, heard, agreed, own_vote, replicas: replicas.collect() }
     }
 
     /// How many have offered, and how many of them the same.
-    fn heard(&self) -> (u32, u32) {
+    pub(super) fn heard(&self) -> (u32, u32) {
         match &self.state {
             State::Opening { asked, .. } => {
                 let offers: Vec<_> = asked.values().filter_map(|asked| asked.offer.as_ref()).collect();
@@ -28,7 +29,8 @@ impl Recovery {
                 let most = pass.roll().columns().iter().map(|column| column.votes()).max();
                 (pass.roll().heard(), most.unwrap_or(0))
             }
-            State::Choosing { .. } | State::Sealing { .. } | State::Publishing { .. } | State::Done => (0, 0),
+            State::Choosing { .. } => (0, 0),
+            State::Sealing { .. } | State::Publishing { .. } | State::Done => self.sealed_by,
         }
     }
 

@@ -8,6 +8,7 @@ mod abort;
 mod agreement;
 mod end;
 mod fail_over;
+mod findings;
 mod listing;
 mod outlines;
 mod property;
