@@ -35,16 +35,14 @@ pub struct SourceFilter {
 }
 
 /// The rules by which sources are screened.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SourceRules {
-    /// This node, which is never its own source.
-    pub own: NodeId,
     /// For every dataset.
     pub everywhere: SourceFilter,
     /// For single datasets, besides `everywhere`.
     pub datasets: BTreeMap<DatasetName, SourceFilter>,
-    /// Whether a replica that moves here may come from the one that it displaces only, so that no
-    /// write is lost which that one alone has seen. Default off.
+    /// Whether a replica that moves here may come from one that leaves only, so that no write is lost
+    /// which that one alone has seen. Default off.
     pub strict: bool,
 }
 
@@ -81,21 +79,16 @@ pub struct Screened {
 pub struct NoSourceLeft {
     /// The shard.
     pub shard: ShardId,
-    /// Strict mode asks for this replica, which is displaced.
-    pub displaced: Option<NodeId>,
+    /// Strict mode asks for one of these replicas, which are displaced.
+    pub displaced: Vec<NodeId>,
     /// Who may not be a source, and why.
     pub left_out: Vec<(NodeId, Exclusion)>,
 }
 
 impl SourceRules {
-    /// Nothing is filtered.
-    pub fn new(own: NodeId) -> Self {
-        let (everywhere, datasets) = (SourceFilter::default(), BTreeMap::new());
-        Self { own, everywhere, datasets, strict: false }
-    }
-
-    /// Screens the replicas of a shard. `displaced` is the replica that this node takes the place of,
-    /// if it does; `factor` the replication factor.
+    /// Screens the replicas of a shard for this node, `own`, which is never its own source. `displaced`
+    /// are the replicas that make way for the one at this node, if any do: of several, it is not known
+    /// which; `factor` is the replication factor.
     ///
     /// # Errors
     ///
@@ -103,38 +96,32 @@ impl SourceRules {
     /// strict.
     pub fn screen(
         &self,
+        own: &NodeId,
         shard: &ShardId,
         factor: u32,
-        displaced: Option<&NodeId>,
+        displaced: &[NodeId],
         candidates: &[Candidate],
     ) -> Result<Screened, NoSourceLeft> {
-        let displaced = displaced.filter(|_| self.strict);
+        let displaced = if self.strict { displaced } else { &[] };
         let mut candidates: Vec<&Candidate> = candidates.iter().collect();
         candidates.sort_by(|a, b| a.node.cmp(&b.node));
         candidates.dedup_by(|a, b| a.node == b.node);
         let (mut sources, mut left_out) = (Vec::new(), Vec::new());
         for candidate in candidates {
-            match self.exclusion(shard, displaced, candidate) {
+            let is_own = (candidate.node == *own).then_some(Exclusion::Own);
+            match is_own.or_else(|| self.exclusion(shard, displaced, candidate)) {
                 None => sources.push(candidate.node.clone()),
                 Some(why) => left_out.push((candidate.node.clone(), why)),
             }
         }
         if sources.is_empty() && (self.strict || factor > 1) {
-            let (shard, displaced) = (shard.clone(), displaced.cloned());
+            let (shard, displaced) = (shard.clone(), displaced.to_vec());
             return Err(NoSourceLeft { shard, displaced, left_out });
         }
         Ok(Screened { sources, left_out })
     }
 
-    fn exclusion(
-        &self,
-        shard: &ShardId,
-        displaced: Option<&NodeId>,
-        candidate: &Candidate,
-    ) -> Option<Exclusion> {
-        if candidate.node == self.own {
-            return Some(Exclusion::Own);
-        }
+    fn exclusion(&self, shard: &ShardId, displaced: &[NodeId], candidate: &Candidate) -> Option<Exclusion> {
         if !candidate.state.is_eligible() {
             return Some(Exclusion::NotEligible);
         }
@@ -143,7 +130,7 @@ impl SourceRules {
         }
         let filters = [Some(&self.everywhere), self.datasets.get(&shard.dataset)];
         let excluded = filters.into_iter().flatten().filter_map(|filter| filter.excludes(candidate)).min();
-        let other = displaced.is_some_and(|displaced| *displaced != candidate.node);
+        let other = !displaced.is_empty() && !displaced.contains(&candidate.node);
         excluded.or(other.then_some(Exclusion::NotDisplaced))
     }
 }
@@ -180,8 +167,10 @@ impl std::error::Error for NoSourceLeft {}
 impl fmt::Display for NoSourceLeft {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "no source for {}", self.shard)?;
-        if let Some(displaced) = &self.displaced {
-            write!(f, ", which strict mode takes from {displaced} only")?;
+        if let [first, others @ ..] = &self.displaced[..] {
+            write!(f, ", which strict mode takes from {first}")?;
+            others.iter().try_for_each(|other| write!(f, " or {other}"))?;
+            f.write_str(" only")?;
         }
         match &self.left_out[..] {
             [] => write!(f, ": no replica is known"),
@@ -219,11 +208,21 @@ mod tests {
     }
 
     fn rules() -> SourceRules {
-        SourceRules::new(node("own"))
+        SourceRules::default()
+    }
+
+    fn screen(
+        rules: &SourceRules,
+        factor: u32,
+        displaced: &[&str],
+        candidates: &[Candidate],
+    ) -> Result<Screened, NoSourceLeft> {
+        let displaced: Vec<NodeId> = displaced.iter().map(|name| node(name)).collect();
+        rules.screen(&node("own"), &shard(), factor, &displaced, candidates)
     }
 
     fn sources(rules: &SourceRules, candidates: &[Candidate]) -> Vec<String> {
-        let screened = rules.screen(&shard(), 3, None, candidates).unwrap();
+        let screened = screen(rules, 3, &[], candidates).unwrap();
         assert_eq!(screened.sources.len() + screened.left_out.len(), candidates.len());
         screened.sources.iter().map(NodeId::to_string).collect()
     }
@@ -236,7 +235,7 @@ mod tests {
         some[1].alive = false;
         some[2].state = ReplicaState::Initializing;
         some[3].state = ReplicaState::Leaving;
-        let screened = rules().screen(&shard(), 3, None, &some).unwrap();
+        let screened = screen(&rules(), 3, &[], &some).unwrap();
         assert_eq!(screened.sources, [node("d")]);
         let why: Vec<Exclusion> = screened.left_out.iter().map(|(_, why)| *why).collect();
         assert_eq!(why, [Exclusion::NotEligible, Exclusion::Down, Exclusion::Own], "b, c, own");
@@ -276,21 +275,20 @@ mod tests {
     #[test]
     fn strict_mode_takes_the_displaced_replica_or_fails() {
         let strict = SourceRules { strict: true, ..rules() };
-        let screened = strict.screen(&shard(), 3, Some(&node("c")), &candidates()).unwrap();
+        let screened = screen(&strict, 3, &["c"], &candidates()).unwrap();
         assert_eq!(screened.sources, [node("c")]);
         let mut down = candidates();
         down[1].alive = false;
-        let error = strict.screen(&shard(), 3, Some(&node("c")), &down).unwrap_err();
+        let error = screen(&strict, 3, &["c"], &down).unwrap_err();
         assert_eq!(
             error.to_string(),
             "no source for metrics@1/0, which strict mode takes from c only: b is not the replica that is \
              displaced, c is down, d is not the replica that is displaced, own is this node"
         );
-        assert_eq!(
-            rules().screen(&shard(), 3, Some(&node("c")), &down).unwrap().sources,
-            [node("b"), node("d")]
-        );
+        assert_eq!(screen(&rules(), 3, &["c"], &down).unwrap().sources, [node("b"), node("d")]);
         assert_eq!(sources(&strict, &candidates()).len(), 3, "nobody is displaced");
+        let either = screen(&strict, 3, &["b", "c"], &candidates()).unwrap();
+        assert_eq!(either.sources, [node("b"), node("c")], "of several, it is not known which");
     }
 
     /// C41: no source is an error; a shard of one replica begins empty, unless the mode is strict.
@@ -298,11 +296,11 @@ mod tests {
     fn no_source_is_an_error_except_for_a_lone_replica() {
         let strict = SourceRules { strict: true, ..rules() };
         let only_own = [candidate("own", "")];
-        assert!(rules().screen(&shard(), 2, None, &only_own).is_err());
-        let lone = rules().screen(&shard(), 1, None, &only_own).unwrap();
+        assert!(screen(&rules(), 2, &[], &only_own).is_err());
+        let lone = screen(&rules(), 1, &[], &only_own).unwrap();
         assert_eq!((lone.sources.len(), lone.left_out.len()), (0, 1));
-        assert!(strict.screen(&shard(), 1, None, &only_own).is_err());
-        let unknown = rules().screen(&shard(), 3, None, &[]).unwrap_err();
+        assert!(screen(&strict, 1, &[], &only_own).is_err());
+        let unknown = screen(&rules(), 3, &[], &[]).unwrap_err();
         assert_eq!(unknown.to_string(), "no source for metrics@1/0: no replica is known");
     }
 }

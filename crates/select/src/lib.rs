@@ -1,6 +1,6 @@
 //! Which sources serve what, when several peers hold a shard: who has to answer, what their
-//! inventories say together, whom to fetch each entry from, and when it is enough. No I/O, no clock, no
-//! randomness: counts, pages and time are handed in, and equal inputs give equal answers.
+//! inventories say together, who is avoided, and when it is enough. No I/O, no clock, no randomness:
+//! counts, pages and time are handed in, and equal inputs give equal answers.
 //!
 //! # Example
 //!
@@ -17,23 +17,20 @@
 //!     let (kind, codec) = (EntryKind::Block, Codec::Plain);
 //!     Ok(Arc::new(Entry { ordinal: Ordinal(0), key, len: 9, digest, kind, codec, metadata: vec![] }))
 //! };
-//! let view = View::new(Level::Majority, 3, roster.slots());
 //!
 //! let mut join = Join::new(roster, JoinConfig::default());
 //! while let Some(PageRequest { slot, token }) = join.poll_request() {
 //!     let entries = vec![entry("same", 1)?, entry("split", 1 + slot.index() as u8)?];
 //!     join.handle_page(slot, Page { token, entries, next: None })?;
 //! }
-//! let mut asked = vec![];
+//! let mut wanted = vec![];
 //! while let Step::Entry(joined) = join.poll() {
-//!     let mut pursuit = Pursuit::of(&joined);
-//!     while let Next::Fetch(slot) = pursuit.poll(&view) {
-//!         asked.push(slot.index());
-//!         pursuit.handle_done(slot);
-//!     }
-//!     assert!(matches!(pursuit.poll(&view), Next::Finished { .. }));
+//!     wanted.push(match Verdict::of(&joined) {
+//!         Verdict::AnyOf { .. } => 1,
+//!         Verdict::FanOut { reporters, .. } => reporters.len(),
+//!     });
 //! }
-//! assert_eq!(asked, [0, 0, 1], "one holder for the same content, both for unequal copies");
+//! assert_eq!(wanted, [1, 2], "one copy of the same content, both of unequal ones");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -50,22 +47,22 @@
 //! | [`digest_tree`] | [`DigestTree`], [`Comparison`]: where two inventories differ, without listing them |
 //! | [`join`] | [`Join`]: the merge join of the inventories of several replicas |
 //! | [`agree`] | [`Verdict`]: whether they say the same of an entry |
-//! | [`choice`] | [`Pursuit`], [`Loads`]: whom to fetch an entry from, until the level has enough |
+//! | [`loads`] | [`Loads`]: how much is outstanding at each peer, over all shards |
 //! | [`penalty`] | [`Penalties`]: who is avoided, why, and until when |
 //!
 //! # Not here
 //!
-//! The job of a shard: waits, back-off, chunks, publish (`peerstream-recovery`); where replicas are
+//! The job of a shard: whom to ask next, back-off, chunks, publish (`peerstream-recovery`); where replicas are
 //! (`peerstream-placement`); what is made of unequal copies (a merge hook of the store).
 
 pub mod agree;
 pub mod assign;
 pub mod availability;
-pub mod choice;
 pub mod digest_tree;
 pub mod filter;
 pub mod join;
 pub mod level;
+pub mod loads;
 pub mod penalty;
 pub mod policy;
 pub mod roster;
@@ -73,13 +70,13 @@ pub mod roster;
 pub use agree::{Difference, Verdict};
 pub use assign::{AssignError, Assignment, ShardSources, SourceCapacity, Unassigned, assign};
 pub use availability::{Availability, Birth, NoSource, Replica, ReplicaState, UnknownState};
-pub use choice::{Failure, Loads, Next, Pursuit, View};
 pub use digest_tree::{
     Comparison, DigestTree, KeyRange, NodesFault, NodesRequest, TreeBuilder, TreeError, TreeNode,
 };
 pub use filter::{Candidate, Exclusion, NoSourceLeft, Screened, SourceFilter, SourceRules};
 pub use join::{Join, JoinConfig, JoinStats, Joined, Page, PageError, PageFault, PageRequest, Step};
 pub use level::{Ballot, Level, OwnVote, ParseLevelError, Standing};
+pub use loads::Loads;
 pub use penalty::{Offence, Penalties, Penalty, PenaltyConfig};
 pub use policy::{InForce, LevelPolicy, LevelScope, LevelSettings, LevelSettingsError, LevelSource};
 pub use roster::{Roster, Slot, Slots, TooManyReplicas};

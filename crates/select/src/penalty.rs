@@ -10,8 +10,6 @@ use std::time::Duration;
 
 use peerstream_types::{NodeId, Timestamp};
 
-use crate::{Roster, Slots};
-
 /// What a peer is blamed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Offence {
@@ -133,17 +131,14 @@ impl Penalties {
         // All points fade alike, so their order is that of the last offence.
         let heaviest = |offence: &Offence| (record.points[*offence as usize], std::cmp::Reverse(*offence));
         let reason = Offence::ALL.into_iter().max_by_key(heaviest)?;
-        let avoided_until = self.avoided_until(record).filter(|until| *until > now);
+        let avoided_until = self.avoided(now, peer);
         Some(Penalty { points, reason, offences: record.offences, avoided_until })
     }
 
-    /// Which of these replicas are avoided now.
-    pub fn avoided(&self, now: Timestamp, roster: &Roster) -> Slots {
-        let is_avoided = |peer: &NodeId| {
-            let record = self.records.get(peer);
-            record.and_then(|record| self.avoided_until(record)).is_some_and(|until| until > now)
-        };
-        roster.slots().iter().filter(|slot| roster.node(*slot).is_some_and(is_avoided)).collect()
+    /// Until when a peer is avoided, if it is now.
+    pub fn avoided(&self, now: Timestamp, peer: &NodeId) -> Option<Timestamp> {
+        let until = self.records.get(peer).and_then(|record| self.avoided_until(record));
+        until.filter(|until| *until > now)
     }
 
     /// Everyone with points left, in order of their ids, for a status.
@@ -151,7 +146,7 @@ impl Penalties {
         self.records.keys().filter_map(move |peer| Some((peer, self.of(now, peer)?)))
     }
 
-    /// A peer is forgiven: it was replaced by a new incarnation, or the operator says so.
+    /// A peer is forgiven: its disk was replaced, say.
     pub fn forgive(&mut self, peer: &NodeId) {
         self.records.remove(peer);
     }
@@ -260,16 +255,15 @@ mod tests {
     /// The end that is announced is the end that comes.
     #[test]
     fn a_peer_is_avoided_until_the_announced_moment() {
-        let roster = Roster::new([node("a"), node("b")]).unwrap();
         let mut penalties = Penalties::default();
         penalties.blame(at(5), &node("b"), Offence::Lied);
         penalties.blame(at(25), &node("b"), Offence::Failed);
         let until = penalties.of(at(25), &node("b")).unwrap().avoided_until.unwrap();
-        let b = Slots::one(roster.slot(&node("b")).unwrap());
         let before = Timestamp::from_duration(until.since_origin() - Duration::from_nanos(2));
-        assert_eq!(penalties.avoided(before, &roster), b);
+        assert_eq!(penalties.avoided(before, &node("b")), Some(until));
+        assert_eq!(penalties.avoided(before, &node("a")), None);
         assert!(penalties.of(before, &node("b")).unwrap().points >= 15);
-        assert_eq!(penalties.avoided(until, &roster), Slots::NONE);
+        assert_eq!(penalties.avoided(until, &node("b")), None);
         assert!(penalties.of(until + Duration::from_secs(1), &node("b")).unwrap().points < 15);
     }
 
