@@ -4,7 +4,8 @@
 //! Entries are fed in key order and fall into leaves, leaves into nodes, up to one root. Where a leaf
 //! or node ends depends on keys only: after a key whose hash says so, within a smallest and a largest
 //! size. So two replicas with the same keys have the same tree, and after a difference in keys their
-//! trees fall in step again. [`Comparison`] walks down a peer's tree, asking for the parts that differ.
+//! trees fall in step again. [`Comparison`] walks down a peer's tree, asking for the parts that differ
+//! from the own inventory, or from a second peer's.
 
 use peerstream_types::{Digest, Entry, EntryKey};
 
@@ -12,7 +13,7 @@ mod build;
 mod compare;
 
 pub use build::{TreeBuilder, TreeError};
-pub use compare::{Comparison, KeyRange, NodesFault, NodesRequest, RANGES_MAX};
+pub use compare::{Comparison, KeyRange, NodesFault, NodesRequest, PARTS_MAX, Part};
 
 /// Most nodes of one answer, and most children of one node.
 pub const CHILDREN_MAX: usize = 256;

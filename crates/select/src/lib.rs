@@ -71,7 +71,7 @@ pub use agree::{Difference, Verdict};
 pub use assign::{AssignError, Assignment, ShardSources, SourceCapacity, Unassigned, assign};
 pub use availability::{Availability, Birth, NoSource, Replica, ReplicaState, UnknownState};
 pub use digest_tree::{
-    Comparison, DigestTree, KeyRange, NodesFault, NodesRequest, TreeBuilder, TreeError, TreeNode,
+    Comparison, DigestTree, KeyRange, NodesFault, NodesRequest, Part, TreeBuilder, TreeError, TreeNode,
 };
 pub use filter::{Candidate, Exclusion, NoSourceLeft, Screened, SourceFilter, SourceRules};
 pub use join::{Join, JoinConfig, JoinStats, Joined, Page, PageError, PageFault, PageRequest, Step};

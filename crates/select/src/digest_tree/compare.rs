@@ -1,12 +1,14 @@
-//! Walking down a peer's tree to where it differs from the own one.
+//! Walking down a peer's tree to where it differs from the own one, or from another peer's.
 
-use peerstream_types::EntryKey;
+use std::collections::VecDeque;
 
-use super::{CHILDREN_MAX, DigestTree, LEVELS_MAX, TreeNode};
+use peerstream_types::{EntryKey, Ordinal};
 
-/// Most ranges of one result. What would be more is joined with the range before it, and what lies
-/// between them is listed for nothing.
-pub const RANGES_MAX: usize = 4096;
+use super::{CHILDREN_MAX, LEVELS_MAX, TreeNode};
+
+/// Most parts of one result. What would be more is joined with a differing part, so that what lies
+/// between is listed for nothing.
+pub const PARTS_MAX: usize = 4096;
 
 /// Keys from `start`, up to but not including `end`; `None` is open.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -20,7 +22,12 @@ pub struct KeyRange {
 impl KeyRange {
     /// Whether a key is in the range.
     pub fn contains(&self, key: &EntryKey) -> bool {
-        self.start.as_ref().is_none_or(|start| key >= start) && self.end.as_ref().is_none_or(|end| key < end)
+        self.start.as_ref().is_none_or(|start| key >= start) && !self.is_before(key)
+    }
+
+    /// Whether the range ends before a key.
+    pub fn is_before(&self, key: &EntryKey) -> bool {
+        self.end.as_ref().is_some_and(|end| key >= end)
     }
 }
 
@@ -31,6 +38,20 @@ pub struct NodesRequest {
     pub level: usize,
     /// Where they begin.
     pub range: KeyRange,
+}
+
+/// A part of the peer's inventory, which is equal to what the other one has between the same keys, or
+/// is not known to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Which keys.
+    pub range: KeyRange,
+    /// The ordinal of the first of the peer's entries in it.
+    pub first: Ordinal,
+    /// How many entries the peer has in it.
+    pub entries: u64,
+    /// Whether the other one has just these entries there.
+    pub is_equal: bool,
 }
 
 /// What a peer says of its tree cannot be right. It is at fault; list its inventory instead, or leave
@@ -53,54 +74,85 @@ pub enum NodesFault {
     /// A part that is there has nothing in it.
     #[error("no node came for a part that has some")]
     Missing,
+    /// The nodes do not have as many entries as what they are part of.
+    #[error("nodes of {found} entries came for a part of {expected}")]
+    Miscounted {
+        /// How many there are in the part.
+        expected: u64,
+        /// How many there are in the nodes.
+        found: u64,
+    },
 }
 
-/// Finds the ranges in which a peer's inventory differs from the own one.
-///
-/// After [`Comparison::new`] and every answer: carry out [`Comparison::poll_request`] until it is
-/// `None`; then [`Comparison::differing`] is complete.
+/// What is known of a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    Equal,
+    /// It is a leaf, and differs.
+    Differing,
+    /// It differs; the nodes of this level say where.
+    At(usize),
+}
+
+/// A part that is to be looked at, or waits for its turn.
 #[derive(Debug, Clone)]
-pub struct Comparison<'t> {
-    own: &'t DigestTree,
-    top: usize,
-    /// What is to be looked at, the next one last: level by level at most the children of one node.
-    left: Vec<NodesRequest>,
-    differing: Vec<KeyRange>,
-    /// [`RANGES_MAX`], less in tests.
-    pub(super) ranges_max: usize,
-    asked: bool,
+struct Left {
+    range: KeyRange,
+    entries: u64,
+    known: Known,
 }
 
-impl<'t> Comparison<'t> {
-    /// Begins at the root of a peer's tree of so many levels.
+/// Finds the parts in which a peer's inventory differs from another one: from the own one, or from a
+/// second peer's.
+///
+/// After [`Comparison::new`] and every answer: carry out [`Comparison::poll_request`], of both sides,
+/// until it is `None` or too much was asked; then [`Comparison::into_parts`].
+#[derive(Debug, Clone)]
+pub struct Comparison {
+    top: usize,
+    /// The next one first: level by level at most the children of one node.
+    left: VecDeque<Left>,
+    parts: Vec<Part>,
+    /// [`PARTS_MAX`], less in tests.
+    pub(super) parts_max: usize,
+    asked: bool,
+    next: Ordinal,
+}
+
+impl Comparison {
+    /// Begins at the root of a peer's tree of so many levels, over so many entries.
     ///
     /// # Errors
     ///
-    /// [`NodesFault::TooHigh`].
-    pub fn new(own: &'t DigestTree, peer_levels: usize) -> Result<Self, NodesFault> {
+    /// [`NodesFault::TooHigh`], and [`NodesFault::Missing`] for entries without a tree.
+    pub fn new(peer_levels: usize, peer_entries: u64) -> Result<Self, NodesFault> {
         if peer_levels > LEVELS_MAX {
             return Err(NodesFault::TooHigh(peer_levels));
         }
-        let everything = KeyRange::default();
-        let (mut left, mut differing) = (Vec::new(), Vec::new());
-        match (own.levels(), peer_levels.checked_sub(1)) {
-            (0, None) => {}
-            (0, Some(_)) | (_, None) => differing.push(everything),
-            (_, Some(level)) => left.push(NodesRequest { level, range: everything }),
+        let top = peer_levels.checked_sub(1);
+        if top.is_none() && peer_entries > 0 {
+            return Err(NodesFault::Missing);
         }
+        let root = top.map(|level| Left {
+            range: KeyRange::default(),
+            entries: peer_entries,
+            known: Known::At(level),
+        });
         Ok(Self {
-            own,
-            top: peer_levels.saturating_sub(1),
-            left,
-            differing,
-            ranges_max: RANGES_MAX,
+            top: top.unwrap_or(0),
+            left: root.into_iter().collect(),
+            parts: Vec::new(),
+            parts_max: PARTS_MAX,
             asked: false,
+            next: Ordinal(0),
         })
     }
 
-    /// What the peer is to be asked next; one question at a time.
+    /// What both sides are to be asked next; one question at a time.
     pub fn poll_request(&mut self) -> Option<NodesRequest> {
-        let request = self.left.last().filter(|_| !self.asked)?.clone();
+        let next = self.left.front().filter(|_| !self.asked)?;
+        let Known::At(level) = next.known else { return None };
+        let request = NodesRequest { level, range: next.range.clone() };
         self.asked = true;
         Some(request)
     }
@@ -110,40 +162,37 @@ impl<'t> Comparison<'t> {
         self.asked = false;
     }
 
-    /// Takes the nodes that the peer was asked for.
+    /// Takes the nodes that were asked for: the peer's, and those of the other side that begin in the
+    /// same range, none if it has none at this level or too many.
     ///
     /// # Errors
     ///
-    /// [`NodesFault`] if they cannot be right.
-    pub fn handle_nodes(&mut self, nodes: &[TreeNode]) -> Result<(), NodesFault> {
-        let Some(request) = self.left.last().filter(|_| self.asked) else { return Err(NodesFault::Unasked) };
-        check(nodes, &request.range, if request.level == self.top { 1 } else { CHILDREN_MAX })?;
-        let Some(NodesRequest { level, range }) = self.left.pop() else { return Err(NodesFault::Unasked) };
+    /// [`NodesFault`] if the peer's cannot be right.
+    pub fn handle_nodes(&mut self, other: &[TreeNode], nodes: &[TreeNode]) -> Result<(), NodesFault> {
+        let Some(asked) = self.left.front().filter(|_| self.asked) else { return Err(NodesFault::Unasked) };
+        let Known::At(level) = asked.known else { return Err(NodesFault::Unasked) };
+        check(nodes, asked, if level == self.top { 1 } else { CHILDREN_MAX })?;
+        let range = asked.range.clone();
+        self.left.pop_front();
         self.asked = false;
-        let mut lower = Vec::new();
-        for (index, node) in nodes.iter().enumerate() {
+        for (index, node) in nodes.iter().enumerate().rev() {
             // Every key of the range belongs to one of the nodes, what is before the first one to it.
             let start = if index == 0 { range.start.clone() } else { Some(node.first.clone()) };
             let end = nodes.get(index + 1).map_or_else(|| range.end.clone(), |next| Some(next.first.clone()));
-            let part = KeyRange { start, end };
-            let same = match self.own.beginning_in(level, &part) {
-                [own] => own.is_same(node),
-                _ => false,
+            let range = KeyRange { start, end };
+            let mut others = other.iter().filter(|node| range.contains(&node.first));
+            let is_equal = matches!((others.next(), others.next()), (Some(one), None) if one.is_same(node));
+            let known = match level.checked_sub(1) {
+                _ if is_equal => Known::Equal,
+                None => Known::Differing,
+                Some(lower) => Known::At(lower),
             };
-            match (same, level.checked_sub(1)) {
-                (true, _) => {}
-                (false, Some(level)) => lower.push(NodesRequest { level, range: part }),
-                (false, None) => self.found(part),
-            }
+            self.left.push_front(Left { range, entries: node.entries, known });
         }
-        self.left.extend(lower.into_iter().rev());
+        while let Some(left) = self.left.pop_front_if(|left| !matches!(left.known, Known::At(_))) {
+            self.found(left);
+        }
         Ok(())
-    }
-
-    /// The ranges found so far, in key order. Outside of them the inventories are equal, once there is
-    /// nothing left to ask.
-    pub fn differing(&self) -> &[KeyRange] {
-        &self.differing
     }
 
     /// Whether there is nothing left to ask.
@@ -151,26 +200,44 @@ impl<'t> Comparison<'t> {
         self.left.is_empty()
     }
 
-    fn found(&mut self, range: KeyRange) {
-        let full = self.differing.len() >= self.ranges_max;
-        match self.differing.last_mut() {
-            Some(before) if full || before.end == range.start => before.end = range.end,
-            _ => self.differing.push(range),
+    /// All of the peer's inventory, in key order. What was not asked for is not known to be equal.
+    pub fn into_parts(mut self) -> Vec<Part> {
+        while let Some(left) = self.left.pop_front() {
+            self.found(left);
+        }
+        self.parts
+    }
+
+    fn found(&mut self, Left { range, entries, known }: Left) {
+        let is_equal = known == Known::Equal;
+        let first = self.next;
+        self.next = Ordinal(first.0.saturating_add(entries));
+        let is_full = self.parts.len() >= self.parts_max;
+        match self.parts.last_mut() {
+            Some(before) if before.is_equal == is_equal || (is_full && !before.is_equal) => {
+                before.range.end = range.end;
+                before.entries = before.entries.saturating_add(entries);
+            }
+            _ => self.parts.push(Part { range, first, entries, is_equal }),
         }
     }
 }
 
-fn check(nodes: &[TreeNode], range: &KeyRange, most: usize) -> Result<(), NodesFault> {
+fn check(nodes: &[TreeNode], asked: &Left, most: usize) -> Result<(), NodesFault> {
     if nodes.is_empty() {
         return Err(NodesFault::Missing);
     }
     if nodes.len() > most {
         return Err(NodesFault::TooMany(nodes.len()));
     }
-    let outside = nodes.iter().find(|node| !range.contains(&node.first));
+    let outside = nodes.iter().find(|node| !asked.range.contains(&node.first));
     let unordered = nodes.windows(2).find(|pair| pair[0].first >= pair[1].first).map(|pair| &pair[1]);
-    match outside.or(unordered) {
-        Some(node) => Err(NodesFault::OutOfPlace(node.first.clone())),
-        None => Ok(()),
+    if let Some(node) = outside.or(unordered) {
+        return Err(NodesFault::OutOfPlace(node.first.clone()));
     }
+    let found = nodes.iter().fold(0u64, |sum, node| sum.saturating_add(node.entries));
+    if found != asked.entries {
+        return Err(NodesFault::Miscounted { expected: asked.entries, found });
+    }
+    Ok(())
 }

@@ -40,16 +40,32 @@ fn lines(count: u32) -> Lines {
     (0..count).map(|number| (number * 3, Some(number as u8))).collect()
 }
 
-/// What differs, and how many questions it took.
-fn compare(own: &DigestTree, peer: &DigestTree) -> (Vec<KeyRange>, usize) {
-    let mut comparison = Comparison::new(own, peer.levels()).unwrap();
+fn entries(tree: &DigestTree) -> u64 {
+    tree.root().map_or(0, |root| root.entries)
+}
+
+fn ask(comparison: &mut Comparison, own: &DigestTree, peer: &DigestTree) -> bool {
+    let Some(NodesRequest { level, range }) = comparison.poll_request() else { return false };
+    let own = own.nodes(level, &range).unwrap_or_default();
+    comparison.handle_nodes(own, peer.nodes(level, &range).unwrap()).unwrap();
+    true
+}
+
+/// What of the peer's inventory is equal, and what is not, and how many questions it took.
+fn parts(own: &DigestTree, peer: &DigestTree) -> (Vec<Part>, usize) {
+    let mut comparison = Comparison::new(peer.levels(), entries(peer)).unwrap();
     let mut questions = 0;
-    while let Some(request) = comparison.poll_request() {
+    while ask(&mut comparison, own, peer) {
         questions += 1;
-        comparison.handle_nodes(peer.nodes(request.level, &request.range).unwrap()).unwrap();
     }
     assert!(comparison.is_done());
-    (comparison.differing().to_vec(), questions)
+    (comparison.into_parts(), questions)
+}
+
+/// Where they differ, and how many questions it took.
+fn compare(own: &DigestTree, peer: &DigestTree) -> (Vec<KeyRange>, usize) {
+    let (parts, questions) = parts(own, peer);
+    (parts.into_iter().filter(|part| !part.is_equal).map(|part| part.range).collect(), questions)
 }
 
 fn listed(ranges: &[KeyRange], lines: &Lines) -> usize {
@@ -123,13 +139,50 @@ fn a_mutable_entry_is_never_equal() {
     assert!(ranges[0].contains(&key(301)) && listed(&ranges, &own) <= 8);
 }
 
-/// What only one side has is found as a whole.
+/// What only the peer has differs as a whole; what only the other one has is no part of the peer's.
 #[test]
 fn an_empty_inventory_differs_everywhere() {
-    let everything = vec![KeyRange::default()];
     let (empty, full) = (DigestTree::default(), small(&lines(50)));
-    assert_eq!(compare(&empty, &full), (everything.clone(), 0));
-    assert_eq!(compare(&full, &empty), (everything, 0));
+    assert_eq!(compare(&empty, &full).0, vec![KeyRange::default()]);
+    assert_eq!(parts(&full, &empty), (vec![], 0));
+}
+
+/// The parts are all of the peer's inventory, with its own ordinals.
+#[test]
+fn parts_say_where_the_peer_has_them() {
+    let own = lines(300);
+    let mut peer = own.clone();
+    for number in [0, 450, 452] {
+        peer.insert(number, Some(77));
+    }
+    let (parts, _) = parts(&small(&own), &small(&peer));
+    assert!(parts.iter().any(|part| part.is_equal) && parts.iter().any(|part| !part.is_equal));
+    let mut next = 0;
+    for part in parts {
+        assert_eq!(part.first, Ordinal(next));
+        let mut here = peer.iter().skip(next as usize).take(part.entries as usize);
+        assert!(here.all(|(number, _)| part.range.contains(&key(*number))));
+        let own = own.iter().filter(|(number, _)| part.range.contains(&key(**number)));
+        assert_eq!(own.eq(peer.iter().skip(next as usize).take(part.entries as usize)), part.is_equal);
+        next += part.entries;
+    }
+    assert_eq!(next, peer.len() as u64);
+}
+
+/// What was not asked for, because it would have taken too long, counts as differing.
+#[test]
+fn a_comparison_may_end_early() {
+    let own = lines(300);
+    let peer: Lines =
+        own.iter().map(|(&number, &byte)| (number, byte.filter(|_| number % 30 != 0))).collect();
+    let (own, peer) = (small(&own), small(&peer));
+    let mut comparison = Comparison::new(peer.levels(), 300).unwrap();
+    for _ in 0..4 {
+        assert!(ask(&mut comparison, &own, &peer));
+    }
+    let parts = comparison.into_parts();
+    assert_eq!(parts.iter().map(|part| part.entries).sum::<u64>(), 300);
+    assert!(parts.last().is_some_and(|part| !part.is_equal && part.range.end.is_none()));
 }
 
 #[test]
@@ -160,47 +213,52 @@ fn entries_out_of_order_are_refused() {
 fn nodes_that_cannot_be_right_are_refused() {
     let own = small(&lines(300));
     let peer = small(&lines(200));
-    assert_eq!(Comparison::new(&own, LEVELS_MAX + 1).unwrap_err(), NodesFault::TooHigh(LEVELS_MAX + 1));
-    let mut comparison = Comparison::new(&own, peer.levels()).unwrap();
+    assert_eq!(Comparison::new(LEVELS_MAX + 1, 1).unwrap_err(), NodesFault::TooHigh(LEVELS_MAX + 1));
+    assert_eq!(Comparison::new(0, 1).unwrap_err(), NodesFault::Missing);
+    let mut comparison = Comparison::new(peer.levels(), 200).unwrap();
     let root = peer.root().unwrap().clone();
-    assert_eq!(comparison.handle_nodes(std::slice::from_ref(&root)), Err(NodesFault::Unasked));
+    let take = |comparison: &mut Comparison, nodes: &[TreeNode]| comparison.handle_nodes(&[], nodes);
+    assert_eq!(take(&mut comparison, std::slice::from_ref(&root)), Err(NodesFault::Unasked));
     let asked = comparison.poll_request();
-    assert_eq!(comparison.handle_nodes(&[]), Err(NodesFault::Missing));
-    assert_eq!(comparison.handle_nodes(&[root.clone(), root.clone()]), Err(NodesFault::TooMany(2)));
+    assert_eq!(take(&mut comparison, &[]), Err(NodesFault::Missing));
+    assert_eq!(take(&mut comparison, &[root.clone(), root.clone()]), Err(NodesFault::TooMany(2)));
+    let more = TreeNode { entries: 201, ..root.clone() };
+    assert_eq!(take(&mut comparison, &[more]), Err(NodesFault::Miscounted { expected: 200, found: 201 }));
     assert_eq!(comparison.poll_request(), None, "one question at a time");
     comparison.handle_failed();
     assert_eq!(comparison.poll_request(), asked, "the same again");
-    comparison.handle_nodes(&[root]).unwrap();
+    comparison.handle_nodes(&own.levels[own.levels() - 1], &[root]).unwrap();
     let request = comparison.poll_request().unwrap();
     let mut nodes = peer.nodes(request.level, &request.range).unwrap().to_vec();
     nodes.reverse();
-    assert!(matches!(comparison.handle_nodes(&nodes), Err(NodesFault::OutOfPlace(_))));
-    assert_eq!(comparison.handle_nodes(&vec![nodes[0].clone(); 257]), Err(NodesFault::TooMany(257)));
+    assert!(matches!(take(&mut comparison, &nodes), Err(NodesFault::OutOfPlace(_))));
+    assert_eq!(take(&mut comparison, &vec![nodes[0].clone(); 257]), Err(NodesFault::TooMany(257)));
 }
 
 #[test]
-fn more_ranges_than_are_kept_are_joined() {
+fn more_parts_than_are_kept_are_joined() {
     let own = lines(5_000);
     let peer: Lines =
         own.iter().map(|(&number, &byte)| (number, byte.filter(|_| number % 120 != 0))).collect();
     let (own, peer_tree) = (small(&own), small(&peer));
     assert!(compare(&own, &peer_tree).0.len() > 50);
-    let mut few = Comparison::new(&own, peer_tree.levels()).unwrap();
-    few.ranges_max = 10;
-    while let Some(request) = few.poll_request() {
-        few.handle_nodes(peer_tree.nodes(request.level, &request.range).unwrap()).unwrap();
-    }
-    assert_eq!(few.differing().len(), 10);
+    let mut few = Comparison::new(peer_tree.levels(), 5_000).unwrap();
+    few.parts_max = 10;
+    while ask(&mut few, &own, &peer_tree) {}
+    let parts = few.into_parts();
+    assert!((10..=11).contains(&parts.len()), "{}", parts.len());
+    assert_eq!(parts.iter().map(|part| part.entries).sum::<u64>(), 5_000);
     for number in peer.iter().filter(|line| line.1.is_none()).map(|line| *line.0) {
-        assert!(few.differing().iter().any(|range| range.contains(&key(number))), "{number}");
+        let differs = |part: &Part| !part.is_equal && part.range.contains(&key(number));
+        assert!(parts.iter().any(differs), "{number}");
     }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { rng_seed: proptest::test_runner::RngSeed::Fixed(7), ..ProptestConfig::with_cases(150) })]
 
-    /// Every key of which the two say different things lies in a range that is found, and the ranges are
-    /// in order and apart.
+    /// Every key of which the two say different things lies in a part that differs, what is said to be
+    /// equal is, and the parts are all of the peer's inventory, in order.
     #[test]
     fn every_difference_is_found(
         common in proptest::collection::btree_map(0u32..3000, 0u8..3, 0..400),
@@ -218,13 +276,22 @@ proptest! {
         if swap {
             std::mem::swap(&mut own, &mut peer);
         }
-        let (ranges, _) = compare(&small(&own), &small(&peer));
+        let (parts, _) = parts(&small(&own), &small(&peer));
         for number in 0..3000 {
-            if own.get(&number) != peer.get(&number) {
-                prop_assert!(ranges.iter().any(|range| range.contains(&key(number))), "{}", number);
+            if peer.contains_key(&number) && own.get(&number) != peer.get(&number) {
+                let differs = |part: &Part| !part.is_equal && part.range.contains(&key(number));
+                prop_assert!(parts.iter().any(differs), "{}", number);
             }
         }
-        prop_assert_eq!(own == peer, ranges.is_empty());
-        prop_assert!(ranges.windows(2).all(|pair| pair[0].end.is_some() && pair[0].end < pair[1].start));
+        for part in parts.iter().filter(|part| part.is_equal) {
+            let within = |lines: &Lines| -> Vec<_> {
+                let lines = lines.iter().filter(|(number, _)| part.range.contains(&key(**number)));
+                lines.map(|(number, byte)| (*number, *byte)).collect()
+            };
+            prop_assert_eq!(within(&own), within(&peer));
+            prop_assert_eq!(within(&peer).len() as u64, part.entries);
+        }
+        prop_assert_eq!(parts.iter().map(|part| part.entries).sum::<u64>(), peer.len() as u64);
+        prop_assert!(parts.windows(2).all(|pair| pair[0].range.end.is_some() && pair[0].range.end == pair[1].range.start));
     }
 }
