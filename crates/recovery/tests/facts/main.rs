@@ -10,6 +10,7 @@ mod end;
 mod fail_over;
 mod findings;
 mod listing;
+mod m3db;
 mod outlines;
 mod property;
 mod retries;
