@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use peerstream_select::Offence;
 use peerstream_types::{Entry, FetchId, GroupIndex, ManifestHeader, NodeId, Ordinal, PageToken, Span};
 
 use crate::{Outcome, Refusal};
@@ -53,8 +54,9 @@ pub enum Action {
         attempt: u32,
     },
     /// Begin the staging (over) with this manifest; content that is staged stays, outlines that were
-    /// kept are of no use any more. No answer; if the
-    /// store fails, say [`handle_store_failed`](crate::Recovery::handle_store_failed).
+    /// kept are of no use any more. No answer, but if the store fails
+    /// ([`handle_store_failed`](crate::Recovery::handle_store_failed)) or does not take what some of them have
+    /// ([`handle_begin_refused`](crate::Recovery::handle_begin_refused)).
     Begin {
         /// The offered header: only its chunk size is final if it is not sealed. If several manifests are
         /// joined it is not sealed, and its position is the earliest of theirs.
@@ -199,6 +201,22 @@ impl CloseReason {
     /// Whether it says nothing against the peer, which may be asked again at once.
     pub(crate) fn is_blameless(&self) -> bool {
         matches!(self, Self::OtherManifest | Self::NotNeeded)
+    }
+
+    /// What its peer is blamed for, if it is.
+    pub fn offence(&self) -> Option<Offence> {
+        match self {
+            Self::BadManifest(_) => Some(Offence::Lied),
+            Self::OpenTimeout | Self::Stalled => Some(Offence::Stalled),
+            Self::Lost(_) | Self::ListFailed(_) => Some(Offence::Failed),
+            Self::Refused(_) | Self::Busy => Some(Offence::Refused),
+            Self::Complete
+            | Self::WorkedThrough
+            | Self::OtherManifest
+            | Self::NotNeeded
+            | Self::Incompatible(_)
+            | Self::JobEnded(_) => None,
+        }
     }
 
     /// A name for it, without what the peer or the store said.

@@ -242,7 +242,7 @@ impl Candidates {
     /// Whether somebody who is not in use may be asked and has not failed.
     pub(crate) fn has_fresh(&self) -> bool {
         let is_blameless =
-            |candidate: &Candidate| candidate.report.ended.as_ref().is_none_or(CloseReason::is_blameless);
+            |candidate: &Known| candidate.report.ended.as_ref().is_none_or(CloseReason::is_blameless);
         self.all.iter().any(|candidate| candidate.is_left() && is_blameless(candidate))
     }
 
@@ -425,8 +425,7 @@ mod tests {
     #[test]
     fn attempts_go_before_load() {
         let now = Timestamp::ZERO;
-        let mut all =
-            Candidates::new(loaded(&[("a", 0), ("b", 5), ("c", 9)]), &Config::default(), false);
+        let mut all = Candidates::new(loaded(&[("a", 0), ("b", 5), ("c", 9)]), &Config::default(), false);
         let later = now + Duration::from_secs(3600);
         for expected in [0, 1, 2, 0, 1, 2] {
             assert_eq!(all.next(later), Next::Open(expected));

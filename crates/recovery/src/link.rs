@@ -41,12 +41,16 @@ pub(crate) struct Link {
     /// Its peer, as `choice` counts them.
     pub(crate) candidate: usize,
     pub(crate) flights: Flights,
+    /// Bytes that other jobs of this node wait for from its peer.
+    pub(crate) elsewhere: u64,
     /// Parts of outlines that it was asked for.
     pub(crate) outlines: BTreeSet<Part>,
     pub(crate) tries: Tries,
     /// Attempts used up at parts of outlines that are not there yet.
     outline_tries: BTreeMap<Part, u32>,
     refused: Refused,
+    /// Of what failed here, what others failed at less often: it is theirs.
+    yields: BTreeSet<Item>,
     pause: Pause,
     /// How long it owed something, until it rested last, and since when it does.
     owed: Duration,
@@ -65,10 +69,12 @@ impl Link {
             column,
             candidate,
             flights: Flights::default(),
+            elsewhere: 0,
             outlines: BTreeSet::new(),
             tries: Tries::default(),
             outline_tries: BTreeMap::new(),
             refused: Refused::default(),
+            yields: BTreeSet::new(),
             pause: Pause::default(),
             owed: Duration::ZERO,
             owes_since: None,
@@ -80,13 +86,18 @@ impl Link {
 
     /// The same source for another listing: nothing is asked of it, and nothing is held against it.
     pub(crate) fn anew(self, now: Timestamp) -> Self {
-        let Self { peer, candidate, column, got, .. } = self;
-        Self { got, ..Self::new(now, peer, candidate, column) }
+        let Self { peer, candidate, column, got, elsewhere, .. } = self;
+        Self { got, elsewhere, ..Self::new(now, peer, candidate, column) }
     }
 
     /// Whether it owes an outline or content.
     pub(crate) fn owes(&self) -> bool {
         !self.outlines.is_empty() || !self.flights.is_empty()
+    }
+
+    /// Bytes that this node waits for from its peer, for this job and others (row F-07).
+    pub(crate) fn outstanding(&self) -> u64 {
+        self.flights.bytes().saturating_add(self.elsewhere)
     }
 
     /// It brought something good.
@@ -161,6 +172,16 @@ impl Link {
         self.refused.items.contains(&item) || self.refused.entries.contains(&item.ordinal)
     }
 
+    /// Whether it is its turn to be asked for an item again.
+    pub(crate) fn takes(&self, item: Item) -> bool {
+        !self.refuses(item) && !self.yields.contains(&item)
+    }
+
+    /// Leaves these to others, as long as they can be asked.
+    pub(crate) fn yield_to_others(&mut self, items: BTreeSet<Item>) {
+        self.yields = items;
+    }
+
     pub(crate) fn refuses_entry(&self, ordinal: Ordinal) -> bool {
         self.refused.entries.contains(&ordinal)
     }
@@ -179,7 +200,8 @@ impl Link {
     pub(crate) fn keeps_nothing(&self) -> bool {
         let refused = &self.refused;
         let sets = [refused.items.len(), refused.outlines.len(), refused.entries.len(), self.outlines.len()];
-        let left = sets.iter().sum::<usize>() + self.outline_tries.len() + self.in_hand.len();
+        let left =
+            sets.iter().sum::<usize>() + self.outline_tries.len() + self.in_hand.len() + self.yields.len();
         left == 0 && self.flights.is_empty() && format!("{:?}", self.tries) == "Tries({})"
     }
 
@@ -219,6 +241,7 @@ impl Link {
     /// An item is stored.
     pub(crate) fn forget(&mut self, item: Item) {
         self.tries.forget(item);
+        self.yields.remove(&item);
         self.refused.items.remove(&item);
     }
 
@@ -229,6 +252,7 @@ impl Link {
         self.outline_tries.retain(|(of, _), _| *of != ordinal);
         self.refused.outlines.retain(|(of, _)| *of != ordinal);
         self.refused.items.retain(|item| item.ordinal != ordinal);
+        self.yields.retain(|item| item.ordinal != ordinal);
     }
 
     pub(crate) fn paused_until(&self) -> Option<Timestamp> {

@@ -8,6 +8,7 @@ mod listed;
 mod steal;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -180,6 +181,7 @@ impl Pass {
     /// Fills the windows, first of whoever has least outstanding (row F-07), so that little work is shared
     /// evenly.
     fn fill(&mut self, context: &mut Context<'_>) {
+        self.take_turns();
         let mut able: Vec<SourceId> = self.able().collect();
         let windows = context.config.window.0.saturating_mul(u64::from(context.config.sources_max));
         while self.outstanding().0 < windows {

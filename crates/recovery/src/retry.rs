@@ -75,6 +75,11 @@ impl Tries {
         self.0.get(&item).copied().unwrap_or(0)
     }
 
+    /// What failed here and has attempts left, with how often it failed.
+    pub(crate) fn failed(&self) -> impl Iterator<Item = (Item, u32)> {
+        self.0.iter().map(|(item, used)| (*item, *used))
+    }
+
     /// The item is finished.
     pub(crate) fn forget(&mut self, item: Item) {
         self.0.remove(&item);

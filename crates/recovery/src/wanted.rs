@@ -184,7 +184,7 @@ impl Wanted {
 
     /// The next item to ask a source for that it does not refuse.
     pub(crate) fn peek(&self, link: &Link) -> Option<Askable> {
-        let gives = |item: &&Item| self.has(item.ordinal, link.column) && !link.refuses(**item);
+        let gives = |item: &&Item| self.has(item.ordinal, link.column) && link.takes(**item);
         if let Some(item) = self.again.iter().find(gives) {
             return self.show(*item, link.column);
         }

@@ -38,7 +38,11 @@ impl Pass {
         let Some(fetch) = self.links.get(&victim).and_then(|link| link.flights.last_untouched()) else {
             return false;
         };
-        let gives = |item: Item| self.links.get(&thief).is_some_and(|thief| self.gives(thief, item));
+        let gives = |item: Item| {
+            let gives =
+                |thief: &&Link| self.gives(thief, item) && !self.has_better(item, thief.tries.used(item));
+            self.links.get(&thief).filter(gives).is_some()
+        };
         let is_whole = |link: &Link| link.flights.items_of(fetch).all(gives);
         if !self.links.get(&victim).is_some_and(is_whole) {
             return false;
@@ -53,6 +57,7 @@ impl Pass {
             }
         }
         context.actions.push_back(Action::Cancel { source: victim, fetch });
+        self.take_turns();
         let cut = self.links.get(&thief).and_then(|link| Cut::next(&mut self.wanted, link, context.config));
         let found = cut.is_some();
         if let Some(cut) = cut {

@@ -99,7 +99,7 @@ impl Recovery {
     }
 
     /// Begins to list what these have.
-    fn begin(&mut self, groups: Vec<Group>) -> bool {
+    fn begin(&mut self, mut groups: Vec<Group>) -> bool {
         let choosing = State::Choosing { wait: None, since: self.now };
         let Some(header) = gather::header_of(&groups, &*self.positions) else { return false };
         let State::Opening { mut asked, .. } = std::mem::replace(&mut self.state, choosing) else {
@@ -107,8 +107,14 @@ impl Recovery {
         };
         let mut room = (self.config.sources_max as usize).saturating_sub(groups.len());
         let (mut columns, mut links) = (Vec::new(), BTreeMap::new());
-        for (column, group) in groups.iter().enumerate() {
-            let serving = 1 + room.min(group.members.len() - 1);
+        // Once something is missing, all are needed.
+        let is_choosy = self.shortfall.is_none();
+        for (column, group) in groups.iter_mut().enumerate() {
+            let candidate =
+                |member: &(_, SourceId)| asked.get(&member.1).map_or(0, |asked| asked.live.candidate);
+            let good = self.candidates.rank(self.now, &mut group.members, candidate);
+            let most = if is_choosy { good } else { group.members.len() };
+            let serving = 1 + room.min(most - 1);
             room -= serving - 1;
             for (_, source) in &group.members[..serving] {
                 let Some(Asked { live, .. }) = asked.remove(source) else { continue };

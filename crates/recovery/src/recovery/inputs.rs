@@ -9,8 +9,8 @@ use crate::config::clip;
 use crate::pass::{Ended, Pass};
 use crate::phase::{Asked, State};
 use crate::{
-    Action, Admitted, CloseReason, Fault, Misuse, Outcome, OutlinePart, PageIn, Phase, Refusal, SourceId,
-    Step,
+    Action, Admitted, Candidate, CloseReason, Fault, Misuse, Outcome, OutlinePart, PageIn, Phase, Refusal,
+    Regard, SourceId, Step,
 };
 
 /// What comes from sources.
@@ -295,6 +295,17 @@ impl Recovery {
         Ok(())
     }
 
+    /// The staging cannot begin with some of the manifests that [`Action::Begin`] named, by their places in
+    /// `joined`, or 0 for the only one: what they have does not go with what is here, or with the others.
+    /// Their sources are told so, and the rest is heard anew.
+    pub fn handle_begin_refused(&mut self, now: Timestamp, columns: &[usize], why: &str) {
+        self.tick(now);
+        for source in self.with_pass(|pass, _| pass.members(columns)).unwrap_or_default() {
+            self.close(source, &CloseReason::Incompatible(clip(why)));
+        }
+        self.advance();
+    }
+
     /// The entries that [`Action::Admit`] named were taken.
     ///
     /// # Errors
@@ -369,10 +380,20 @@ impl Recovery {
     /// a job, no new ones are taken.
     ///
     /// [`CANDIDATES_MAX`]: crate::config::CANDIDATES_MAX
-    pub fn handle_candidates(&mut self, now: Timestamp, peers: &[NodeId]) {
+    pub fn handle_candidates(&mut self, now: Timestamp, candidates: &[Candidate]) {
         self.tick(now);
-        if self.candidates.relist(peers) {
+        if self.candidates.relist(candidates) {
             self.advance();
+        }
+    }
+
+    /// What the node knows of its peers beyond this job, as it is now: counts for whom is asked next. Say it
+    /// before inputs that let the job choose; nothing follows from it alone.
+    pub fn handle_regards(&mut self, now: Timestamp, regard: impl Fn(&NodeId) -> Regard) {
+        self.tick(now);
+        self.candidates.regard(regard);
+        if let State::Streaming { pass, .. } = &mut self.state {
+            pass.regard(|candidate| self.candidates.outstanding(candidate));
         }
     }
 

@@ -90,8 +90,9 @@ impl Recovery {
 
     pub(super) fn new_link(&self, live: Live, column: usize) -> Link {
         let peer = self.candidates.peer(live.candidate).clone();
-        let elsewhere = self.candidates.outstanding(live.candidate);
-        Link { elsewhere, ..Link::new(self.now, peer, live.candidate, column) }
+        let mut link = Link::new(self.now, peer, live.candidate, column);
+        link.elsewhere = self.candidates.outstanding(live.candidate);
+        link
     }
 
     /// Everything is stored: the sources wait until it is durable.

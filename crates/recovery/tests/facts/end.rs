@@ -1,6 +1,6 @@
 //! Jobs that cannot be done say so, at once and by name.
 
-use peerstream_recovery::{CloseReason, Config, Job, Misuse, Outcome, Recovery};
+use peerstream_recovery::{Candidate, CloseReason, Config, Job, Misuse, Outcome, Recovery};
 use peerstream_types::{ByteCount, NodeId, Timestamp};
 
 use crate::support::*;
@@ -54,7 +54,7 @@ fn senseless_settings_are_a_misuse() {
     let config = Config { window: ByteCount(0), ..Config::default() };
     let refused = Recovery::new(Timestamp::ZERO, config, job(&["a"])).unwrap_err();
     assert_eq!(refused, Misuse::ZeroSetting("window"));
-    let many = (0..257).map(|i| NodeId::new(format!("n{i}")).unwrap()).collect();
+    let many = Candidate::in_order((0..257).map(|i| NodeId::new(format!("n{i}")).unwrap()));
     let crowd = Job { candidates: many, ..job(&[]) };
     let refused = Recovery::new(Timestamp::ZERO, Config::default(), crowd).unwrap_err();
     assert_eq!(refused, Misuse::TooManyCandidates(257));

@@ -6,6 +6,7 @@
 
 mod abort;
 mod agreement;
+mod choice;
 mod end;
 mod fail_over;
 mod findings;
