@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `streams` | a stranger: greetings, streams and sessions that are not in order |
 //! | `donors` | a donor whose manifests or content are wrong, late, surplus or never come |
+//! | `listings` | a donor that fails while it lists, and a receiver that only lists |
 //! | `outlines` | a donor whose tops and outlines of groups are wrong, and a receiver that asks for any |
 //! | `receivers` | a receiver that asks for what it should not |
 
@@ -12,6 +13,8 @@
 
 #[path = "hostile/donors.rs"]
 mod donors;
+#[path = "hostile/listings.rs"]
+mod listings;
 #[path = "hostile/outlines.rs"]
 mod outlines;
 mod raw;
