@@ -178,7 +178,7 @@ async fn moved(entries: usize, len: usize) -> usize {
     peak.0.load(Relaxed) - before
 }
 
-/// F-64, A18, D16: both ends together keep to the budget that [`EngineConfig`] states for one shard,
+/// M-33, F-64, A18, D16: both ends together keep to the budget that [`EngineConfig`] states for one shard,
 /// and what they hold does not grow with the size of an entry, nor with the number of entries.
 #[tokio::test]
 async fn memory_keeps_to_its_budget_whatever_is_moved() {

@@ -100,7 +100,7 @@ mod tests {
 
     use super::*;
 
-    /// F-12: 2 s, doubled, at most 30 s, each between its half and its whole.
+    /// G-12, F-12: 2 s, doubled, at most 30 s, each between its half and its whole.
     #[test]
     fn waits_double_up_to_the_cap_with_jitter() {
         let back_off = BackOff::default();

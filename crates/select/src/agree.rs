@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(verdict(&[]).reporters(), Slots::NONE);
     }
 
-    /// F-36, fault 1.7.2 of the original: tags are part of what a block is. A copy whose tags are lost
+    /// G-02, F-36, fault 1.7.2 of the original: tags are part of what a block is. A copy whose tags are lost
     /// is never taken for the one that has them.
     #[test]
     fn a_copy_without_its_tags_is_another_one() {

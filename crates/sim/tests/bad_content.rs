@@ -45,7 +45,7 @@ fn changed_content_is_refused_and_named() {
     }
 }
 
-/// Promise 2: with a good donor the same replica completes, and fetches the bad entry only.
+/// G-09, promise 2: with a good donor the same replica completes, and fetches the bad entry only.
 #[test]
 fn a_good_donor_completes_what_a_bad_one_began() {
     for network in Network::ALL {

@@ -2,8 +2,8 @@
 
 use peerstream_sim::{Content, DiskSpec, Network, NodeSpec, Sim, shard};
 
-/// The main job: an empty replica gets the bytes, keys, kinds, metadata, position and state of its
-/// donor (row F-36 for the metadata), among them an entry without a byte (rows A30 and F-61).
+/// M-32, MI-01: the main job: an empty replica gets the bytes, keys, kinds, metadata, position and state of
+/// its donor (row F-36 for the metadata), among them an entry without a byte (rows A30 and F-61).
 #[test]
 fn an_empty_replica_is_brought_up() {
     for network in Network::ALL {
@@ -20,7 +20,7 @@ fn an_empty_replica_is_brought_up() {
     }
 }
 
-/// Row F-61: a shard without entries is brought up as one, because its manifest says so.
+/// M-30, row F-61: a shard without entries is brought up as one, because its manifest says so.
 #[test]
 fn an_empty_shard_is_brought_up() {
     for network in Network::ALL {
@@ -35,7 +35,7 @@ fn an_empty_shard_is_brought_up() {
     }
 }
 
-/// What was brought up is served from then on, from memory and from a disk, without whom it came from.
+/// MI-15: what was brought up is served from then on, from memory and from a disk, without whom it came from.
 #[test]
 fn a_node_serves_what_it_was_brought_up_with() {
     for network in Network::ALL {

@@ -31,7 +31,7 @@ async fn pair(world: &SimWorld) -> (SimNode, SimNode) {
     (donor, world.start(on_disk(NodeSpec::replica("replica"))))
 }
 
-/// Promises 1 and 3: a shard of all shapes is brought up from a disk onto a disk, and is what the donor
+/// M-33, promises 1 and 3: a shard of all shapes is brought up from a disk onto a disk, and is what the donor
 /// had, to the last byte; a donor in memory with the same content has the same manifest.
 #[test]
 fn a_replica_on_a_disk_is_brought_up() {
@@ -73,7 +73,7 @@ fn equal_and_nearly_equal_entries_stay_apart() {
     }
 }
 
-/// Promise 8 and row D8: a disk without room ends the shard with its reason, the source is not blamed,
+/// M-34, promise 8 and row D8: a disk without room ends the shard with its reason, the source is not blamed,
 /// and with room again only the rest is fetched.
 #[test]
 fn a_full_disk_loses_nothing() {
@@ -158,7 +158,7 @@ fn a_slow_node_costs_time_only() {
     }
 }
 
-/// Promise 9: a disk that cannot write ends its own shard; healed, the transfer goes on.
+/// M-34, promise 9: a disk that cannot write ends its own shard; healed, the transfer goes on.
 #[test]
 fn a_disk_that_fails_is_the_shards_own_fault() {
     for network in Network::ALL {

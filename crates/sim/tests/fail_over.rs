@@ -117,7 +117,7 @@ fn a_cut_that_heals_costs_the_window_only() {
     }
 }
 
-/// Promise 2: a replica that is killed half way and started again fetches only the rest.
+/// G-12, promise 2: a replica that is killed half way and started again fetches only the rest.
 #[test]
 fn a_replica_that_is_killed_goes_on_where_it_stopped() {
     for network in Network::ALL {
@@ -135,7 +135,7 @@ fn a_replica_that_is_killed_goes_on_where_it_stopped() {
     }
 }
 
-/// Promise 8: when every holder is dead, the plan fails with a reason that names them, and ends.
+/// M-31, promise 8: when every holder is dead, the plan fails with a reason that names them, and ends.
 #[test]
 fn a_plan_without_a_living_donor_fails() {
     for network in Network::ALL {

@@ -66,7 +66,7 @@ fn both_directions_share_one_session() {
     }
 }
 
-/// Row C08: an empty plan completes at once and needs no connection.
+/// M-30, row C08: an empty plan completes at once and needs no connection.
 #[test]
 fn an_empty_plan_needs_no_connection() {
     for network in Network::ALL {
@@ -195,7 +195,7 @@ fn shards_in_parallel_are_bounded() {
     }
 }
 
-/// Promise 9: a shard that cannot be had does not keep the others from coming.
+/// G-11, promise 9: a shard that cannot be had does not keep the others from coming.
 #[test]
 fn a_bad_shard_costs_one_shard() {
     for network in Network::ALL {

@@ -208,7 +208,7 @@ async fn a_checkpoint_runs_beside_the_transfer() {
     .await;
 }
 
-/// A disk that cannot make it durable ends the shard with its reason, as one that cannot store does.
+/// M-34: a disk that cannot make it durable ends the shard with its reason, as one that cannot store does.
 #[tokio::test(start_paused = true)]
 async fn a_checkpoint_that_fails_ends_the_shard() {
     within(async {

@@ -113,7 +113,7 @@ impl Snapshot for BrokenSnapshot {
     }
 }
 
-/// F-33, D8: a disk error costs its entry, also in the middle of it and in the middle of a batch.
+/// G-25, F-33, D8: a disk error costs its entry, also in the middle of it and in the middle of a batch.
 #[tokio::test(start_paused = true)]
 async fn a_disk_error_costs_its_entry() {
     within(async {

@@ -305,7 +305,7 @@ async fn another_manifest_than_the_offered_one_is_refused() {
     .await;
 }
 
-/// P-37: the seal is on the last page and only there.
+/// G-16, P-37: the seal is on the last page and only there.
 #[tokio::test(start_paused = true)]
 async fn a_listing_without_a_seal_or_past_it_is_refused() {
     within(async {
@@ -324,8 +324,8 @@ async fn a_listing_without_a_seal_or_past_it_is_refused() {
     .await;
 }
 
-/// F-32, P-47: an entry that has no digest, or none that could be checked chunk by chunk, is refused with
-/// its manifest: nothing of it is asked for.
+/// M-15, G-23, F-32, P-47: an entry that has no digest, or none that could be checked chunk by chunk, is
+/// refused with its manifest: nothing of it is asked for.
 #[tokio::test(start_paused = true)]
 async fn an_entry_without_a_usable_digest_is_refused() {
     within(async {
@@ -359,8 +359,8 @@ async fn missing(
     (bad.clone(), world.store.stats().bytes_stored)
 }
 
-/// F-31, F-33, P-39, P-40: a record of wrong bytes, length or place is never stored; entry, chunk and peer are named,
-/// and everything else is kept.
+/// M-15, G-17, F-31, F-33, P-39, P-40: a record of wrong bytes, length or place is never stored; entry, chunk
+/// and peer are named, and everything else is kept.
 #[tokio::test(start_paused = true)]
 async fn a_wrong_record_costs_its_chunk_only() {
     within(async {
@@ -393,8 +393,8 @@ async fn a_wrong_record_costs_its_chunk_only() {
     .await;
 }
 
-/// Row F-34: an answer without the entry, or with nothing in its place, is a failure of the source; only a
-/// reason that the source gives is believed, and shown.
+/// M-18, M-19, G-18, row F-34: an answer without the entry, or with nothing in its place, is a failure of the
+/// source; only a reason that the source gives is believed, and shown.
 #[tokio::test(start_paused = true)]
 async fn an_empty_answer_needs_a_reason() {
     within(async {
@@ -460,7 +460,7 @@ async fn only_what_is_stored_is_acknowledged() {
     .await;
 }
 
-/// P-40: the content of one chunk in the place of another fits its length but not its outline.
+/// G-17, P-40: the content of one chunk in the place of another fits its length but not its outline.
 #[tokio::test(start_paused = true)]
 async fn chunks_that_change_places_are_not_stored() {
     within(async {
@@ -507,7 +507,7 @@ async fn a_lying_outline_is_not_used() {
     .await;
 }
 
-/// P-38: a record header that breaks a rule makes its stream unusable: what came before it is kept.
+/// M-23, P-38: a record header that breaks a rule makes its stream unusable: what came before it is kept.
 #[tokio::test(start_paused = true)]
 async fn a_broken_record_header_ends_its_stream() {
     within(async {
@@ -532,7 +532,7 @@ async fn a_broken_record_header_ends_its_stream() {
     .await;
 }
 
-/// P-39, row F-53: a failed record costs its chunk, and its reason is shown, made safe (P-44).
+/// M-14, P-39, row F-53: a failed record costs its chunk, and its reason is shown, made safe (P-44).
 #[tokio::test(start_paused = true)]
 async fn a_failed_record_shows_its_reason() {
     within(async {

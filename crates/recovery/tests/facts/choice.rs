@@ -65,8 +65,8 @@ fn of_equals_the_lowest_id_is_asked() {
     assert_eq!(hand.job.stats().sources_opened, 1);
 }
 
-/// M-01, F-07: two peers and three shards: what is outstanding is counted over all of them, so that they
-/// are asked in turn.
+/// G-19, M-01, F-07: two peers and three shards: what is outstanding is counted over all of them, so that
+/// they are asked in turn.
 #[test]
 fn load_is_counted_over_all_shards() {
     let (mut loads, mut picks) = (Loads::default(), Vec::new());

@@ -49,6 +49,7 @@ fn texts_of_peers_are_kept_short() {
     assert!(done(&hand.drain()).to_string().len() < 1000);
 }
 
+/// MB-04: settings that cannot be meant are a misuse, which is named.
 #[test]
 fn senseless_settings_are_a_misuse() {
     let config = Config { window: ByteCount(0), ..Config::default() };

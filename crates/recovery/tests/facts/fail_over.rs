@@ -47,7 +47,7 @@ fn a_lost_source_is_replaced_and_nothing_is_fetched_twice() {
     assert_eq!((stats.stored_bytes, stats.held_bytes), (200 + 4 * CHUNK, 0), "held was stored by this job");
 }
 
-/// What an earlier job left is held, counted apart, and not fetched.
+/// MI-07: what an earlier job left is held, counted apart, and not fetched.
 #[test]
 fn what_is_staged_from_before_is_not_fetched() {
     let manifest = Manifest::new(&[100, 2 * CHUNK]);
@@ -74,7 +74,7 @@ fn another_manifest_is_begun_anew() {
     hand.published(&rest);
 }
 
-/// A chunk that no candidate can give: all else is there, nothing is sealed, the gap is named.
+/// G-09: a chunk that no candidate can give: all else is there, nothing is sealed, the gap is named.
 #[test]
 fn a_chunk_that_nobody_has_is_named_and_all_else_is_kept() {
     let manifest = Manifest::new(&[100, 3 * CHUNK, 100]);

@@ -110,7 +110,7 @@ fn a_bad_chunk_costs_a_chunk() {
     assert_eq!((stats.bad_chunks, stats.bad_bytes, stats.stored_bytes), (1, CHUNK, 4 * CHUNK + 100));
 }
 
-/// F-36: what belongs to an entry is there again at every retry, here and at the next peer.
+/// G-02, F-36: what belongs to an entry is there again at every retry, here and at the next peer.
 #[test]
 fn metadata_is_kept_through_every_retry() {
     let manifest = Manifest::new(&[100, 100]);
@@ -140,7 +140,7 @@ fn metadata_is_kept_through_every_retry() {
     panic!("both peers gave bad data");
 }
 
-/// F-35: a short answer is noticed when it ends, and only what is missing is asked again.
+/// G-05, F-35: a short answer is noticed when it ends, and only what is missing is asked again.
 #[test]
 fn a_short_answer_is_noticed() {
     let manifest = Manifest::new(&[100, 100, 100]);

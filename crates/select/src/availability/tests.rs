@@ -21,7 +21,7 @@ fn sources(names: &[&str]) -> Vec<NodeId> {
     names.iter().map(|name| node(name)).collect()
 }
 
-/// Availability table: only self -> none, at any level (F-21).
+/// MA-01, MI-09: availability table: only self -> none, at any level (F-21).
 #[test]
 fn the_only_replica_has_no_source() {
     for level in Level::ALL {
@@ -31,7 +31,7 @@ fn the_only_replica_has_no_source() {
     }
 }
 
-/// Availability table: others initializing or unknown -> error that names the node (F-21).
+/// MA-02: availability table: others initializing or unknown -> error that names the node (F-21).
 #[test]
 fn an_unknown_state_is_an_error() {
     for level in Level::ALL {
@@ -40,14 +40,14 @@ fn an_unknown_state_is_an_error() {
     }
 }
 
-/// Availability table: available and leaving at majority -> all (F-21).
+/// MA-03: availability table: available and leaving at majority -> all (F-21).
 #[test]
 fn available_and_leaving_replicas_make_a_majority() {
     let expected = Availability::Fulfillable { sources: sources(&["b", "c"]) };
     assert_eq!(seen(&[Initializing, Available, Leaving], Level::Majority), Ok(expected));
 }
 
-/// Availability table: a shard that is not in the topology is skipped.
+/// MA-04: availability table: a shard that is not in the topology is skipped.
 #[test]
 fn a_shard_that_is_not_placed_has_no_source() {
     for level in Level::ALL {
@@ -55,8 +55,8 @@ fn a_shard_that_is_not_placed_has_no_source() {
     }
 }
 
-/// Fault 1.7.8 of the original: it compares peers without self with a total that includes self, so
-/// that level all is never met by a node that has nothing (its table pins "level all with self
+/// MA-05, G-08, fault 1.7.8 of the original: it compares peers without self with a total that includes self,
+/// so that level all is never met by a node that has nothing (its table pins "level all with self
 /// initializing -> none"). Here all means all others, and still every one of them.
 #[test]
 fn level_all_can_be_met_by_a_node_that_has_nothing() {
@@ -113,7 +113,7 @@ fn the_own_vote_is_an_option() {
     assert!(matches!(of(OwnVote::WhereAvailable), Ok(Availability::Fulfillable { .. })));
 }
 
-/// F-23: all replicas initializing at once is recognised and says who waits for whom.
+/// MA-02, F-23: all replicas initializing at once is recognised and says who waits for whom.
 #[test]
 fn all_replicas_initializing_at_once_is_recognised() {
     for level in Level::ALL {
@@ -134,8 +134,9 @@ fn a_replica_that_is_named_twice_counts_once() {
     assert!(matches!(seen, Availability::Short { possible: 1, .. }), "{seen:?}");
 }
 
-/// F-22: the nine placement cases of the reference. Where the original says "uninitialised" for a
-/// shard that others have, this says that it grows, and leaves the decision to the host.
+/// MP-01, MP-02, MP-03, MP-04, MP-05, MP-06, MP-07, MP-08, MP-09, G-13, F-22: the nine placement cases of the
+/// reference. Where the original says "uninitialised" for a shard that others have, this says that it grows,
+/// and leaves the decision to the host.
 #[test]
 fn nine_placements_say_whether_there_ever_was_data() {
     let cases: [(&[ReplicaState], Birth); 8] = [

@@ -69,7 +69,7 @@ fn is_done(join: &mut Join) -> bool {
     matches!(join.poll(), Step::Done)
 }
 
-/// F-06: handed on once, when all reported; what few reported, as soon as the others have passed it.
+/// G-22, F-06: handed on once, when all reported; what few reported, as soon as the others have passed it.
 #[test]
 fn an_entry_is_handed_on_when_every_replica_has_reached_or_passed_it() {
     let (mut join, slots) = join_of(3);
@@ -205,7 +205,7 @@ fn a_key_that_goes_back_is_blamed_on_its_replica() {
     }
 }
 
-/// Fault 1.7.7 of the original: an error at the end of the metadata discards everything. Here a refused
+/// G-07, fault 1.7.7 of the original: an error at the end of the metadata discards everything. Here a refused
 /// page costs that page: what was listed before it is handed on, also of its replica.
 #[test]
 fn a_refused_page_discards_nothing_else() {
@@ -248,7 +248,7 @@ fn a_listing_that_repeats_itself_for_ever_is_refused() {
     assert_eq!(ends, Some((IDLE_PAGES_MAX as usize, PageFault::NoProgress)));
 }
 
-/// F-64: memory is the pages in flight, whatever the length of the inventories and however far one
+/// G-22, F-64: memory is the pages in flight, whatever the length of the inventories and however far one
 /// replica is behind.
 #[test]
 fn memory_is_the_pages_in_flight() {

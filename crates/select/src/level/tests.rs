@@ -30,7 +30,7 @@ fn ballots() -> impl Iterator<Item = Ballot> {
     })
 }
 
-/// F-15: six names, and what each prints is what is read.
+/// ML-05, F-15: six names, and what each prints is what is read.
 #[test]
 fn six_names_read_back() {
     let names: Vec<String> = Level::ALL.iter().map(Level::to_string).collect();
@@ -40,7 +40,7 @@ fn six_names_read_back() {
     }
 }
 
-/// F-15: an unknown name is refused, and the error lists what there is.
+/// ML-05, G-21, F-15: an unknown name is refused, and the error lists what there is.
 #[test]
 fn an_unknown_name_is_refused_with_the_names_there_are() {
     for text in ["", "quorum", "MAJORITY", "unstrict-majority", "all ", "0"] {
@@ -68,7 +68,7 @@ fn a_majority_is_more_than_half() {
     assert_eq!(majority(u32::MAX), 1 << 31);
 }
 
-/// F-15: the table of the reference (1.3), for every RF up to 7 and every count.
+/// ML-01, ML-02, ML-03, F-15: the table of the reference (1.3), for every RF up to 7 and every count.
 #[test]
 fn levels_follow_their_truth_tables() {
     for replicas in 1..=7u32 {
@@ -101,7 +101,7 @@ fn no_eligible_peer_means_not_attempted_at_any_level() {
     }
 }
 
-/// F-15: every ballot, at every level, against the table of the reference spelt out.
+/// ML-01, F-15: every ballot, at every level, against the table of the reference spelt out.
 #[test]
 fn every_ballot_is_judged_as_the_table_says() {
     let mut judged = 0;
@@ -169,7 +169,7 @@ fn level_none_drops_what_failed_everywhere() {
     assert_eq!(open.judge(Level::None), Standing::Open { wanted: 1 });
 }
 
-/// Fault 1.7.4 of the original, issue 2458 there: the own vote turns what every peer failed to give
+/// G-04, fault 1.7.4 of the original, issue 2458 there: the own vote turns what every peer failed to give
 /// into a success that nobody notices. Here no ballot without a peer's success is ever met.
 #[test]
 fn the_own_vote_never_hides_that_every_peer_failed() {
@@ -180,8 +180,8 @@ fn the_own_vote_never_hides_that_every_peer_failed() {
     }
 }
 
-/// Fault 1.7.6 of the original: its unstrict levels are nothing but `one`. Here they wait for what
-/// they want, and take less only when no more can come.
+/// G-06, fault 1.7.6 of the original: its unstrict levels are nothing but `one`. Here they wait for what they
+/// want, and take less only when no more can come.
 #[test]
 fn unstrict_levels_wait_for_what_they_want() {
     let first =

@@ -49,6 +49,7 @@ fn a_donor_that_is_asked_to_stop_ends_what_it_serves() {
     assert!(donor.wait().unwrap().success());
 }
 
+/// MI-09, MI-15: a restarted node still has what it published.
 #[test]
 fn a_restarted_node_still_has_what_it_published() {
     let scenario = Scenario::new();

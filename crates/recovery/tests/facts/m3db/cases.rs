@@ -35,7 +35,7 @@ fn two_peers_share_what_is_asked() {
     assert!(!sealing.iter().any(|action| matches!(action, Action::Open { .. })), "{sealing:?}");
 }
 
-/// M-02, M-21: one of two peers cannot be reached, and who failed is left alone for half a minute. An
+/// G-11, M-02, M-21: one of two peers cannot be reached, and who failed is left alone for half a minute. An
 /// unstrict majority is met without it: the job is done without a moment of waiting, and nothing is asked of
 /// the one that is down.
 #[test]
