@@ -11,7 +11,9 @@ use tokio::task::JoinSet;
 
 use crate::discover::{Known, Whom, discover};
 use crate::job::{Origin, PlanSessions, ShardJob};
-use crate::plan::{PlanOutcome, PlanRecord, PlanResult, ShardOutcome, ShardResult, StreamPlan, Task};
+use crate::plan::{
+    PlanOutcome, PlanRecord, PlanResult, ShardOutcome, ShardProgress, ShardResult, StreamPlan, Task,
+};
 use crate::session::{Opening, Wanted};
 use crate::shared::Shared;
 use crate::transfer::{Transfer, first_offers};
@@ -148,7 +150,8 @@ fn conclude(record: &PlanRecord, mut outcomes: BTreeMap<usize, ShardOutcome>) ->
             let lost = || ShardOutcome::Failed { reason: "its task ended without an outcome".to_owned() };
             let outcome = ended.unwrap_or_else(lost);
             record.end_shard(index, outcome.clone());
-            ShardResult { shard: shard.shard, direction: shard.direction, outcome }
+            let ShardProgress { shard, direction, findings, .. } = shard;
+            ShardResult { shard, direction, outcome, findings }
         })
         .collect();
     let result = PlanResult::of(shards.iter().map(|shard| &shard.outcome));

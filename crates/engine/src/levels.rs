@@ -1,7 +1,7 @@
 //! Which level counts for which recovery at this node, now.
 
 use peerstream_select::{Level, LevelPolicy, LevelScope, LevelSettingsError};
-use peerstream_types::{PlanId, ShardId};
+use peerstream_types::{Operation, PlanId, ShardId};
 
 use crate::watch;
 
@@ -27,9 +27,9 @@ impl Levels {
         self.0.look(|policy| policy.level(shard))
     }
 
-    /// The level of one recovery.
-    pub fn of(&self, plan: PlanId, shard: &ShardId) -> Level {
-        self.0.look(|policy| policy.level_of(plan, shard))
+    /// The level of one recovery, which a plan with this operation brings about.
+    pub fn of(&self, plan: PlanId, operation: Operation, shard: &ShardId) -> Level {
+        self.0.look(|policy| policy.level_of(plan, operation, shard))
     }
 
     /// Sets a level; gives the one that was set there before. Whoever [waits](Self::changed) and is
@@ -66,10 +66,10 @@ impl Levels {
 
     /// Waits until the level of a recovery is another than `from`, and gives it. Changes that leave it
     /// as it is are none. Those who wait go on in the order in which they began to. Cancel safe.
-    pub async fn changed(&self, plan: PlanId, shard: &ShardId, from: Level) -> Level {
+    pub async fn changed(&self, plan: PlanId, operation: Operation, shard: &ShardId, from: Level) -> Level {
         let mut level = from;
         let differs = |policy: &LevelPolicy| {
-            level = policy.level_of(plan, shard);
+            level = policy.level_of(plan, operation, shard);
             level != from
         };
         match self.0.subscribe().until(differs).await {
@@ -92,14 +92,19 @@ mod tests {
         text.parse().unwrap()
     }
 
+    const BOOTSTRAP: Operation = Operation::Bootstrap;
+
     fn plan(number: u128) -> PlanId {
         PlanId::from_parts(1, number)
     }
 
-    /// F-16: a majority, unless somebody says otherwise.
+    /// F-16: a majority, unless somebody says otherwise; of a repair, what can be had of one.
     #[test]
     fn without_a_word_it_is_the_majority() {
-        assert_eq!(Levels::default().get(&shard("m@1/0")), Level::Majority);
+        let (levels, of) = (Levels::default(), shard("m@1/0"));
+        assert_eq!(levels.get(&of), Level::Majority);
+        assert_eq!(levels.of(plan(1), BOOTSTRAP, &of), Level::Majority);
+        assert_eq!(levels.of(plan(1), Operation::Repair, &of), Level::UnstrictMajority);
     }
 
     /// F-20: whoever waits hears of the change of its own level, at once, and of nothing else.
@@ -111,7 +116,7 @@ mod tests {
         for (number, of) in [(1, "m@1/0"), (2, "m@1/1"), (3, "m@1/0"), (4, "other@1/0")] {
             let (levels, heard) = (levels.clone(), heard.clone());
             tasks.push(tokio::spawn(async move {
-                let level = levels.changed(plan(number), &shard(of), Level::Majority).await;
+                let level = levels.changed(plan(number), BOOTSTRAP, &shard(of), Level::Majority).await;
                 heard.lock().unwrap().push((number, level));
             }));
         }
@@ -135,14 +140,14 @@ mod tests {
     async fn a_level_that_differs_already_is_not_waited_for() {
         let levels = Levels::default();
         let of = shard("m@1/0");
-        let seen = levels.of(plan(1), &of);
+        let seen = levels.of(plan(1), BOOTSTRAP, &of);
         let configured: LevelSettings = {
             let mut settings = LevelSettings::default();
             settings.set(&LevelScope::Node, Level::All).unwrap();
             settings
         };
         levels.change(|policy| policy.configure(configured));
-        assert_eq!(levels.changed(plan(1), &of, seen).await, Level::All);
+        assert_eq!(levels.changed(plan(1), BOOTSTRAP, &of, seen).await, Level::All);
         assert_eq!(levels.unset(&LevelScope::Node), None);
     }
 }

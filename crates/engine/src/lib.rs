@@ -111,6 +111,9 @@ pub use {
     peerstream_snapshot as snapshot, peerstream_transport as transport, peerstream_types as types,
 };
 
+/// What a recovery says of the replicas, and of what it took: [`ShardProgress`] shows it.
+pub use peerstream_recovery::{Findings, Found, Replica, ReplicaStanding, Standing};
+
 pub use config::EngineConfig;
 pub use engine::Engine;
 pub use levels::Levels;

@@ -14,3 +14,5 @@ mod pushes;
 mod several;
 #[path = "data_path/source_faults.rs"]
 mod source_faults;
+#[path = "data_path/standing.rs"]
+mod standing;

@@ -305,6 +305,23 @@ async fn without_data_anywhere_nobody_is_dialled_and_why_is_said() {
     }
 }
 
+/// F-23: replicas that turn to waiting for each other while a recovery waits for them are recognised then.
+#[tokio::test(start_paused = true)]
+async fn replicas_that_begin_to_wait_for_each_other_are_recognised() {
+    use ShardState::{Available, Initializing};
+    let placement =
+        Arc::new(ReplaceablePlacement::new(states(&[("gone", Available), ("replica", Initializing)])));
+    let world = World::new(placement.clone());
+    let plan = world.bring_up();
+    tokio::time::sleep(FIRST_ATTEMPTS).await;
+    assert_eq!(plan.state().result, None, "it waits for the one that is gone");
+    placement.replace(states(&[("gone", Initializing), ("replica", Initializing)]));
+    let said = reason(&within(plan).await);
+    let expected = "no source: all its replicas are initializing, each waits for the others: gone, replica";
+    assert!(said.starts_with(expected), "{said}");
+    assert!(said.contains("before that: no candidate could serve the shard"), "{said}");
+}
+
 /// F-20: what was set for one recovery goes with it.
 #[tokio::test(start_paused = true)]
 async fn a_level_of_one_recovery_is_forgotten_with_its_plan() {
@@ -315,7 +332,7 @@ async fn a_level_of_one_recovery_is_forgotten_with_its_plan() {
     let scope = LevelScope::Recovery(plan.state().plan, shard());
     assert_eq!(world.levels.set(scope.clone(), Level::One), Ok(None));
     tokio::time::sleep(FIRST_ATTEMPTS).await;
-    assert_eq!(world.levels.of(plan.state().plan, &shard()), Level::One);
+    assert_eq!(world.levels.of(plan.state().plan, Operation::Bootstrap, &shard()), Level::One);
     placement.replace(list(&["donor"]));
     assert!(within(plan).await.is_completed());
     assert_eq!(world.levels.unset(&scope), None);

@@ -19,6 +19,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use peerstream_types::Operation;
+
 mod ballot;
 mod own_vote;
 
@@ -50,6 +52,21 @@ impl Level {
 
     /// What a repair asks for unless it is told otherwise.
     pub const REPAIR_DEFAULT: Self = Self::UnstrictMajority;
+
+    /// What an operation asks for unless it is told otherwise (row F-16). A repair finds data in place: it
+    /// does better with what can be had than not at all.
+    pub fn default_of(operation: Operation) -> Self {
+        match operation {
+            Operation::Repair => Self::REPAIR_DEFAULT,
+            Operation::Bootstrap
+            | Operation::Rebuild
+            | Operation::Move
+            | Operation::Decommission
+            | Operation::BulkLoad
+            | Operation::Replicate
+            | Operation::Other => Self::default(),
+        }
+    }
 
     /// The level's name, as it stands in configs, commands and reports.
     pub fn name(self) -> &'static str {

@@ -2,7 +2,8 @@
 //! while recoveries run (row F-20).
 //!
 //! The narrowest setting counts. At one width, what was set while the node runs goes over what its
-//! config says, until it is taken back. Where nothing says anything, it is [`Level::default`].
+//! config says, until it is taken back. Where nothing says anything, it is [`Level::default_of`] the
+//! operation.
 
 mod settings;
 mod text;
@@ -10,7 +11,7 @@ mod text;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use peerstream_types::{DatasetName, PlanId, ShardId};
+use peerstream_types::{DatasetName, Operation, PlanId, ShardId};
 
 use crate::Level;
 
@@ -150,26 +151,33 @@ impl LevelPolicy {
         &self.configured
     }
 
-    /// The level of a shard, for every recovery without one of its own. Allocates nothing, as
-    /// [`level_of`](Self::level_of): jobs ask for every decision.
+    /// The level of a shard, for every recovery without one of its own that is no repair. Allocates nothing,
+    /// as [`level_of`](Self::level_of): jobs ask for every decision.
     pub fn level(&self, shard: &ShardId) -> Level {
+        self.lasting(shard).unwrap_or_default()
+    }
+
+    fn lasting(&self, shard: &ShardId) -> Option<Level> {
         let all = [&self.set, &self.configured];
         let of_shard = all.iter().find_map(|settings| settings.shards.get(shard));
         let of_dataset = || all.iter().find_map(|settings| settings.datasets.get(&shard.dataset));
         let of_node = || all.iter().find_map(|settings| settings.node.as_ref());
-        of_shard.or_else(of_dataset).or_else(of_node).copied().unwrap_or_default()
+        of_shard.or_else(of_dataset).or_else(of_node).copied()
     }
 
-    /// The level of one recovery.
-    pub fn level_of(&self, plan: PlanId, shard: &ShardId) -> Level {
-        self.of_recovery(plan, shard).unwrap_or_else(|| self.level(shard))
+    /// The level of one recovery, for which a plan brings the shard up. Where nothing is set, the operation
+    /// of the plan decides (row F-16).
+    pub fn level_of(&self, plan: PlanId, operation: Operation, shard: &ShardId) -> Level {
+        let found = self.of_recovery(plan, shard).or_else(|| self.lasting(shard));
+        found.unwrap_or_else(|| Level::default_of(operation))
     }
 
     fn of_recovery(&self, plan: PlanId, shard: &ShardId) -> Option<Level> {
         self.recoveries.get(&plan)?.get(shard).copied()
     }
 
-    /// The level that counts for all of `scope` for which nothing narrower says otherwise.
+    /// The level that counts for all of `scope` for which nothing narrower says otherwise. If that is nobody's
+    /// word but the default, repairs have [their own](Level::default_of).
     pub fn at(&self, scope: &LevelScope) -> InForce {
         let mut next = Some(scope.clone());
         while let Some(scope) = next {

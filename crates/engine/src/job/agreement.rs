@@ -2,7 +2,7 @@
 
 use peerstream_recovery::{Agreement, Job};
 use peerstream_select::Level;
-use peerstream_types::{DatasetKind, PlanId, ShardId};
+use peerstream_types::{DatasetKind, Operation, PlanId, ShardId};
 
 use super::task::{Running, ShardJob};
 use crate::Levels;
@@ -20,7 +20,7 @@ impl ShardJob {
     /// What a peer offered is taken at its word; what this node asks for, as its levels say.
     fn agreement(&self, kind: DatasetKind) -> Agreement {
         let level = if self.is_compared(kind) {
-            self.shared.parts.levels.of(self.record.plan, &self.shard)
+            self.shared.parts.levels.of(self.record.plan, self.record.operation, &self.shard)
         } else {
             Level::One
         };
@@ -36,12 +36,12 @@ impl ShardJob {
 /// Waits until another level than this is asked for; for ever if none counts. Cancel safe.
 pub(super) async fn another_level(
     levels: &Levels,
-    plan: PlanId,
+    (plan, operation): (PlanId, Operation),
     shard: &ShardId,
     now: Option<Level>,
 ) -> Level {
     match now {
-        Some(now) => levels.changed(plan, shard, now).await,
+        Some(now) => levels.changed(plan, operation, shard, now).await,
         None => std::future::pending().await,
     }
 }

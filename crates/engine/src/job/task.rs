@@ -167,7 +167,7 @@ impl Running {
             self.show();
             self.checkpoint();
             let timeout = self.recovery.poll_timeout().into_iter().chain(self.checkpoints.due()).min();
-            let level = self.level();
+            let (level, of_plan) = (self.level(), (self.job.record.plan, self.job.record.operation));
             tokio::select! {
                 biased;
                 Ok(reason) = abort.wait_for(Option::is_some), if !called_off => {
@@ -176,7 +176,7 @@ impl Running {
                     self.recovery.abort(self.job.shared.clock.now(), &reason);
                 }
                 level = another_level(
-                    &self.job.shared.parts.levels, self.job.record.plan, &self.job.shard, level,
+                    &self.job.shared.parts.levels, of_plan, &self.job.shard, level,
                 ) => self.recovery.handle_level(self.job.shared.clock.now(), level),
                 peers = self.job.whom.changed() => {
                     self.recovery.handle_candidates(self.job.shared.clock.now(), &peers);
@@ -358,13 +358,18 @@ impl Running {
 
     /// Shows where the job stands.
     fn show(&mut self) {
-        let (status, stats) = (self.recovery.status(), self.recovery.stats());
+        let (status, stats, findings) =
+            (self.recovery.status(), self.recovery.stats(), self.recovery.findings());
         self.waits.extend(status.waiting.as_ref().map(|waiting| waiting.reason.name()));
         self.job.record.update(self.job.index, |shard| {
             shard.stage = stage_of(status.phase).unwrap_or(shard.stage);
             shard.peer = status.source.or(shard.peer.take());
             shard.sources = status.sources.into_iter().map(SourceProgress::from).collect();
-            shard.waiting = status.waiting.map(|waiting| waiting.reason.to_string());
+            shard.standing = Some(status.standing);
+            shard.waits(status.waiting);
+            if shard.findings != *findings {
+                shard.findings = findings.clone();
+            }
             shard.bytes_total = status.total.map(|total| total.bytes);
             shard.entries_total = status.total.map(|total| total.entries);
             // Another source may have another manifest; what is shown never goes back.
@@ -388,15 +393,26 @@ impl Running {
             self.keep().await;
         }
         info!(%outcome, "shard ended");
-        outcome_of(outcome)
+        self.explained(outcome)
+    }
+
+    /// Nobody could be asked any more: what the placement says by now of the replicas tells why (row F-23).
+    fn explained(&self, outcome: Outcome) -> ShardOutcome {
+        let is_deserted = matches!(outcome, Outcome::NoSource { .. } | Outcome::LevelMissed { .. });
+        match self.job.whom.nobody().filter(|_| is_deserted) {
+            Some(why) => ShardOutcome::Failed { reason: format!("no source: {why}; before that: {outcome}") },
+            None => outcome_of(outcome),
+        }
     }
 
     /// Keeps what is verified across a power loss too; it is no new failure if that fails. A store that
     /// hangs delays neither the source for long, nor a plan that is called off.
     async fn keep(&mut self) {
+        let now = self.job.shared.clock.now();
         self.job.record.update(self.job.index, |shard| {
             shard.stage = Stage::Keeping;
             shard.waiting = Some("the store to make durable what is verified".into());
+            shard.waiting_since = Some(now);
         });
         let staging = self.staging.clone();
         let mut checkpoint = tokio::spawn(async move { staging.checkpoint().await });

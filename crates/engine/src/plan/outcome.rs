@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use peerstream_recovery::Findings;
 use peerstream_types::{EntryKey, NodeId, PlanId, ShardId};
 
 use super::TaskDirection;
@@ -83,6 +84,8 @@ pub struct ShardResult {
     pub direction: TaskDirection,
     /// How it ended.
     pub outcome: ShardOutcome,
+    /// What was taken from one replica alone, and what was done without (rows F-10, F-19).
+    pub findings: Findings,
 }
 
 /// How a plan ended. Aborted is an outcome of its own, not success.

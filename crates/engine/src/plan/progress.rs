@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use peerstream_recovery::SourceStatus;
-use peerstream_types::{NodeId, Operation, PlanId, ShardId};
+use peerstream_recovery::{Findings, SourceStatus, Standing, Waiting};
+use peerstream_types::{NodeId, Operation, PlanId, ShardId, Timestamp};
 
 use super::{PlanResult, ShardOutcome};
 
@@ -90,8 +90,15 @@ pub struct ShardProgress {
     pub peer: Option<NodeId>,
     /// All sources in use, and those that gave something before. Empty if the bytes go to the peer.
     pub sources: Vec<SourceProgress>,
+    /// What the level asks of the replicas, and where each of them stands. `None` if the bytes go to the peer,
+    /// before anybody is asked, and once it has ended.
+    pub standing: Option<Standing>,
     /// What it waits for, in words, if it does not move.
     pub waiting: Option<String>,
+    /// Since when it waits: the last thing that came, or the moment of asking.
+    pub waiting_since: Option<Timestamp>,
+    /// When what failed is tried again, if it waits for that.
+    pub waiting_until: Option<Timestamp>,
     /// Bytes verified and stored, including what was held before.
     pub bytes_done: u64,
     /// Bytes of the whole shard, once the manifest is known.
@@ -104,6 +111,8 @@ pub struct ShardProgress {
     pub bytes_held: u64,
     /// Bytes that came and were thrown away.
     pub bytes_wasted: u64,
+    /// What was taken from one replica alone, and what was done without.
+    pub findings: Findings,
     /// How it ended, once it has.
     pub outcome: Option<ShardOutcome>,
 }
@@ -116,15 +125,26 @@ impl ShardProgress {
             stage: Stage::Queued,
             peer: None,
             sources: Vec::new(),
+            standing: None,
             waiting: None,
+            waiting_since: None,
+            waiting_until: None,
             bytes_done: 0,
             bytes_total: None,
             entries_done: 0,
             entries_total: None,
             bytes_held: 0,
             bytes_wasted: 0,
+            findings: Findings::default(),
             outcome: None,
         }
+    }
+
+    /// Shows what the shard waits for.
+    pub(crate) fn waits(&mut self, waiting: Option<Waiting>) {
+        self.waiting_since = waiting.as_ref().map(|waiting| waiting.since);
+        self.waiting_until = waiting.as_ref().and_then(|waiting| waiting.reason.until());
+        self.waiting = waiting.map(|waiting| waiting.reason.to_string());
     }
 }
 
@@ -139,6 +159,8 @@ pub struct PlanState {
     pub started_by: Option<NodeId>,
     /// How long it has been running, or ran.
     pub elapsed: Duration,
+    /// When this was so, by the clock of the moments in it: the engine's, which counts from its start.
+    pub at: Timestamp,
     /// Its shards.
     pub shards: Vec<ShardProgress>,
     /// How it ended, once it has.

@@ -104,7 +104,9 @@ impl PlanRecord {
             if shard.outcome.is_none() {
                 shard.outcome = Some(outcome.clone());
                 shard.stage = Stage::Done;
-                shard.waiting = None;
+                shard.waits(None);
+                // A node remembers many plans; the outcome says who failed and why.
+                shard.standing = None;
                 ended = Some(shard.shard.clone());
             }
         });
@@ -148,12 +150,14 @@ impl PlanRecord {
 
     pub(crate) fn state(&self) -> PlanState {
         let inner = self.lock();
-        let until = inner.result.map_or_else(|| self.clock.now(), |(_, at)| at);
+        let at = self.clock.now();
+        let until = inner.result.map_or(at, |(_, ended)| ended);
         PlanState {
             plan: self.plan,
             operation: self.operation,
             started_by: self.started_by.clone(),
             elapsed: until - self.started,
+            at,
             shards: inner.shards.clone(),
             result: inner.result.map(|(result, _)| result),
         }

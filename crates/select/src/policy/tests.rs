@@ -24,7 +24,7 @@ fn level(policy: &LevelPolicy, of: &str) -> Level {
 }
 
 fn level_of(policy: &LevelPolicy, plan: PlanId, of: &str) -> Level {
-    let level = policy.level_of(plan, &shard(of));
+    let level = policy.level_of(plan, Operation::Bootstrap, &shard(of));
     assert_eq!(policy.at(&LevelScope::Recovery(plan, shard(of))).level, level);
     level
 }
@@ -40,6 +40,21 @@ fn majority_counts_where_nothing_is_said() {
     let found = policy.at(&of_shard("m@1/0"));
     let default = InForce { level: Level::Majority, scope: LevelScope::Node, source: LevelSource::Default };
     assert_eq!(found, default);
+}
+
+/// F-16: where nothing is said, a repair takes what can be had; what is said counts for it, too.
+#[test]
+fn a_repair_has_a_default_of_its_own() {
+    let plan = PlanId::from_parts(1, 1);
+    let mut policy = LevelPolicy::default();
+    let level = |policy: &LevelPolicy, operation| policy.level_of(plan, operation, &shard("m@1/0"));
+    for operation in Operation::ALL {
+        let repairs = operation == Operation::Repair;
+        let expected = if repairs { Level::UnstrictMajority } else { Level::Majority };
+        assert_eq!(level(&policy, operation), expected, "{operation}");
+    }
+    policy.set(LevelScope::Node, Level::All).unwrap();
+    assert_eq!(level(&policy, Operation::Repair), Level::All);
 }
 
 /// F-20: node, dataset, shard, recovery; each goes over the wider ones, and gives way when it is unset.
