@@ -220,11 +220,12 @@ impl Recovery {
         let live = self.state.sources();
         let all = self.candidates.all().filter_map(|(candidate, report)| {
             let in_use = live.iter().find(|live| live.candidate == candidate);
-            let now = in_use.map_or(0, |live| self.state.got(live.id).stored_bytes);
-            let stored_bytes = report.stored_bytes + now;
+            let now = in_use.map(|live| self.state.got(live.id)).unwrap_or_default();
+            let stored_bytes = report.stored_bytes + now.stored_bytes;
+            let bad_chunks = report.bad_chunks + now.bad_chunks;
             let (peer, in_use) = (&report.peer, in_use.is_some());
-            let is_shown = in_use || stored_bytes > 0;
-            is_shown.then(|| SourceStatus { peer: peer.clone(), in_use, stored_bytes })
+            let is_shown = in_use || stored_bytes > 0 || bad_chunks > 0;
+            is_shown.then(|| SourceStatus { peer: peer.clone(), in_use, stored_bytes, bad_chunks })
         });
         all.collect()
     }

@@ -16,7 +16,7 @@ pub struct Status {
     pub waiting: Option<Waiting>,
     /// The peer that is used now; of several, the first that lists.
     pub source: Option<NodeId>,
-    /// The peers in use, and those that gave something before, in the order of the candidates.
+    /// The peers in use, and those that gave something before, good or bad, in the order of the candidates.
     pub sources: Vec<SourceStatus>,
     /// What is asked of the replicas, and where each of them stands.
     pub standing: Standing,
@@ -40,6 +40,8 @@ pub struct SourceStatus {
     pub in_use: bool,
     /// Bytes that came from it in this job, verified and stored.
     pub stored_bytes: u64,
+    /// Chunks that came from it and did not fit their digest.
+    pub bad_chunks: u64,
 }
 
 /// What a job waits for, and since when nothing moved.

@@ -68,12 +68,14 @@ pub struct SourceProgress {
     pub in_use: bool,
     /// Bytes that came from it, verified and stored.
     pub bytes: u64,
+    /// Chunks that came from it and did not fit their digest.
+    pub bad_chunks: u64,
 }
 
 impl From<SourceStatus> for SourceProgress {
     fn from(status: SourceStatus) -> Self {
-        let SourceStatus { peer, in_use, stored_bytes } = status;
-        Self { peer, in_use, bytes: stored_bytes }
+        let SourceStatus { peer, in_use, stored_bytes, bad_chunks } = status;
+        Self { peer, in_use, bytes: stored_bytes, bad_chunks }
     }
 }
 

@@ -182,6 +182,9 @@ pub struct SourceView {
     pub in_use: bool,
     /// Bytes that came from it, verified and stored.
     pub bytes: u64,
+    /// Chunks that came from it and did not fit their digest: its copy is bad, or it lies.
+    #[serde(default)]
+    pub bad_chunks: u64,
 }
 
 /// How a shard ended.

@@ -133,7 +133,8 @@ fn shard(progress: &ShardProgress) -> ShardView {
 }
 
 fn source(source: &SourceProgress) -> SourceView {
-    SourceView { peer: source.peer.to_string(), in_use: source.in_use, bytes: source.bytes }
+    let SourceProgress { peer, in_use, bytes, bad_chunks } = source;
+    SourceView { peer: peer.to_string(), in_use: *in_use, bytes: *bytes, bad_chunks: *bad_chunks }
 }
 
 fn outcome(outcome: &ShardOutcome) -> OutcomeView {

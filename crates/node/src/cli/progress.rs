@@ -124,7 +124,7 @@ mod tests {
             "bytes_done": 1, "entries_done": 0, "bytes_held": 0, "bytes_wasted": 0}"#;
         let mut shard: ShardView = serde_json::from_str(text).unwrap();
         assert_eq!(doing(&shard), "streaming from a");
-        let source = |peer: &str, in_use| SourceView { peer: peer.into(), in_use, bytes: 1 };
+        let source = |peer: &str, in_use| SourceView { peer: peer.into(), in_use, bytes: 1, bad_chunks: 0 };
         shard.sources = vec![source("a", true), source("b", true), source("c", false)];
         assert_eq!(doing(&shard), "streaming from 2 peers");
     }

@@ -100,7 +100,11 @@ fn row(plan: &PlanView, shard: &ShardView) -> [String; 5] {
 
 fn source(plan: &PlanView, shard: &ShardView, source: &SourceView) -> [String; 5] {
     let now = if source.in_use { "in use" } else { "-" };
-    [plan.plan.clone(), shard.shard.clone(), source.peer.clone(), bytes_of(source.bytes), now.to_owned()]
+    let now = match source.bad_chunks {
+        0 => now.to_owned(),
+        bad => format!("{now}, {bad} bad chunks"),
+    };
+    [plan.plan.clone(), shard.shard.clone(), source.peer.clone(), bytes_of(source.bytes), now]
 }
 
 fn bytes_of(bytes: u64) -> String {
