@@ -47,7 +47,7 @@
 //! | [`source`] | [`Source`], [`Snapshot`]: list and read an immutable image of a shard |
 //! | [`sink`] | [`Sink`], [`Staging`]: stage, seal, publish |
 //! | [`verify`] | [`VerifiedTop`], [`VerifiedOutline`], [`VerifiedChunk`]: the only way into a staging |
-//! | [`manifest`] | [`ManifestHasher`]: the digest of a manifest, page by page |
+//! | [`manifest`] | [`ManifestHasher`], [`ManifestCheck`]: the digest of a manifest, page by page, and whether a listing is it |
 //! | [`disk`] | the [`Disk`] seam: files and directories |
 //! | [`offload`] | the [`Offload`] seam: hashing away from the reactor |
 //! | [`pace`] | the [`ReadPacer`] seam: what is read for hashing is charged |
@@ -103,7 +103,7 @@ pub use directory::{DirectorySource, DirectoryStore};
 pub use disk::RealDisk;
 pub use disk::{Disk, DiskError, DiskFile};
 pub use listing::Listing;
-pub use manifest::ManifestHasher;
+pub use manifest::{ManifestCheck, ManifestFault, ManifestHasher};
 pub use memory::MemoryStore;
 #[cfg(feature = "tokio")]
 pub use offload::BlockingPool;

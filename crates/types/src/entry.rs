@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{ChunkSize, Digest};
 
@@ -49,8 +49,7 @@ pub enum KeyError {
 ///
 /// Any key of up to [`KEY_LEN_MAX`] bytes can be carried. What becomes a file name must pass
 /// [`EntryKey::as_path`], which is checked on the sending and on the receiving side.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "Vec<u8>", into = "Vec<u8>")]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryKey(Box<[u8]>);
 
 impl EntryKey {
@@ -130,6 +129,20 @@ impl From<EntryKey> for Vec<u8> {
     }
 }
 
+// As bytes rather than as a list of numbers: the same on the wire, and many times as fast.
+impl Serialize for EntryKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serde_bytes::serialize(&self.0, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for EntryKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bytes: Vec<u8> = serde_bytes::deserialize(deserializer)?;
+        Self::new(bytes).map_err(serde::de::Error::custom)
+    }
+}
+
 impl fmt::Display for EntryKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.escape_ascii().fmt(f)
@@ -203,6 +216,7 @@ pub struct Entry {
     pub codec: Codec,
     /// Opaque to peerstream, at most [`METADATA_LEN_MAX`] bytes: tags, level. Kept through every
     /// retry (row F-36).
+    #[serde(with = "serde_bytes")]
     pub metadata: Vec<u8>,
 }
 
@@ -258,5 +272,14 @@ mod tests {
     fn an_oversized_key_on_the_wire_does_not_decode() {
         let bytes = postcard::to_stdvec(&vec![1u8; KEY_LEN_MAX + 1]).unwrap();
         assert!(postcard::from_bytes::<EntryKey>(&bytes).is_err());
+    }
+
+    /// What was written as a list of numbers is read as bytes, and the other way round.
+    #[test]
+    fn keys_are_encoded_like_lists_of_bytes() {
+        let list = postcard::to_stdvec(&b"series/2h".to_vec()).unwrap();
+        let key = EntryKey::new(*b"series/2h").unwrap();
+        assert_eq!(postcard::to_stdvec(&key).unwrap(), list);
+        assert_eq!(postcard::from_bytes::<EntryKey>(&list).unwrap(), key);
     }
 }
