@@ -26,17 +26,20 @@
 //! | [`cluster`] | [`Cluster`]: the CA, and where nodes live |
 //! | [`running`] | [`Running`]: a node's process |
 //! | [`mod@finish`] | [`finish()`]: runs a command to its end, if it ends in time |
+//! | [`link`] | [`CappedLink`]: a way to a node that carries so many bytes a second |
 //! | [`log`] | [`Log`]: what it says on standard error |
 //! | [`tree`] | [`tree::files`], [`tree::difference`]: whether two directories are equal |
 
 pub mod cluster;
 pub mod finish;
+pub mod link;
 pub mod log;
 pub mod running;
 pub mod tree;
 
 pub use cluster::{Cluster, NodeDir, SERVE_EVERYTHING};
 pub use finish::finish;
+pub use link::CappedLink;
 pub use log::Log;
 pub use running::{Running, interrupt};
 

@@ -1,31 +1,12 @@
 //! A file that changed under its manifest: refused and named, everything else is kept.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
-
 use devcluster::tree;
 
-use crate::support::{SHARD, Scenario, assert_published, bootstrap, bring_up, status};
+use crate::support::{SHARD, Scenario, assert_published, bootstrap, bring_up, rot, status, write_to};
 
 const FILES: [(&str, usize); 3] = [("first", 300_000), ("second", 3_000_000), ("third", 700_000)];
 /// In the third chunk of the second file.
 const CHANGED_AT: u64 = 2 * 256 * 1024 + 99;
-
-/// Changes a byte as somebody does who writes to the file.
-fn write_to(path: &Path) {
-    let file = OpenOptions::new().read(true).write(true).open(path).unwrap();
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, CHANGED_AT).unwrap();
-    file.write_all_at(&[!byte[0]], CHANGED_AT).unwrap();
-}
-
-/// Changes a byte as a bad disk does: nothing but the content tells.
-fn flip(path: &Path) {
-    let before = path.metadata().unwrap().modified().unwrap();
-    write_to(path);
-    OpenOptions::new().write(true).open(path).unwrap().set_modified(before).unwrap();
-}
 
 #[test]
 fn a_file_that_was_written_to_is_refused_and_hashed_again() {
@@ -33,7 +14,7 @@ fn a_file_that_was_written_to_is_refused_and_hashed_again() {
     let content = scenario.content("content", &FILES);
     let donor = scenario.donor("donor", &content, "");
     bring_up(&scenario.replica("earlier", &[&donor], ""));
-    write_to(&content.join("second"));
+    write_to(&content.join("second"), [CHANGED_AT]);
 
     let replica = scenario.replica("replica", &[&donor], "");
     let (said, plan) = bootstrap(&replica);
@@ -52,7 +33,7 @@ fn a_file_changed_under_its_manifest_is_refused_and_named() {
     let donor = scenario.donor("donor", &content, "");
     // The donor keeps the manifest that it makes for the first receiver.
     bring_up(&scenario.replica("earlier", &[&donor], ""));
-    flip(&content.join("second"));
+    rot(&content.join("second"), [CHANGED_AT]);
 
     let replica = scenario.replica("replica", &[&donor], "");
     let (said, plan) = bootstrap(&replica);
@@ -68,7 +49,7 @@ fn a_file_changed_under_its_manifest_is_refused_and_named() {
     let staged: u64 = staged.values().sum();
     assert!(staged >= 3_700_000, "the rest is staged: {staged} bytes");
 
-    flip(&content.join("second"));
+    rot(&content.join("second"), [CHANGED_AT]);
     let healed = bring_up(&replica);
     assert_published(&replica, 1, &content);
     assert_eq!(healed.shards[0].bytes_held, 4_000_000 - 256 * 1024, "only the bad chunk came again");

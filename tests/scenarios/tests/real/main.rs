@@ -14,6 +14,7 @@ mod push;
 mod receiver_at_every_tenth;
 mod reload;
 mod rocksdb;
+mod several_donors;
 mod stop;
 mod support;
 mod unread_log;

@@ -1,7 +1,8 @@
 //! What all scenarios need: a cluster in a directory of its own, content, and answers in words.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -89,6 +90,23 @@ fn write_content(path: &Path, len: usize) {
         file.write_all(&block[..BLOCK.min(len - number * BLOCK)]).unwrap();
     }
     file.flush().unwrap();
+}
+
+/// Changes a byte in each of these places as somebody does who writes to the file.
+pub(crate) fn write_to(path: &Path, places: impl IntoIterator<Item = u64>) {
+    let file = OpenOptions::new().read(true).write(true).open(path).unwrap();
+    for place in places {
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, place).unwrap();
+        file.write_all_at(&[!byte[0]], place).unwrap();
+    }
+}
+
+/// Changes a byte in each of these places as a bad disk does: nothing but the content tells.
+pub(crate) fn rot(path: &Path, places: impl IntoIterator<Item = u64>) {
+    let before = path.metadata().unwrap().modified().unwrap();
+    write_to(path, places);
+    OpenOptions::new().write(true).open(path).unwrap().set_modified(before).unwrap();
 }
 
 /// What a command said, and how it ended.
