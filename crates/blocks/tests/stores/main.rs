@@ -8,3 +8,4 @@ mod crash;
 #[cfg(feature = "fjall")]
 mod fjall;
 mod late;
+mod m3db;
