@@ -6,6 +6,7 @@ mod ca;
 mod check_config;
 mod consistency;
 mod descriptors;
+mod findings;
 mod node;
 mod output;
 mod plan;

@@ -15,8 +15,9 @@ mod quantity;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
+use peerstream_engine::EngineConfig;
 use peerstream_transport::AccessRules;
-use peerstream_types::{ClusterName, DatasetName, NodeId};
+use peerstream_types::{ClusterName, DatasetKind, DatasetName, NodeId};
 use serde::{Deserialize, Serialize};
 
 pub use consistency::Consistency;
@@ -31,6 +32,9 @@ pub use quantity::{Size, Wait};
 pub const SHARDS_MAX: u32 = 4096;
 /// Most versions of datasets in one file: beyond that, it is no longer a file for people.
 pub const DATASETS_MAX: usize = 256;
+/// Why no level is set for a dataset.
+pub(crate) const CANNOT_BE_COMPARED: &str =
+    "its replicas have other files for the same data and cannot be compared";
 /// UDP port of a node unless it says otherwise.
 pub const DEFAULT_PORT: u16 = 7400;
 
@@ -120,6 +124,19 @@ pub struct Peer {
 }
 
 impl Config {
+    /// The settings of the engine.
+    pub fn engine(&self) -> EngineConfig {
+        let mut config = self.limits.engine();
+        self.consistency.apply(&mut config);
+        config
+    }
+
+    /// Whether replicas of a dataset can be compared, so that a level means anything for it.
+    pub(crate) fn compares(&self, name: &DatasetName) -> bool {
+        let compares = |dataset: &Dataset| dataset.name == *name && dataset.kind != DatasetKind::Local;
+        self.datasets.iter().any(compares)
+    }
+
     /// Where the admin socket is.
     pub fn admin_socket(&self) -> PathBuf {
         self.admin.socket.clone().unwrap_or_else(|| self.data_dir.join("admin.sock"))

@@ -23,6 +23,9 @@ pub struct NodeView {
     pub ready: bool,
     /// Milliseconds since it was started.
     pub uptime_ms: u64,
+    /// Why the placement file as it is now is not in force; the last good one is.
+    #[serde(default)]
+    pub placement_fault: Option<String>,
     /// What it holds.
     pub datasets: Vec<DatasetView>,
     /// Whom it has connections with.
@@ -155,8 +158,18 @@ pub struct ShardView {
     /// All sources in use, and those that gave something before; none if the bytes go to the peer.
     #[serde(default)]
     pub sources: Vec<SourceView>,
+    /// What the level asks of the replicas, and where each of them stands; nothing if the bytes go to the
+    /// peer, before anybody was asked, and once it has ended.
+    #[serde(default)]
+    pub standing: Option<StandingView>,
     /// What it waits for, if it does not move.
     pub waiting: Option<String>,
+    /// Milliseconds since the last thing came, or since it asked.
+    #[serde(default)]
+    pub waiting_ms: Option<u64>,
+    /// Milliseconds until what failed is tried again, if it waits for that.
+    #[serde(default)]
+    pub retry_in_ms: Option<u64>,
     /// Bytes verified and stored.
     pub bytes_done: u64,
     /// Bytes of the shard, once they are known.
@@ -169,8 +182,64 @@ pub struct ShardView {
     pub bytes_held: u64,
     /// Bytes that came and were thrown away.
     pub bytes_wasted: u64,
+    /// Entries that one alone of several replicas reports; they were taken.
+    #[serde(default)]
+    pub alone: FoundView,
+    /// Entries that could be had from nobody, and that level `none` did without.
+    #[serde(default)]
+    pub dropped: FoundView,
     /// How it ended.
     pub outcome: Option<OutcomeView>,
+}
+
+/// Some entries: all of them counted, the first of them named.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct FoundView {
+    /// How many there are.
+    pub count: u64,
+    /// The first 64 of their keys.
+    pub keys: Vec<String>,
+}
+
+/// What a recovery asks of the replicas, and how far they go along.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandingView {
+    /// The level; nothing where the word of one source is taken.
+    pub level: Option<String>,
+    /// How many replicas it asks for.
+    pub required: u32,
+    /// How many were heard.
+    pub heard: u32,
+    /// How many of them have the manifest that most have.
+    pub agreed: u32,
+    /// Whether this node counts itself among them.
+    pub own_vote: bool,
+    /// Whether enough were heard.
+    pub met: bool,
+    /// Every replica that may be asked.
+    pub replicas: Vec<ReplicaView>,
+}
+
+/// Where a replica stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplicaView {
+    /// Which one.
+    pub peer: String,
+    /// `idle`, `asked`, `offered`, `serving`, `failed` or `given-up`.
+    pub state: String,
+    /// Whether it is the one of those with its manifest that lists it.
+    #[serde(default)]
+    pub lists: bool,
+    /// The digest of the manifest that it offers, once that is sealed.
+    pub manifest: Option<String>,
+    /// Whether that is the manifest that most offer; nothing while it has not offered.
+    pub agrees: Option<bool>,
+    /// How the last attempt ended, if it failed.
+    pub why: Option<String>,
+    /// Milliseconds since it was asked, while it has not answered.
+    pub asked_ms: Option<u64>,
+    /// Milliseconds until it is asked again, if it failed.
+    pub retry_in_ms: Option<u64>,
 }
 
 /// What one source gives of a shard.

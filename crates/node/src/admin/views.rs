@@ -1,18 +1,20 @@
 //! From the engine's words to the API's.
 
+mod standing;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use peerstream_engine::{
-    BadChunk, PeerStatus, PlanResult, PlanState, ShardOutcome, ShardProgress, SourceProgress,
+    BadChunk, Found, PeerStatus, PlanResult, PlanState, ShardOutcome, ShardProgress, SourceProgress,
 };
 use peerstream_snapshot::checkpoint::CheckpointStatus;
 use peerstream_snapshot::{CheckpointSource, Sink, SinkError};
-use peerstream_types::{ByteCount, ByteRate, ShardId};
+use peerstream_types::{ByteCount, ByteRate, ShardId, Timestamp};
 
 use super::model::{
-    BadView, CheckpointView, DatasetView, NodeView, OutcomeView, PeerView, PlanView, PublishedView,
-    ResultView, ShardView, SourceView,
+    BadView, CheckpointView, DatasetView, FoundView, NodeView, OutcomeView, PeerView, PlanView,
+    PublishedView, ResultView, ShardView, SourceView,
 };
 use crate::node::{Held, Node};
 
@@ -35,6 +37,7 @@ pub(super) async fn node(node: &Node) -> Result<NodeView, SinkError> {
         listen: node.local_addr(),
         ready: node.is_ready(),
         uptime_ms: millis(node.uptime()),
+        placement_fault: node.placement_fault(),
         datasets,
         peers: node.engine().peers().into_iter().map(peer).collect(),
         traffic: node.traffic().into_iter().map(|(class, view)| (class.to_owned(), view)).collect(),
@@ -102,7 +105,7 @@ pub(super) fn plan(state: &PlanState) -> PlanView {
         bytes_total: state.bytes_total(),
         bytes_per_sec: ByteRate::mean(moved, state.elapsed).bytes_per_sec(),
         eta_ms: state.eta().filter(|_| state.result.is_none()).map(millis),
-        shards: state.shards.iter().map(shard).collect(),
+        shards: state.shards.iter().map(|progress| shard(progress, state.at)).collect(),
     }
 }
 
@@ -114,20 +117,25 @@ fn result(result: PlanResult) -> ResultView {
     }
 }
 
-fn shard(progress: &ShardProgress) -> ShardView {
+fn shard(progress: &ShardProgress, now: Timestamp) -> ShardView {
     ShardView {
         shard: progress.shard.to_string(),
         direction: progress.direction.to_string(),
         stage: progress.stage.to_string(),
         peer: progress.peer.as_ref().map(ToString::to_string),
         sources: progress.sources.iter().map(source).collect(),
+        standing: progress.standing.as_ref().map(|asked| standing::view(asked, now)),
         waiting: progress.waiting.clone(),
+        waiting_ms: progress.waiting_since.map(|since| millis(now - since)),
+        retry_in_ms: progress.waiting_until.map(|until| millis(until - now)),
         bytes_done: progress.bytes_done,
         bytes_total: progress.bytes_total,
         entries_done: progress.entries_done,
         entries_total: progress.entries_total,
         bytes_held: progress.bytes_held,
         bytes_wasted: progress.bytes_wasted,
+        alone: found(&progress.findings.alone),
+        dropped: found(&progress.findings.dropped),
         outcome: progress.outcome.as_ref().map(outcome),
     }
 }
@@ -135,6 +143,10 @@ fn shard(progress: &ShardProgress) -> ShardView {
 fn source(source: &SourceProgress) -> SourceView {
     let SourceProgress { peer, in_use, bytes, bad_chunks } = source;
     SourceView { peer: peer.to_string(), in_use: *in_use, bytes: *bytes, bad_chunks: *bad_chunks }
+}
+
+fn found(found: &Found) -> FoundView {
+    FoundView { count: found.count, keys: found.keys.iter().map(ToString::to_string).collect() }
 }
 
 fn outcome(outcome: &ShardOutcome) -> OutcomeView {

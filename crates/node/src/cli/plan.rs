@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Ended;
 use super::args::{BootstrapArgs, Format, PushArgs, RunArgs};
+use super::findings;
 use super::output::{note, say, say_json};
 use super::progress::Progress;
 use super::target::{block_on, client};
@@ -83,6 +84,7 @@ fn report(plan: &PlanView, format: Format) -> Result<Ended> {
         Format::Json => say_json(plan)?,
         Format::Table => {
             plan.shards.iter().for_each(|shard| say(&shard_line(shard)));
+            plan.shards.iter().flat_map(findings::lines).for_each(|line| note(&format!("note: {line}")));
             let (time, rate) = (seconds(plan.elapsed_ms), ByteRate::per_sec(plan.bytes_per_sec));
             let result = if plan.is_completed() { "completed" } else { "not completed" };
             let (id, done) = (&plan.plan, ByteCount(plan.bytes_done));

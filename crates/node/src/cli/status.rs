@@ -1,4 +1,6 @@
-//! `peerstream status`: what a node holds, whom it talks to, how its plans stand.
+//! `peerstream status`: what a node holds, whom it talks to, how its plans stand and what they wait for.
+
+mod recoveries;
 
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
@@ -6,6 +8,7 @@ use peerstream_types::{ByteCount, ByteRate};
 
 use super::Ended;
 use super::args::{Format, StatusArgs};
+use super::findings;
 use super::output::{say, say_json};
 use super::plan::seconds;
 use super::target::{block_on, client};
@@ -34,6 +37,9 @@ fn tables(view: &NodeView) -> String {
         seconds(view.uptime_ms),
         view.version
     );
+    if let Some(fault) = &view.placement_fault {
+        text += &format!("the placement file is not in force, the last good one is: {fault}\n");
+    }
     let datasets = view.datasets.iter().map(dataset).collect();
     section(&mut text, ["dataset", "shards", "held as", "published"], datasets);
     let checkpoints = view.datasets.iter().flat_map(|dataset| dataset.checkpoints.iter()).map(checkpoint);
@@ -46,11 +52,16 @@ fn tables(view: &NodeView) -> String {
         [class.clone(), bytes_of(bytes.sent), bytes_of(bytes.received), bytes_of(bytes.read)]
     });
     section(&mut text, ["traffic", "sent", "asked for", "read"], traffic.collect());
-    let plans = view.plans.iter().flat_map(|plan| plan.shards.iter().map(move |shard| row(plan, shard)));
+    let shards = || view.plans.iter().flat_map(|plan| plan.shards.iter().map(move |shard| (plan, shard)));
+    let plans = shards().map(|(plan, shard)| row(plan, shard));
     section(&mut text, ["plan", "shard", "moved", "rate", "state"], plans.collect());
-    let shards = view.plans.iter().flat_map(|plan| plan.shards.iter().map(move |shard| (plan, shard)));
-    let sources = shards.flat_map(|(plan, shard)| shard.sources.iter().map(|one| source(plan, shard, one)));
+    let sources = shards().flat_map(|(plan, shard)| shard.sources.iter().map(|one| source(plan, shard, one)));
     section(&mut text, ["plan", "shard", "source", "gave", "now"], sources.collect());
+    text.extend(shards().filter_map(|(plan, shard)| recoveries::recovery(plan, shard)));
+    let found: Vec<String> = shards().flat_map(|(_, shard)| findings::lines(shard)).collect();
+    if !found.is_empty() {
+        text += &format!("\n{}\n", found.join("\n"));
+    }
     text
 }
 
@@ -109,4 +120,40 @@ fn source(plan: &PlanView, shard: &ShardView, source: &SourceView) -> [String; 5
 
 fn bytes_of(bytes: u64) -> String {
     ByteCount(bytes).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(placement_fault: Option<&str>) -> NodeView {
+        let text = r#"{"node": "store-9", "cluster": "demo", "version": "1", "incarnation": 3,
+            "listen": "[::1]:7400", "ready": true, "uptime_ms": 1000, "datasets": [], "peers": [],
+            "traffic": {}, "plans": [{"plan": "01A", "operation": "bootstrap", "result": "failed",
+            "elapsed_ms": 9, "bytes_done": 0, "bytes_per_sec": 0, "shards": [{"shard": "logs@1/0",
+            "direction": "receive", "stage": "done", "bytes_done": 0, "entries_done": 0, "bytes_held": 0,
+            "bytes_wasted": 0, "alone": {"count": 1, "keys": ["a"]}, "outcome": {"kind": "failed",
+            "text": "failed: no source: all its replicas are initializing, each waits for the others: a, b",
+            "bad": []}}]}]}"#;
+        let view: NodeView = serde_json::from_str(text).unwrap();
+        NodeView { placement_fault: placement_fault.map(str::to_owned), ..view }
+    }
+
+    /// F-23: that all replicas wait for each other is said where an operator looks first.
+    #[test]
+    fn replicas_that_wait_for_each_other_are_shown() {
+        let text = tables(&view(None));
+        assert!(
+            text.contains("all its replicas are initializing, each waits for the others: a, b"),
+            "{text}"
+        );
+        assert!(text.contains("logs@1/0: 1 entry was reported by one replica alone"), "{text}");
+        assert!(!text.contains("placement"), "{text}");
+    }
+
+    #[test]
+    fn a_placement_that_is_not_in_force_is_shown() {
+        let text = tables(&view(Some("placement.toml: line 3: no such node")));
+        assert!(text.contains("not in force, the last good one is: placement.toml: line 3"), "{text}");
+    }
 }

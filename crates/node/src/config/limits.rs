@@ -9,10 +9,15 @@ use super::{Size, Wait};
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
-/// Largest `window` in bytes, per source: four serve a shard, and four shards are received, at a time.
+/// Largest `window` in bytes, per source: `sources_max` serve a shard, and `shards_in_parallel` are received,
+/// at a time.
 const WINDOW_MAX: u64 = 4 * GIB;
 /// Largest `fetch` in bytes: the content of one request is given up as a whole.
 const FETCH_MAX: u64 = 256 * MIB;
+/// Most `sources_max`: as many replicas as can be compared; each costs a session and a window.
+const SOURCES_MAX: u32 = peerstream_select::roster::REPLICAS_MAX as u32;
+/// Most `twice_per_mille`: the whole shard.
+const TWICE_PER_MILLE_MAX: u32 = 1000;
 /// Most bytes under way to one peer.
 const PEER_BYTES_MAX: u64 = 64 * GIB;
 /// Most bytes that are stored before they are made durable: beyond it a power loss costs hours.
@@ -41,6 +46,12 @@ pub struct Limits {
     pub attempts_per_source: u32,
     /// How often in a row a source is tried without a single chunk coming from it.
     pub opens_per_peer: u32,
+    /// Sources that serve one shard at a time; more only if more of them than this have something else.
+    pub sources_max: u32,
+    /// While less than this is left of a shard, no further source joins.
+    pub join_from: Size,
+    /// What may be asked of a second source while a slow one still owes it, in thousandths of the shard.
+    pub twice_per_mille: u32,
     /// How often a push is offered again after its session was lost.
     pub transfer_attempts: u32,
     /// Shards of one plan that are received at a time.
@@ -114,6 +125,9 @@ impl Limits {
         config.recovery.page_timeout = self.page_timeout.0;
         config.recovery.attempts_per_source = self.attempts_per_source;
         config.recovery.opens_per_peer = self.opens_per_peer;
+        config.recovery.sources_max = self.sources_max;
+        config.recovery.join_from = self.join_from.0;
+        config.recovery.twice_per_mille = self.twice_per_mille;
         config.connect_timeout = self.connect_timeout.0;
         config.transfer_attempts = self.transfer_attempts;
         config.shards_in_parallel = self.shards_in_parallel;
@@ -150,6 +164,15 @@ impl Limits {
         config
     }
 
+    /// The first number that cannot be meant, with its name and the most that it may be.
+    pub(super) fn too_many(&self) -> Option<(&'static str, u32, u32)> {
+        let numbers = [
+            ("sources_max", self.sources_max, SOURCES_MAX),
+            ("twice_per_mille", self.twice_per_mille, TWICE_PER_MILLE_MAX),
+        ];
+        numbers.into_iter().find(|(_, number, most)| number > most)
+    }
+
     /// The first size that cannot be meant, with its name and the most that it may be.
     pub(super) fn too_large(&self) -> Option<(&'static str, Size, Size)> {
         let sizes = [
@@ -176,6 +199,7 @@ impl Limits {
             ("connect_timeout", self.connect_timeout.0.is_zero()),
             ("attempts_per_source", self.attempts_per_source == 0),
             ("opens_per_peer", self.opens_per_peer == 0),
+            ("sources_max", self.sources_max == 0),
             ("transfer_attempts", self.transfer_attempts == 0),
             ("shards_in_parallel", self.shards_in_parallel == 0),
             ("serves_in_parallel", self.serves_in_parallel == 0),
@@ -204,6 +228,9 @@ impl Default for Limits {
             connect_timeout: Wait(engine.connect_timeout),
             attempts_per_source: recovery.attempts_per_source,
             opens_per_peer: recovery.opens_per_peer,
+            sources_max: recovery.sources_max,
+            join_from: Size(recovery.join_from),
+            twice_per_mille: recovery.twice_per_mille,
             transfer_attempts: engine.transfer_attempts,
             shards_in_parallel: engine.shards_in_parallel,
             serves_in_parallel: engine.serves_in_parallel,

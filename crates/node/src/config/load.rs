@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use peerstream_types::{DatasetKind, DatasetName};
+use peerstream_types::DatasetName;
 
-use super::{Config, DATASETS_MAX, Dataset, Overrides, SnapshotMode};
+use super::{CANNOT_BE_COMPARED, Config, DATASETS_MAX, Dataset, Overrides, SnapshotMode};
 use crate::failure::{Failure, Result};
 use crate::node::placement;
 
@@ -109,6 +109,9 @@ fn check(config: &Config) -> Result<()> {
     if let Some(name) = config.limits.zero() {
         return Err(Failure::new(format!("limits.{name} is zero")).hint("leave it out for the default"));
     }
+    if let Some((name, count, most)) = config.limits.too_many() {
+        return Err(Failure::new(format!("limits.{name} is {count}, at most {most} is allowed")));
+    }
     if let Some((name, size, most)) = config.limits.too_large() {
         return Err(Failure::new(format!("limits.{name} is {size}, at most {most} is allowed")));
     }
@@ -128,18 +131,15 @@ fn check(config: &Config) -> Result<()> {
 /// A level of a dataset that is not here is a slip.
 fn check_levels(config: &Config) -> Result<()> {
     config.consistency.settings()?;
+    config.consistency.check()?;
     let is_held = |name: &&DatasetName| config.datasets.iter().any(|dataset| dataset.name == **name);
     if let Some(name) = config.consistency.datasets.keys().find(|name| !is_held(name)) {
         return Err(Failure::new(format!("consistency.datasets.{name}: no [[dataset]] has this name")));
     }
-    let is_compared = |name: &&DatasetName| {
-        config.datasets.iter().any(|dataset| dataset.name == **name && dataset.kind != DatasetKind::Local)
-    };
-    match config.consistency.datasets.keys().find(|name| !is_compared(name)) {
-        Some(name) => Err(Failure::new(format!(
-            "consistency.datasets.{name}: its replicas have other files for the same data and cannot be compared"
-        ))
-        .hint("leave the level out, or say `kind = \"identical\"` in its [[dataset]] if that is what they are")),
+    match config.consistency.datasets.keys().find(|name| !config.compares(name)) {
+        Some(name) => Err(Failure::new(format!("consistency.datasets.{name}: {CANNOT_BE_COMPARED}")).hint(
+            "leave the level out, or say `kind = \"identical\"` in its [[dataset]] if that is what they are",
+        )),
         None => Ok(()),
     }
 }

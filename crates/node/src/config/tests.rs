@@ -65,8 +65,9 @@ fn the_example_documents_the_defaults() {
     assert_eq!(example.datasets[1].snapshot, SnapshotRules::default());
     assert_eq!(example.peers[0].datasets, minimal.peers[0].datasets);
     assert_eq!(example.placement.poll, bare.placement.poll);
-    assert_eq!(example.consistency.level, bare.consistency.level);
-    assert_eq!(bare.consistency.level, peerstream_select::Level::Majority);
+    assert_eq!(example.consistency.level, Some(peerstream_select::Level::default()));
+    assert_eq!(example.consistency.fixed(), bare.consistency.fixed());
+    assert_eq!(bare.consistency.level, None, "so that a repair may have a default of its own");
     assert!(bare.access.rules().is_empty(), "without rules, everything is denied");
 }
 
@@ -81,7 +82,7 @@ fn the_example_has_every_field() {
     let known = names(&Value::try_from(parse(EXAMPLE).unwrap()).unwrap());
     assert_eq!(written, known);
     let sections: [(&str, usize); 4] =
-        [(".limits.quic.", 12), (".limits.", 20 + 12), (".dataset.snapshot.", 10), (".dataset.", 5 + 10)];
+        [(".limits.quic.", 12), (".limits.", 23 + 12), (".dataset.snapshot.", 10), (".dataset.", 5 + 10)];
     for (section, fields) in sections {
         let found = known.iter().filter(|name| name.starts_with(section)).count();
         assert_eq!(found, fields, "fields of {section} in the example");
@@ -97,13 +98,28 @@ fn the_effective_config_reads_back() {
 #[test]
 fn limits_reach_the_engine_and_the_transport() {
     let defaults = Limits::default();
-    assert_eq!(defaults.engine(), peerstream_engine::EngineConfig::default());
+    assert_eq!(defaults.engine(), EngineConfig::default());
     let one_thread = peerstream_quic::QuicConfig { own_thread: false, ..Default::default() };
     assert_eq!(defaults.transport(), one_thread);
     let text = format!("{REQUIRED}\n[limits]\nwindow = \"1MiB\"\n[limits.quic]\nidle_timeout = \"2s\"");
     let limits = parse(&text).unwrap().limits;
     assert_eq!(limits.engine().recovery.window.0, 1 << 20);
     assert_eq!(limits.transport().idle_timeout.as_secs(), 2);
+}
+
+/// What decides how many sources serve and how replicas are compared reaches the recovery.
+#[test]
+fn the_choice_of_sources_can_be_set() {
+    assert_eq!(parse(REQUIRED).unwrap().engine(), EngineConfig::default());
+    let text = format!(
+        "{REQUIRED}\n[limits]\nsources_max = 7\njoin_from = \"0B\"\ntwice_per_mille = 0\n\
+         [consistency]\ncompare_wait = \"0s\"\nown_vote = true"
+    );
+    let engine = load_text(&text).unwrap().engine();
+    let recovery = &engine.recovery;
+    assert_eq!((recovery.sources_max, recovery.join_from.0, recovery.twice_per_mille), (7, 0, 0));
+    assert!(recovery.compare_wait.is_zero());
+    assert_eq!(engine.own_vote, peerstream_select::OwnVote::WhereAvailable);
 }
 
 #[test]
@@ -152,6 +168,10 @@ fn what_takes_more_than_one_field_to_see_is_refused() {
         ),
         ("[[dataset]]\nname = \"m\"\n[dataset.snapshot]\nttl = \"0s\"", "snapshot.ttl is zero"),
         ("[limits]\nwindow = \"0B\"", "limits.window is zero"),
+        ("[limits]\nsources_max = 0", "limits.sources_max is zero"),
+        ("[limits]\nsources_max = 65", "limits.sources_max is 65, at most 64 is allowed"),
+        ("[limits]\ntwice_per_mille = 1001", "limits.twice_per_mille is 1001, at most 1000 is allowed"),
+        ("[consistency]\ncompare_wait = \"2h\"", "consistency.compare_wait is 2h, at most 1h is allowed"),
         ("[limits]\nwindow = \"5GiB\"", "limits.window is 5GiB, at most 4GiB is allowed"),
         ("[limits]\nfetch = \"1TiB\"", "limits.fetch is 1TiB, at most 256MiB is allowed"),
         ("[limits]\npeer_bytes_in_flight = \"1TiB\"", "limits.peer_bytes_in_flight is 1TiB, at most 64GiB"),

@@ -88,12 +88,13 @@ impl Changed {
     /// The recoveries that run and whose level changed.
     pub(crate) fn concerned(&self, plans: &[PlanState]) -> Vec<Concerned> {
         let running = plans.iter().filter(|plan| plan.result.is_none());
-        let shards = running.flat_map(|plan| plan.shards.iter().map(|shard| (plan.plan, shard)));
+        let shards = running.flat_map(|plan| plan.shards.iter().map(move |shard| (plan, shard)));
         let received =
             shards.filter(|(_, shard)| shard.direction == TaskDirection::Receive && shard.outcome.is_none());
         let all = received.map(|(plan, shard)| {
-            let shard = shard.shard.clone();
-            let (before, now) = (self.before.level_of(plan, &shard), self.now.level_of(plan, &shard));
+            let (shard, plan, operation) = (shard.shard.clone(), plan.plan, plan.operation);
+            let level = |policy: &LevelPolicy| policy.level_of(plan, operation, &shard);
+            let (before, now) = (level(&self.before), level(&self.now));
             Concerned { plan, shard, before, now }
         });
         all.filter(|one| one.before != one.now).collect()

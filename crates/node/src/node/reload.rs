@@ -59,7 +59,7 @@ impl Reload {
         if is_placed_anew {
             report.changed.push(if next.placement.file.is_some() { "placement" } else { "peer" }.to_owned());
         }
-        if next.consistency != in_force.consistency {
+        if next.consistency.levels() != in_force.consistency.levels() {
             self.consistency.configure(levels);
             report.changed.push("consistency".to_owned());
         }
@@ -82,6 +82,7 @@ fn needs_restart(started: &Config, next: &Config) -> Vec<String> {
             "placement",
             (&started.placement.file, started.placement.poll) != (&next.placement.file, next.placement.poll),
         ),
+        ("consistency", started.consistency.fixed() != next.consistency.fixed()),
         ("dataset", started.datasets != next.datasets),
         ("limits", started.limits != next.limits),
     ];

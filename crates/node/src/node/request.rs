@@ -5,7 +5,7 @@ use peerstream_select::LevelScope;
 use peerstream_types::{DatasetName, NodeId, Operation, ShardId};
 
 use crate::admin::model::PlanRequest;
-use crate::config::{Config, Dataset};
+use crate::config::{CANNOT_BE_COMPARED, Config, Dataset};
 use crate::failure::{Failure, Result};
 
 /// The plan of a request.
@@ -75,6 +75,24 @@ pub(crate) fn scope(
     }
 }
 
+/// Whether a level means anything for what it is to be set for.
+///
+/// # Errors
+///
+/// Not where replicas cannot be compared, as the config is refused then.
+pub(crate) fn check_level(scope: &LevelScope, config: &Config) -> Result<()> {
+    let dataset = match scope {
+        LevelScope::Node => return Ok(()),
+        LevelScope::Dataset(dataset) => dataset,
+        LevelScope::Shard(shard) | LevelScope::Recovery(_, shard) => &shard.dataset,
+    };
+    if config.compares(dataset) {
+        return Ok(());
+    }
+    Err(Failure::new(format!("no level can be set for dataset {dataset}: {CANNOT_BE_COMPARED}"))
+        .hint("say `kind = \"identical\"` in its [[dataset]] if a file is the same wherever it is"))
+}
+
 fn lasting_scope(dataset: Option<&str>, shard: Option<u32>, config: &Config) -> Result<LevelScope> {
     match (dataset, shard) {
         (None, None) => Ok(LevelScope::Node),
@@ -128,6 +146,7 @@ fn node_id(text: &str) -> Result<NodeId> {
 #[cfg(test)]
 mod tests {
     use peerstream_engine::Task;
+    use peerstream_types::DatasetKind;
 
     use super::*;
     use crate::config;
@@ -199,6 +218,28 @@ mod tests {
         assert_eq!(found.to_string(), format!("shard metrics@1/2 of plan {plan}"));
         assert!(of_plan(Some("metrics"), Some(2), "x").is_err());
         assert!(of_plan(Some("metrics"), None, plan).is_err());
+    }
+
+    /// F-15: a level for what cannot be compared is refused at run time as it is in the config, however
+    /// narrow; one for the node counts where it can.
+    #[test]
+    fn no_level_is_set_for_a_local_dataset() {
+        let mut config = config();
+        config.datasets[0].kind = DatasetKind::Identical;
+        let check =
+            |dataset, shard, plan| check_level(&scope(dataset, shard, plan, &config).unwrap(), &config);
+        check(None, None, None).unwrap();
+        check(Some("metrics"), None, None).unwrap();
+        check(Some("metrics"), Some(2), None).unwrap();
+        for (dataset, shard, plan) in [
+            ("logs", None, None),
+            ("logs@8", Some(0), None),
+            ("logs@8", Some(0), Some("01ARZ3NDEKTSV4RRFFQ69G5FAV")),
+        ] {
+            let refused = check(Some(dataset), shard, plan).unwrap_err();
+            assert!(refused.what().contains("dataset logs: its replicas have other files"), "{refused}");
+            assert!(refused.advice().unwrap().contains("identical"), "{refused}");
+        }
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl Node {
             in_force: Mutex::new(config.clone()),
         };
         Ok(Self {
-            engine: Engine::start(config.limits.engine(), parts),
+            engine: Engine::start(config.engine(), parts),
             incarnation,
             transport,
             traffic,

@@ -8,6 +8,9 @@ use peerstream_node::admin::consistency::{ConsistencyChange, ConsistencyView};
 
 use crate::support::{RECEIVE, Said, Scenario, block_on, client, say, start_files};
 
+/// Levels are for what can be compared.
+const IDENTICAL: &str = "kind = \"identical\"\n";
+
 fn consistency(node: &Running, args: &[&str]) -> Said {
     let mut command = Command::new(&node.dir().binary);
     say(command.arg("consistency").args(args).arg("--socket").arg(node.dir().socket()))
@@ -23,7 +26,7 @@ fn get(node: &Running, args: &[&str]) -> ConsistencyView {
 #[test]
 fn a_level_stays_set_when_the_node_is_restarted() {
     let scenario = Scenario::new();
-    let body = format!("{RECEIVE}[consistency]\nlevel = \"all\"\n");
+    let body = format!("{RECEIVE}{IDENTICAL}[consistency]\nlevel = \"all\"\n");
     let mut node = scenario.cluster.start("node", &body).unwrap();
     assert_eq!(get(&node, &[]).in_force.level, "all");
 
@@ -64,7 +67,7 @@ fn a_change_names_the_recoveries_that_it_concerns() {
     let scenario = Scenario::new();
     // Nobody answers there, so the recovery waits.
     let nobody = "[[peer]]\nnode = \"nobody\"\naddr = \"127.0.0.1:9\"\n";
-    let node = scenario.cluster.start("node", &format!("{RECEIVE}{nobody}")).unwrap();
+    let node = scenario.cluster.start("node", &format!("{RECEIVE}{IDENTICAL}{nobody}")).unwrap();
     let plan = block_on(async { start_files(&client(&node)).await });
     let said = consistency(&node, &["set", "one", "--output", "json"]);
     let change: ConsistencyChange = serde_json::from_str(&said.out).unwrap();

@@ -29,7 +29,14 @@ pub(in crate::admin) async fn get(
 ) -> Result<Json<ConsistencyView>, Problem> {
     let scope = scope(&node, asked.dataset.as_deref(), asked.shard, asked.plan.as_deref())?;
     let policy = node.consistency().levels().policy();
-    Ok(Json(view(&scope, &policy)))
+    let mut view = view(&scope, &policy);
+    if let LevelScope::Recovery(plan, shard) = &scope
+        && let Some(state) = node.plan(*plan)
+    {
+        // Where it is the default, that depends on the operation.
+        view.in_force.level = policy.level_of(*plan, state.operation, shard).to_string();
+    }
+    Ok(Json(view))
 }
 
 pub(in crate::admin) async fn put(
@@ -42,6 +49,9 @@ pub(in crate::admin) async fn put(
         .map(|name| name.parse())
         .transpose()
         .map_err(|error| Problem::bad_request(Failure::new(error)))?;
+    if level.is_some() {
+        request::check_level(&scope, node.config()).map_err(Problem::bad_request)?;
+    }
     let failed = |failure| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, failure);
     // A file is written, and to its end also if whoever asked goes away.
     let consistency = node.consistency().clone();
