@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use peerstream_select::OwnVote;
+use peerstream_select::{OwnVote, SourceRules};
 use peerstream_types::ByteCount;
 
 /// Settings of an engine.
@@ -74,6 +74,9 @@ pub struct EngineConfig {
     /// Whether this node counts itself among the replicas that agree (row F-18). Default: only for data
     /// that it has.
     pub own_vote: OwnVote,
+    /// Which of those that the placement names may be sources (row C41). Whom a plan names is asked whatever
+    /// they say. Default: all.
+    pub sources: SourceRules,
     /// How long a peer may take none of what it asked for before its request is given up, so that it
     /// holds neither memory nor one of `serves_in_parallel` for ever. Default 120 s.
     pub serve_timeout: Duration,
@@ -103,6 +106,7 @@ impl Default for EngineConfig {
             checkpoint_bytes: ByteCount::mib(256),
             checkpoint_interval: Duration::from_secs(30),
             own_vote: OwnVote::default(),
+            sources: SourceRules::default(),
             serve_timeout: Duration::from_secs(120),
             peer_bytes_in_flight: ByteCount::mib(64),
         }

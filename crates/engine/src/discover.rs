@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use peerstream_placement::{Changes, Holder, Placement, ShardState};
+use peerstream_recovery::{Candidate, Regard};
 use peerstream_select::availability::{Availability, Birth, NoSource, Replica, ReplicaState};
-use peerstream_select::{Level, OwnVote};
+use peerstream_select::{Exclusion, Level, NoSourceLeft, OwnVote, Screened, SourceRules, filter};
 use peerstream_transport::{Lane, Target};
 use peerstream_types::{NodeId, ShardId};
 use tokio::task::JoinSet;
@@ -31,10 +32,20 @@ pub(crate) struct Whom {
 
 #[derive(Debug)]
 enum Asked {
-    /// Somebody said whom; the placement has no say in it.
+    /// Somebody said whom, and in which order; neither the placement nor the rules have a say in it.
     Named(Vec<NodeId>),
-    /// Those that the placement says have the data (row F-21).
-    Placed { placement: Arc<dyn Placement>, known: Known, changes: Changes },
+    Placed(Placed),
+}
+
+/// Those that the placement says have the data (row F-21), as far as the rules allow them (row C41).
+#[derive(Debug)]
+struct Placed {
+    placement: Arc<dyn Placement>,
+    known: Known,
+    changes: Changes,
+    rules: SourceRules,
+    /// Goes before the others.
+    first: Option<NodeId>,
 }
 
 impl Whom {
@@ -42,7 +53,8 @@ impl Whom {
     pub(crate) fn new(shared: &Shared, shard: &ShardId, named: Vec<NodeId>, known: &Known) -> Self {
         let asked = if named.is_empty() {
             let placement = shared.parts.placement.clone();
-            Asked::Placed { changes: placement.changes(), placement, known: known.clone() }
+            let (changes, rules) = (placement.changes(), shared.config.sources.clone());
+            Asked::Placed(Placed { changes, placement, known: known.clone(), rules, first: None })
         } else {
             Asked::Named(named)
         };
@@ -54,19 +66,90 @@ impl Whom {
         Self::new(shared, shard, vec![peer], &Known::default())
     }
 
-    /// Who may be asked now, in order; never this node.
-    pub(crate) fn now(&self) -> Vec<NodeId> {
+    /// Whether the placement says whom to ask.
+    pub(crate) fn asks_placement(&self) -> bool {
+        matches!(self.asked, Asked::Placed(_))
+    }
+
+    /// Who may be asked now; never this node.
+    fn now(&self) -> Vec<NodeId> {
         let mut nodes = match &self.asked {
             Asked::Named(named) => named.clone(),
-            Asked::Placed { placement, known, .. } => {
-                let able =
-                    placement.holders(&self.shard).into_iter().filter(|holder| holder.state.can_serve());
-                able.filter_map(|holder| node_of(holder, known)).collect()
-            }
+            Asked::Placed(placed) => match self.screen(placed) {
+                Ok(screened) => screened.sources,
+                Err(_) => Vec::new(),
+            },
         };
         let mut seen = BTreeSet::new();
         nodes.retain(|node| *node != self.own && seen.insert(node.clone()));
         nodes
+    }
+
+    /// Whether a peer may be asked now.
+    pub(crate) fn may_ask(&self, peer: &NodeId) -> bool {
+        self.now().contains(peer)
+    }
+
+    /// Who may be asked now, ranked: as they are named; or who goes first, then those of this node's zone.
+    pub(crate) fn candidates(&self, regard: impl Fn(&NodeId) -> Regard) -> Vec<Candidate> {
+        let nodes = self.now();
+        let rank: Box<dyn Fn(usize, &NodeId) -> u32> = match &self.asked {
+            Asked::Named(_) => Box::new(|place, _| u32::try_from(place).unwrap_or(u32::MAX)),
+            Asked::Placed(placed) => {
+                let near = self.near(placed);
+                Box::new(move |_, node| match &placed.first {
+                    Some(first) if first == node => 0,
+                    _ if near.contains(node) => 1,
+                    _ => 2,
+                })
+            }
+        };
+        let ranked = nodes.into_iter().enumerate().map(|(place, peer)| {
+            let (rank, regard) = (rank(place, &peer), regard(&peer));
+            Candidate { peer, rank, regard }
+        });
+        ranked.collect()
+    }
+
+    /// Who may be asked now: those of this node's zone, if any of them may.
+    pub(crate) fn nearest(&self) -> Vec<NodeId> {
+        let nodes = self.now();
+        let Asked::Placed(placed) = &self.asked else { return nodes };
+        let near = self.near(placed);
+        let (near, far): (Vec<NodeId>, Vec<NodeId>) = nodes.into_iter().partition(|node| near.contains(node));
+        if near.is_empty() { far } else { near }
+    }
+
+    /// This one goes before the others, as long as it may be asked.
+    pub(crate) fn prefer(&mut self, node: Option<NodeId>) {
+        if let Asked::Placed(placed) = &mut self.asked {
+            placed.first = node;
+        }
+    }
+
+    /// Those in this node's zone, as far as the placement says zones.
+    fn near(&self, placed: &Placed) -> BTreeSet<NodeId> {
+        let holders = placed.placement.holders(&self.shard);
+        let own = holders.iter().find(|holder| holder.node.as_ref() == Some(&self.own));
+        let Some(zone) = own.and_then(|own| own.zone.clone()) else { return BTreeSet::new() };
+        let near = holders.into_iter().filter(|holder| holder.zone.as_ref() == Some(&zone));
+        near.filter_map(|holder| node_of(holder, &placed.known)).collect()
+    }
+
+    /// The replicas that the rules let be a source, and those that they do not.
+    fn screen(&self, placed: &Placed) -> Result<Screened, NoSourceLeft> {
+        let holders = placed.placement.holders(&self.shard);
+        let moves_here = self.own_state() == Some(ReplicaState::Initializing);
+        let (mut leaving, mut candidates) = (Vec::new(), Vec::new());
+        for holder in holders {
+            let (state, zone) = (state_of(holder.state), holder.zone.clone());
+            let Some(node) = node_of(holder, &placed.known) else { continue };
+            if moves_here && state == ReplicaState::Leaving {
+                leaving.push(node.clone());
+            }
+            candidates.push(filter::Candidate { node, state, alive: true, zone });
+        }
+        placed.rules.screen(&self.own, &self.shard, self.replicas(), &leaving, &candidates)
     }
 
     /// How many replicas the shard is meant to have, as far as this node knows.
@@ -74,17 +157,19 @@ impl Whom {
         let count = |nodes: usize| u32::try_from(nodes).unwrap_or(u32::MAX);
         match &self.asked {
             Asked::Named(named) => count(named.len()),
-            Asked::Placed { placement, .. } => placement.replication(&self.shard).unwrap_or_else(|| {
-                let holders = placement.holders(&self.shard);
-                let others = holders.iter().filter(|holder| holder.node.as_ref() != Some(&self.own));
-                count(others.count() + 1)
-            }),
+            Asked::Placed(Placed { placement, .. }) => {
+                placement.replication(&self.shard).unwrap_or_else(|| {
+                    let holders = placement.holders(&self.shard);
+                    let others = holders.iter().filter(|holder| holder.node.as_ref() != Some(&self.own));
+                    count(others.count() + 1)
+                })
+            }
         }
     }
 
     /// In which state this node's own replica is, if the placement names it.
     pub(crate) fn own_state(&self) -> Option<ReplicaState> {
-        let Asked::Placed { placement, .. } = &self.asked else { return None };
+        let Asked::Placed(Placed { placement, .. }) = &self.asked else { return None };
         let holders = placement.holders(&self.shard);
         holders
             .into_iter()
@@ -92,34 +177,32 @@ impl Whom {
             .map(|own| state_of(own.state))
     }
 
-    /// Who may be asked now, if that may be another answer than the last one.
-    pub(crate) fn afresh(&mut self) -> Option<Vec<NodeId>> {
-        let may_differ = match &mut self.asked {
+    /// Whether others may be asked than at the last look.
+    pub(crate) fn may_have_changed(&mut self) -> bool {
+        match &mut self.asked {
             Asked::Named(_) => false,
-            Asked::Placed { changes, .. } => !changes.are_announced() || changes.take(),
-        };
-        may_differ.then(|| self.now())
+            Asked::Placed(Placed { changes, .. }) => !changes.are_announced() || changes.take(),
+        }
     }
 
-    /// Waits until the placement says that it has changed, and tells who may be asked then. Cancel safe.
-    pub(crate) async fn changed(&mut self) -> Vec<NodeId> {
+    /// Waits until the placement says that it has changed. Cancel safe.
+    pub(crate) async fn changed(&mut self) {
         match &mut self.asked {
             Asked::Named(_) => std::future::pending().await,
-            Asked::Placed { changes, .. } => changes.changed().await,
+            Asked::Placed(Placed { changes, .. }) => changes.changed().await,
         }
-        self.now()
     }
 
-    /// Why nobody may be asked, if no replica has the data: then the shard is not attempted at any level
-    /// (row F-21), and who waits for whom is said (row F-23).
+    /// Why nobody may be asked: no replica has the data, so that the shard is not attempted at any level
+    /// (row F-21), and who waits for whom is said (row F-23); or the rules leave nobody (row C41).
     pub(crate) fn nobody(&self) -> Option<String> {
-        let Asked::Placed { placement, .. } = &self.asked else { return None };
-        let holders = placement.holders(&self.shard);
+        let Asked::Placed(placed) = &self.asked else { return None };
+        let holders = placed.placement.holders(&self.shard);
         if holders.iter().any(|holder| holder.node.as_ref() != Some(&self.own) && holder.state.can_serve()) {
-            return None;
+            return self.nobody_left(placed);
         }
         let replicas: Vec<Replica> = holders.into_iter().filter_map(replica).collect();
-        let factor = placement.replication(&self.shard);
+        let factor = placed.placement.replication(&self.shard);
         let factor = factor.unwrap_or(u32::try_from(replicas.len()).unwrap_or(u32::MAX));
         let found = Availability::of(&replicas, &self.own, factor, Level::None, OwnVote::default());
         match found {
@@ -127,6 +210,20 @@ impl Whom {
             Ok(Availability::Fulfillable { .. } | Availability::Short { .. }) => None,
             Err(unknown) => Some(unknown.to_string()),
         }
+    }
+
+    /// Whom the rules leave out, if they leave nobody.
+    fn nobody_left(&self, placed: &Placed) -> Option<String> {
+        let left = match self.screen(placed) {
+            Ok(Screened { sources, left_out }) if sources.is_empty() => {
+                NoSourceLeft { shard: self.shard.clone(), displaced: Vec::new(), left_out }
+            }
+            Ok(_) => return None,
+            Err(left) => left,
+        };
+        let is_ruled_out =
+            |why: &Exclusion| matches!(why, Exclusion::Node | Exclusion::Zone | Exclusion::NotDisplaced);
+        left.left_out.iter().any(|(_, why)| is_ruled_out(why)).then(|| left.to_string())
     }
 }
 

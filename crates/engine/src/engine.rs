@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use peerstream_types::{PlanId, Timestamp};
+use peerstream_select::Penalty;
+use peerstream_types::{NodeId, PlanId, Timestamp};
 use tracing::info;
 
 use crate::config::EngineConfig;
@@ -97,7 +98,19 @@ impl Engine {
 
     /// The peers that this node has connections with.
     pub fn peers(&self) -> Vec<PeerStatus> {
-        self.shared.peers.status()
+        let now = self.now();
+        self.shared.peers.status(|peer| self.shared.regards.penalty(now, peer))
+    }
+
+    /// The peers that were bad sources, connected or not: why, and until when they are avoided where others
+    /// can be asked (demands D6, D14).
+    pub fn penalties(&self) -> Vec<(NodeId, Penalty)> {
+        self.shared.regards.penalties(self.now())
+    }
+
+    /// Holds nothing against a peer any more: its disk was replaced, say.
+    pub fn forgive(&self, peer: &NodeId) {
+        self.shared.regards.forgive(peer);
     }
 
     /// How many sessions with peers are running, both roles.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use peerstream_recovery::Candidate;
 use peerstream_shape::Class;
 use peerstream_types::{NodeId, Selector, ShardId};
 use peerstream_wire::message::RequestV1;
@@ -16,6 +17,7 @@ use crate::plan::{
 };
 use crate::session::{Opening, Wanted};
 use crate::shared::Shared;
+use crate::spread::spread;
 use crate::transfer::{Transfer, first_offers};
 use crate::watch;
 
@@ -58,6 +60,7 @@ pub(crate) async fn execute(
             }
         }
     }
+    spread(&shared, requests.iter_mut().map(|request| (&request.shard, &mut request.whom)));
     // What is opened for a transfer may take minutes to freeze.
     tokio::select! {
         biased;
@@ -121,8 +124,11 @@ fn spawn_request(
 /// (row C03). What comes later gets sessions of its own.
 async fn open_first(sessions: &Arc<PlanSessions>, requests: &mut [Request], transfers: &mut [Transfer]) {
     let mut wanted: BTreeMap<NodeId, Vec<Wanted>> = BTreeMap::new();
-    for request in requests.iter_mut().take(sessions.shared.config.shards_in_parallel) {
-        let Some(peer) = request.whom.now().into_iter().next() else { continue };
+    let shared = &sessions.shared;
+    let now = shared.clock.now();
+    for request in requests.iter_mut().take(shared.config.shards_in_parallel) {
+        let candidates = request.whom.candidates(|peer| shared.regards.of(now, peer, 0));
+        let Some(peer) = Candidate::first(&candidates, now).cloned() else { continue };
         let (reply, answer) = oneshot::channel();
         let (shard, selector) = (request.shard.clone(), request.selector.clone());
         wanted

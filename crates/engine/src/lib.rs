@@ -65,7 +65,8 @@
 //!
 //! | module | what happens there |
 //! |---|---|
-//! | `engine`, `execute`, `discover`, `transfer` | a plan becomes jobs and offers |
+//! | `engine`, `execute`, `discover`, `spread`, `transfer` | a plan becomes jobs and offers |
+//! | `regards` | what is outstanding with each peer, and what is held against it |
 //! | `levels` | [`Levels`]: how many replicas have to agree, while recoveries run |
 //! | `job` | one shard is brought here, from all sources that have it: drives `peerstream-recovery` |
 //! | `receive` | pages, outlines and content are read and **verified** |
@@ -97,9 +98,11 @@ mod peers;
 mod plan;
 mod plans;
 mod receive;
+mod regards;
 mod serve;
 mod session;
 mod shared;
+mod spread;
 mod transfer;
 mod visited;
 

@@ -16,6 +16,7 @@ use crate::parts::Parts;
 use crate::peers::{PeerTable, Room};
 use crate::plans::Plans;
 use crate::receive::Buffers;
+use crate::regards::Regards;
 use crate::session::SessionTable;
 use crate::visited::Visited;
 
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) plans: Plans,
     pub(crate) serve_slots: Arc<Semaphore>,
     pub(crate) buffers: Buffers,
+    pub(crate) regards: Arc<Regards>,
     draining: AtomicBool,
     heard: Mutex<BTreeMap<NodeId, SocketAddr>>,
     counter: AtomicU64,
@@ -53,6 +55,7 @@ impl Shared {
             plans: Plans::new(config.plans_max, config.plans_remembered),
             serve_slots: Arc::new(Semaphore::new(config.serves_in_parallel)),
             buffers: Buffers::default(),
+            regards: Arc::default(),
             draining: AtomicBool::new(false),
             heard: Mutex::default(),
             counter: AtomicU64::new(0),

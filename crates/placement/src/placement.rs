@@ -10,9 +10,9 @@ use crate::{Changes, Holder};
 /// Tells who holds which shard. Asked afresh for every plan and every attempt, and never blocking:
 /// an implementation that watches something keeps its last answer at hand.
 pub trait Placement: Send + Sync + fmt::Debug {
-    /// The replicas of a shard, each in its [state](Holder::state), in the order in which they are to
-    /// be tried where nothing else decides. This node may be among them, which says in which state its
-    /// own replica is; the caller does not ask it.
+    /// The replicas of a shard, each in its [state](Holder::state); their order says nothing. This node may
+    /// be among them, which says in which state its own replica is, and in which zone; the caller does not
+    /// ask it.
     fn holders(&self, shard: &ShardId) -> Vec<Holder>;
 
     /// Where a node is reached, if it is known.

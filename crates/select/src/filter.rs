@@ -166,23 +166,21 @@ impl std::error::Error for NoSourceLeft {}
 
 impl fmt::Display for NoSourceLeft {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no source for {}", self.shard)?;
+        if self.left_out.is_empty() {
+            return write!(f, "no replica of {} is known", self.shard);
+        }
+        write!(f, "no replica of {} may be a source", self.shard)?;
         if let [first, others @ ..] = &self.displaced[..] {
-            write!(f, ", which strict mode takes from {first}")?;
+            write!(f, ", strict mode takes it from {first}")?;
             others.iter().try_for_each(|other| write!(f, " or {other}"))?;
             f.write_str(" only")?;
         }
-        match &self.left_out[..] {
-            [] => write!(f, ": no replica is known"),
-            left_out => {
-                let mut separator = ": ";
-                for (node, why) in left_out {
-                    write!(f, "{separator}{node} {why}")?;
-                    separator = ", ";
-                }
-                Ok(())
-            }
+        let mut separator = ": ";
+        for (node, why) in &self.left_out {
+            write!(f, "{separator}{node} {why}")?;
+            separator = ", ";
         }
+        Ok(())
     }
 }
 
@@ -282,8 +280,8 @@ mod tests {
         let error = screen(&strict, 3, &["c"], &down).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "no source for metrics@1/0, which strict mode takes from c only: b is not the replica that is \
-             displaced, c is down, d is not the replica that is displaced, own is this node"
+            "no replica of metrics@1/0 may be a source, strict mode takes it from c only: b is not the replica \
+             that is displaced, c is down, d is not the replica that is displaced, own is this node"
         );
         assert_eq!(screen(&rules(), 3, &["c"], &down).unwrap().sources, [node("b"), node("d")]);
         assert_eq!(sources(&strict, &candidates()).len(), 3, "nobody is displaced");
@@ -301,6 +299,6 @@ mod tests {
         assert_eq!((lone.sources.len(), lone.left_out.len()), (0, 1));
         assert!(screen(&strict, 1, &[], &only_own).is_err());
         let unknown = screen(&rules(), 3, &[], &[]).unwrap_err();
-        assert_eq!(unknown.to_string(), "no source for metrics@1/0: no replica is known");
+        assert_eq!(unknown.to_string(), "no replica of metrics@1/0 is known");
     }
 }

@@ -3,6 +3,7 @@
 use peerstream_recovery::{
     Action, CloseReason, Fault, Misuse, Outcome, OutlinePart, PageIn, Refusal, SourceId,
 };
+use peerstream_select::Offence;
 use peerstream_types::{ChunkIndex, ChunkRange, FetchId, Ordinal, PageToken, Span};
 use peerstream_wire::Code;
 use peerstream_wire::message::ReleaseReason;
@@ -29,13 +30,13 @@ impl Running {
         while let Some(action) = self.recovery.poll_action() {
             match action {
                 Action::Open { source, peer, attempt } => {
-                    self.ask_placement();
-                    if !self.job.whom.now().contains(&peer) {
+                    self.look_around();
+                    if !self.job.whom.may_ask(&peer) {
                         self.withdrawn(source);
                         continue;
                     }
                     info!(%peer, attempt, "opening a source");
-                    self.opening.insert(source);
+                    self.opening.insert(source, peer.clone());
                     let opening = self.job.origin.open(&peer, &self.job.shard, &self.job.selector);
                     let events = self.events.clone();
                     tokio::spawn(async move {
@@ -102,9 +103,15 @@ impl Running {
     /// A peer has answered an open: keep its offer, or pass its refusal on.
     pub(super) fn opened(&mut self, source: SourceId, opening: Opening) -> Result<(), Misuse> {
         let now = self.job.shared.clock.now();
-        if !self.opening.remove(&source) {
+        let Some(peer) = self.opening.remove(&source) else {
             // Closed before it answered: an offer is released by dropping it.
             return Ok(());
+        };
+        if let Err(failed) = &opening
+            && !self.job.origin.is_offered()
+        {
+            let offence = if failed.refused { Offence::Refused } else { Offence::Failed };
+            self.job.shared.regards.blame(now, &peer, offence);
         }
         match opening {
             Ok(opened) => {
@@ -163,6 +170,9 @@ impl Running {
     fn fetch(&mut self, source: SourceId, fetch: FetchId, spans: Vec<Span>, names: Names, attempt: u32) {
         let expected = self.expected(source, &spans);
         let Some(link) = self.sources.get_mut(&source) else { return };
+        let size = link.offer.header.chunk_size;
+        let bytes = expected.iter().map(|expected| expected.bytes(size)).sum();
+        let debt = self.job.shared.regards.owes(&link.session.id.peer, bytes);
         let task = Fetch {
             shared: self.job.shared.clone(),
             session: link.session.clone(),
@@ -177,7 +187,7 @@ impl Running {
             events: self.fetch_events.clone(),
         };
         let task = tokio::spawn(task.run());
-        link.fetches.insert(fetch, Owned(task.abort_handle()));
+        link.fetches.insert(fetch, (Owned(task.abort_handle()), debt));
         self.fetches.insert(fetch, source);
     }
 
@@ -217,11 +227,15 @@ impl Running {
         reason = "an open enum; every other reason leaves it to others"
     )]
     async fn close(&mut self, source: SourceId, reason: &CloseReason) {
-        self.opening.remove(&source);
+        let unanswered = self.opening.remove(&source);
         self.closes.insert(reason.name());
-        let Some(mut link) = self.sources.remove(&source) else { return };
+        let link = self.sources.remove(&source);
+        let peer = link.as_ref().map(|link| link.session.id.peer.clone()).or(unanswered);
+        if let (Some(peer), Some(offence)) = (&peer, reason.offence()) {
+            self.job.shared.regards.blame(self.job.shared.clock.now(), peer, offence);
+        }
+        let (Some(mut link), Some(peer)) = (link, peer) else { return };
         self.fetches.retain(|_, of| *of != source);
-        let peer = link.session.id.peer.clone();
         // What was released waits for the outcome if that is all that is missing.
         let (left, ended) = match reason {
             CloseReason::Complete => return,

@@ -10,7 +10,9 @@ use crate::Levels;
 impl ShardJob {
     /// What the recovery is told of the shard.
     pub(super) fn recovery_job(&self) -> Job {
-        let job = Job::new(self.shard.clone(), self.selector.clone(), self.whom.now());
+        let now = self.shared.clock.now();
+        let candidates = self.whom.candidates(|peer| self.shared.regards.of(now, peer, 0));
+        let job = Job { candidates, ..Job::new(self.shard.clone(), self.selector.clone(), Vec::new()) };
         let Some(dataset) = self.shared.parts.datasets.get(&self.shard.dataset) else { return job };
         let agreement = self.agreement(dataset.kind);
         let positions = dataset.positions.unwrap_or(job.positions);

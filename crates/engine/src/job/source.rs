@@ -8,6 +8,7 @@ use peerstream_wire::message::OfferV1;
 use tokio::task::AbortHandle;
 
 use crate::receive::Listing;
+use crate::regards::Debt;
 use crate::session::{Hold, Opened, SessionHandle};
 
 /// A task that ends when its owner is dropped.
@@ -28,7 +29,7 @@ pub(super) struct SourceLink {
     pub(super) offer: Arc<OfferV1>,
     /// Where the listing stands, as far as pages were taken in.
     pub(super) listing: Listing,
-    pub(super) fetches: BTreeMap<FetchId, Owned>,
+    pub(super) fetches: BTreeMap<FetchId, (Owned, Debt)>,
     /// Pages and outlines under way, and the watch on the session's end.
     pub(super) tasks: Vec<Owned>,
     /// Until the job has taken all that it wants.

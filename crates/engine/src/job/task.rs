@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use peerstream_recovery::{Admitted, Fault, Misuse, Outcome, OutlinePart, Phase, Recovery, SourceId};
+use peerstream_select::Offence;
 use peerstream_shape::Class;
 use peerstream_snapshot::{ManifestHasher, Sink, Staging};
-use peerstream_types::{FetchId, Ordinal, Selector, ShardId};
+use peerstream_types::{FetchId, NodeId, Ordinal, Selector, ShardId};
 use peerstream_wire::message::ReleaseReason;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -84,7 +85,7 @@ pub(super) struct Running {
     pub(super) joined: Option<ManifestHasher>,
     pub(super) joined_next: Option<ManifestHasher>,
     /// Sources that were asked and have not answered.
-    pub(super) opening: BTreeSet<SourceId>,
+    pub(super) opening: BTreeMap<SourceId, NodeId>,
     pub(super) checkpoints: Checkpoints,
     /// What was waited for so far, by name.
     pub(super) waits: BTreeSet<&'static str>,
@@ -140,7 +141,7 @@ impl ShardJob {
             admitting: None,
             joined: None,
             joined_next: None,
-            opening: BTreeSet::new(),
+            opening: BTreeMap::new(),
             checkpoints: Checkpoints::new(checkpoint_bytes, checkpoint_interval),
             waits: BTreeSet::new(),
             closes: BTreeSet::new(),
@@ -178,9 +179,7 @@ impl Running {
                 level = another_level(
                     &self.job.shared.parts.levels, of_plan, &self.job.shard, level,
                 ) => self.recovery.handle_level(self.job.shared.clock.now(), level),
-                peers = self.job.whom.changed() => {
-                    self.recovery.handle_candidates(self.job.shared.clock.now(), &peers);
-                }
+                () = self.job.whom.changed() => self.hear_placement(),
                 Some(event) = inbox.recv() => {
                     self.fetch_events(reports.take_good());
                     self.event(event);
@@ -188,7 +187,7 @@ impl Running {
                 () = reports.wait() => self.fetch_events(reports.take()),
                 () = self.job.shared.clock.sleep_until(timeout) => {
                     self.fetch_events(reports.take());
-                    self.ask_placement();
+                    self.look_around();
                     self.recovery.handle_timeout(self.job.shared.clock.now());
                 }
             }
@@ -206,16 +205,26 @@ impl Running {
         }
     }
 
-    /// Lets the recovery know who may be asked, if that may have changed: before whatever may end an
-    /// attempt.
-    pub(super) fn ask_placement(&mut self) {
-        if let Some(peers) = self.job.whom.afresh() {
-            self.recovery.handle_candidates(self.job.shared.clock.now(), &peers);
+    /// Lets the recovery know who may be asked, if that may have changed, and what is known of them: before
+    /// whatever may end an attempt.
+    pub(super) fn look_around(&mut self) {
+        if self.job.whom.may_have_changed() {
+            return self.hear_placement();
         }
+        let now = self.job.shared.clock.now();
+        let (regards, sources) = (&self.job.shared.regards, &self.sources);
+        self.recovery.handle_regards(now, |peer| regards.of(now, peer, owed(sources, peer)));
+    }
+
+    fn hear_placement(&mut self) {
+        let now = self.job.shared.clock.now();
+        let (regards, sources) = (&self.job.shared.regards, &self.sources);
+        let candidates = self.job.whom.candidates(|peer| regards.of(now, peer, owed(sources, peer)));
+        self.recovery.handle_candidates(now, &candidates);
     }
 
     fn event(&mut self, event: JobEvent) {
-        self.ask_placement();
+        self.look_around();
         let now = self.job.shared.clock.now();
         let result = match event {
             JobEvent::Opened(source, opening) => self.opened(source, *opening),
@@ -292,13 +301,18 @@ impl Running {
             }
             FetchEvent::Bad { ordinal, chunk, why } => {
                 self.blame(fetch, ordinal, Some(chunk.0), &why);
+                self.fetches.get(&fetch).into_iter().for_each(|source| self.lied(*source));
                 self.recovery.handle_bad(now, fetch, ordinal, chunk, &why)
             }
             FetchEvent::Failed { span, code, why } => {
                 if let Some(span) = span {
                     self.blame(fetch, span.first_ordinal(), None, &why);
                 }
-                self.recovery.handle_fetch_failed(now, fetch, span, super::actions::fault_of_code(code, why))
+                let fault = super::actions::fault_of_code(code, why);
+                if matches!(fault, Fault::Wrong(_)) {
+                    self.fetches.get(&fetch).into_iter().for_each(|source| self.lied(*source));
+                }
+                self.recovery.handle_fetch_failed(now, fetch, span, fault)
             }
             FetchEvent::StoreFailed(error) => {
                 // Of a fetch that was given up, its task may just have gone on: the store may be busy
@@ -342,6 +356,15 @@ impl Running {
         };
         if let Fault::Wrong(why) = fault {
             self.blame_source(source, ordinal, chunk, why);
+            self.lied(source);
+        }
+    }
+
+    /// What a source has, or says it has, is not what it has to be: it is avoided for a while (demand D14).
+    fn lied(&self, source: SourceId) {
+        if let Some(link) = self.sources.get(&source) {
+            let Shared { regards, clock, .. } = &*self.job.shared;
+            regards.blame(clock.now(), &link.session.id.peer, Offence::Lied);
         }
     }
 
@@ -435,6 +458,12 @@ impl Running {
             let _ = tokio::time::timeout(PATIENCE, hold.release(reason)).await;
         }
     }
+}
+
+/// What this job waits for from a peer.
+fn owed(sources: &BTreeMap<SourceId, SourceLink>, peer: &NodeId) -> u64 {
+    let links = sources.values().filter(|link| link.session.id.peer == *peer);
+    links.flat_map(|link| link.fetches.values()).map(|(_, debt)| debt.bytes()).sum()
 }
 
 /// What a job in this phase does; one that has ended, what it did last.

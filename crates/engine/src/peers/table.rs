@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use peerstream_select::Penalty;
 use peerstream_transport::Lane;
 use peerstream_types::{Incarnation, NodeId};
 
@@ -21,6 +22,8 @@ pub struct PeerStatus {
     pub incarnation: Incarnation,
     /// Open connections, both lanes and both directions.
     pub connections: usize,
+    /// What is held against it as a source, if anything is.
+    pub penalty: Option<Penalty>,
 }
 
 /// Who dialled a connection. Two nodes that dial each other at once keep both connections and agree
@@ -109,13 +112,15 @@ impl PeerTable {
         });
     }
 
-    pub(crate) fn status(&self) -> Vec<PeerStatus> {
+    /// Everyone with an open connection.
+    pub(crate) fn status(&self, penalty: impl Fn(&NodeId) -> Option<Penalty>) -> Vec<PeerStatus> {
         self.sweep();
         let peers = self.lock();
         let known = peers.iter().filter_map(|(node, peer)| {
             let addr = peer.links.values().next()?.connection.remote_addr();
             let connections = peer.links.len();
-            Some(PeerStatus { node: node.clone(), addr, incarnation: peer.incarnation, connections })
+            let (node, incarnation, penalty) = (node.clone(), peer.incarnation, penalty(node));
+            Some(PeerStatus { node, addr, incarnation, connections, penalty })
         });
         known.collect()
     }

@@ -14,6 +14,13 @@ pub(crate) struct Expected {
     pub(crate) outline: Option<VerifiedOutline>,
 }
 
+impl Expected {
+    /// How many bytes of content it is.
+    pub(crate) fn bytes(&self, size: ChunkSize) -> u64 {
+        size.bytes_in(self.range, self.entry.len)
+    }
+}
+
 /// All that a fetch expects, and what of it has come. Bounded by the request.
 #[derive(Debug)]
 pub(super) struct Expectation {
@@ -57,8 +64,7 @@ impl Expectation {
 
     /// How many bytes of content are expected.
     pub(super) fn bytes(&self, size: ChunkSize) -> u64 {
-        let all = self.runs.iter().map(|run| &run.expected);
-        all.map(|expected| size.bytes_in(expected.range, expected.entry.len)).sum()
+        self.runs.iter().map(|run| run.expected.bytes(size)).sum()
     }
 
     /// Takes the chunk that a record is, if it is any that was asked for and has not come before.

@@ -77,7 +77,7 @@ async fn running() -> Running {
         admitting: None,
         joined: None,
         joined_next: None,
-        opening: BTreeSet::new(),
+        opening: BTreeMap::new(),
         checkpoints: Checkpoints::new(ByteCount::mib(1), Duration::from_secs(30)),
         waits: BTreeSet::new(),
         closes: BTreeSet::new(),
