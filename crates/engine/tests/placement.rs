@@ -190,7 +190,7 @@ fn reason(outcome: &PlanOutcome) -> String {
     reason.clone()
 }
 
-/// F-75: a recovery that waits hears of a new holder and asks it at once; the one that left is not
+/// G-10, F-75: a recovery that waits hears of a new holder and asks it at once; the one that left is not
 /// dialled again.
 #[tokio::test(start_paused = true)]
 async fn a_recovery_that_waits_turns_to_a_new_holder_at_once() {
@@ -224,7 +224,7 @@ async fn a_silent_placement_is_asked_for_every_attempt() {
     assert_eq!(world.dials("gone"), dials, "the next attempt is not at the one that left");
 }
 
-/// F-21: a replica that is initializing is not dialled; once it is available, it is.
+/// G-24, F-21: a replica that is initializing is not dialled; once it is available, it is.
 #[tokio::test(start_paused = true)]
 async fn a_replica_that_becomes_available_is_asked() {
     use ShardState::{Available, Initializing};
@@ -242,7 +242,7 @@ async fn a_replica_that_becomes_available_is_asked() {
     assert_eq!(world.dials("gone"), dials);
 }
 
-/// F-21: a replica that leaves still has the data and serves.
+/// MI-16, F-21: a replica that leaves still has the data and serves.
 #[tokio::test(start_paused = true)]
 async fn a_replica_that_leaves_serves() {
     let placement = states(&[("donor", ShardState::Leaving), ("other", ShardState::Initializing)]);
@@ -276,7 +276,8 @@ async fn a_source_in_use_is_not_disturbed() {
     assert!(placement.addr_of(&node("donor")).is_none(), "it was forgotten meanwhile");
 }
 
-/// F-21, F-22, F-23: without a replica that has the data nothing is attempted, and why is said at once.
+/// MI-06, MI-08, G-15, F-21, F-22, F-23: without a replica that has the data nothing is attempted, and why is
+/// said at once.
 #[tokio::test(start_paused = true)]
 async fn without_data_anywhere_nobody_is_dialled_and_why_is_said() {
     use ShardState::{Available, Initializing, Unknown};
@@ -305,7 +306,8 @@ async fn without_data_anywhere_nobody_is_dialled_and_why_is_said() {
     }
 }
 
-/// F-23: replicas that turn to waiting for each other while a recovery waits for them are recognised then.
+/// G-15, F-23: replicas that turn to waiting for each other while a recovery waits for them are recognised
+/// then.
 #[tokio::test(start_paused = true)]
 async fn replicas_that_begin_to_wait_for_each_other_are_recognised() {
     use ShardState::{Available, Initializing};

@@ -151,7 +151,7 @@ fn settings_read_back_what_they_write() {
     assert_eq!(settings(""), LevelSettings::default());
 }
 
-/// F-15: a name that is none is refused where it is read, and the six are listed.
+/// G-26, F-15: a name that is none is refused where it is read, and the six are listed.
 #[test]
 fn a_level_that_is_none_is_refused_with_those_that_are() {
     for text in ["level = \"quorum\"", "[datasets]\nm = \"quorum\"", "[shards]\n\"m@1/0\" = \"quorum\""] {

@@ -35,9 +35,9 @@ fn two_peers_share_what_is_asked() {
     assert!(!sealing.iter().any(|action| matches!(action, Action::Open { .. })), "{sealing:?}");
 }
 
-/// G-11, M-02, M-21: one of two peers cannot be reached, and who failed is left alone for half a minute. An
-/// unstrict majority is met without it: the job is done without a moment of waiting, and nothing is asked of
-/// the one that is down.
+/// MI-05, G-11, M-02, M-21: one of two peers cannot be reached, and who failed is left alone for half a
+/// minute. An unstrict majority is met without it: the job is done without a moment of waiting, and nothing
+/// is asked of the one that is down.
 #[test]
 fn a_peer_that_cannot_be_reached_costs_no_time() {
     let half_a_minute = Duration::from_secs(30);
