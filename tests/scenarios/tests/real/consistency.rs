@@ -65,8 +65,9 @@ fn a_level_stays_set_when_the_node_is_restarted() {
 #[test]
 fn a_change_names_the_recoveries_that_it_concerns() {
     let scenario = Scenario::new();
-    // Nobody answers there, so the recovery waits.
-    let nobody = "[[peer]]\nnode = \"nobody\"\naddr = \"127.0.0.1:9\"\n";
+    // Nobody answers there, so the recovery waits for a majority of three.
+    let nobody = "[[peer]]\nnode = \"nobody\"\naddr = \"127.0.0.1:9\"\n\
+                  [[peer]]\nnode = \"no-one\"\naddr = \"127.0.0.1:10\"\n";
     let node = scenario.cluster.start("node", &format!("{RECEIVE}{IDENTICAL}{nobody}")).unwrap();
     let plan = block_on(async { start_files(&client(&node)).await });
     let said = consistency(&node, &["set", "one", "--output", "json"]);
