@@ -274,8 +274,8 @@ fn reason(outcome: &PlanOutcome) -> String {
     reason.clone()
 }
 
-/// F-07: what is outstanding is counted over all recoveries: while one waits for a peer, the next one goes to
-/// another; when nothing is outstanding any more, the lowest id is asked again.
+/// G-19, F-07: what is outstanding is counted over all recoveries: while one waits for a peer, the next one
+/// goes to another; when nothing is outstanding any more, the lowest id is asked again.
 #[tokio::test(start_paused = true)]
 async fn the_second_shard_goes_to_the_less_loaded_peer() {
     within(async {
