@@ -8,7 +8,8 @@ use std::mem::{Discriminant, discriminant};
 
 use peerstream_wire::data::RecordHeader;
 use peerstream_wire::{
-    DataHeader, FrameDecoder, Framed, HelloMessage, InventoryPage, Message, WireError, frame,
+    DataHeader, FrameDecoder, Framed, HelloMessage, InventoryPage, InventoryRun, Message, TreeNodes,
+    WireError, frame,
 };
 
 /// The body of a control frame.
@@ -24,6 +25,16 @@ pub fn hello(data: &[u8]) -> bool {
 /// The body of a frame of an inventory stream.
 pub fn inventory_page(data: &[u8]) -> bool {
     body::<InventoryPage>(data)
+}
+
+/// The body of the frame of an inventory stream that answers a request for a run.
+pub fn inventory_run(data: &[u8]) -> bool {
+    body::<InventoryRun>(data)
+}
+
+/// The body of the frame of a tree stream.
+pub fn tree_nodes(data: &[u8]) -> bool {
+    body::<TreeNodes>(data)
 }
 
 /// A data stream after its kind: the header as a frame, then record headers, each with its payload.

@@ -8,13 +8,15 @@ mod inventory;
 mod names;
 mod outline;
 mod records;
+mod tree;
 
 pub(crate) use buffers::Buffers;
 pub(crate) use expected::Expected;
-pub(crate) use inventory::{CheckedPage, Listing, next_page};
+pub(crate) use inventory::{CheckedPage, Listing, next_page, next_run};
 pub(crate) use names::Names;
 pub(crate) use outline::{VerifiedPart, Wanted, fetch_outline};
 pub(crate) use records::{Fetch, FetchEvent};
+pub(crate) use tree::{Offering, compare};
 
 use peerstream_wire::{Code, StreamKind};
 

@@ -6,9 +6,11 @@ mod packer;
 mod plan;
 mod records;
 mod stream;
+mod tree;
 
 use std::sync::Arc;
 
+use peerstream_select::KeyRange;
 use peerstream_shape::Class;
 use peerstream_snapshot::SourceError;
 use peerstream_transport::PeerIdentity;
@@ -22,10 +24,14 @@ use crate::peers::ReachError;
 use crate::session::{Command, Leases, SessionHandle};
 use crate::shared::Shared;
 
+pub(crate) use tree::Trees;
+
 /// A request of the peer.
 #[derive(Debug, Clone)]
 pub(crate) enum Asked {
     List { token: PageToken, pages: u32 },
+    Tree { level: Option<u8>, range: KeyRange },
+    Run { first: Ordinal, count: u32 },
     Outline { ordinal: Ordinal, level: u8, range: ChunkRange },
     Fetch { spans: Vec<Span> },
 }
@@ -58,6 +64,10 @@ enum ServeError {
     Slow(std::time::Duration),
     #[error("{0}")]
     TooLarge(&'static str),
+    #[error("what is offered is not sealed yet")]
+    Unsealed,
+    #[error("there is no digest tree of what is offered: it is too large or out of order")]
+    NoTree,
     #[error("it asks for more than {0} bytes at once")]
     Greedy(u64),
 }
@@ -69,6 +79,8 @@ impl ServeError {
             Self::Released(_) => Code::NotFound,
             Self::Source(error) => code_of(error),
             Self::Greedy(_) => Code::BadRequest,
+            Self::Unsealed => Code::NotReady,
+            Self::NoTree => Code::Unsupported,
             Self::Slow(_) => Code::TimedOut,
             Self::Reach(_) | Self::Stream(_) | Self::TooLarge(_) => Code::Internal,
         }
@@ -108,16 +120,22 @@ impl Serve {
         self.session.tell(command).await;
     }
 
-    /// Waits until the first entry of an asked page is hashed, unless all are: that takes as long as it
-    /// takes, and no place from those that have something to send.
+    /// Waits until the first entry of an asked page is hashed, unless all are, or the tree is built: that
+    /// takes as long as it takes, and no place from those that have something to send. What is wrong is
+    /// found again by whoever answers.
     async fn ready(&self, asked: &Asked) {
-        if let Asked::List { token, .. } = asked
-            && let Some((snapshot, shard)) = self.leases.get(self.offer)
-            && !snapshot.header().is_sealed()
-            && self.permit(&shard, Verb::List).is_ok()
-        {
-            // What is wrong is found again by whoever answers.
-            let _ = snapshot.page(token, 1).await;
+        let Some((snapshot, shard)) = self.leases.get(self.offer) else { return };
+        if self.permit(&shard, Verb::List).is_err() {
+            return;
+        }
+        match asked {
+            Asked::List { token, .. } if !snapshot.header().is_sealed() => {
+                let _ = snapshot.page(token, 1).await;
+            }
+            Asked::Tree { .. } => {
+                let _ = tree::build(self, &*snapshot).await;
+            }
+            Asked::List { .. } | Asked::Run { .. } | Asked::Outline { .. } | Asked::Fetch { .. } => {}
         }
     }
 
@@ -127,6 +145,14 @@ impl Serve {
             Asked::List { token, pages } => {
                 self.permit(&shard, Verb::List)?;
                 inventory::serve(self, &*snapshot, token, pages).await
+            }
+            Asked::Tree { level, range } => {
+                self.permit(&shard, Verb::List)?;
+                tree::serve(self, &*snapshot, level, &range).await
+            }
+            Asked::Run { first, count } => {
+                self.permit(&shard, Verb::List)?;
+                inventory::serve_run(self, &*snapshot, first, count).await
             }
             Asked::Outline { ordinal, level, range } => {
                 self.permit(&shard, Verb::Fetch)?;

@@ -17,6 +17,7 @@ use crate::peers::{PeerTable, Room};
 use crate::plans::Plans;
 use crate::receive::Buffers;
 use crate::regards::Regards;
+use crate::serve::Trees;
 use crate::session::SessionTable;
 use crate::visited::Visited;
 
@@ -36,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) serve_slots: Arc<Semaphore>,
     pub(crate) buffers: Buffers,
     pub(crate) regards: Arc<Regards>,
+    pub(crate) trees: Trees,
     draining: AtomicBool,
     heard: Mutex<BTreeMap<NodeId, SocketAddr>>,
     counter: AtomicU64,
@@ -56,6 +58,7 @@ impl Shared {
             serve_slots: Arc::new(Semaphore::new(config.serves_in_parallel)),
             buffers: Buffers::default(),
             regards: Arc::default(),
+            trees: Trees::default(),
             draining: AtomicBool::new(false),
             heard: Mutex::default(),
             counter: AtomicU64::new(0),

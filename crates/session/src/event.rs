@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use peerstream_types::{ByteCount, ChunkRange, FetchId, OfferId, Ordinal, PageToken, Span};
+use peerstream_types::{ByteCount, ChunkRange, EntryKey, FetchId, OfferId, Ordinal, PageToken, Span};
 use peerstream_wire::Code;
 use peerstream_wire::message::{InitAckV1, InitV1, OfferV1, RefusalV1, ReleaseReason, RequestV1};
 
@@ -57,6 +57,32 @@ pub enum Event {
         token: PageToken,
         /// How many pages at the most; at least one.
         pages: u32,
+    },
+    /// Source: the peer asks for nodes of the digest tree of an inventory. Send them on a tree stream, and
+    /// so on as above.
+    TreeRequested {
+        /// Names the request.
+        request: FetchId,
+        /// An own offer, not released.
+        offer: OfferId,
+        /// Which level: 0 are the leaves, `None` is the root.
+        level: Option<u8>,
+        /// Nodes that begin with this key or a later one; `None` is open.
+        start: Option<EntryKey>,
+        /// Nodes that begin before this key; `None` is open.
+        end: Option<EntryKey>,
+    },
+    /// Source: the peer asks for entries by their ordinals. Send those that fit on an inventory stream,
+    /// and so on as above.
+    RunRequested {
+        /// Names the request.
+        request: FetchId,
+        /// An own offer, not released.
+        offer: OfferId,
+        /// The first entry.
+        first: Ordinal,
+        /// How many at the most; at least one.
+        count: u32,
     },
     /// Source: the peer asks for chaining values. Send them on an outline stream, and so on as above.
     OutlineRequested {

@@ -53,7 +53,7 @@ inputs! {
     PrepareAck from Peer,
     /// The last page of `PrepareAck`.
     PrepareAckLast from Peer,
-    /// `InventoryRequest`, `OutlineRequest` or Fetch.
+    /// `InventoryRequest`, `TreeRequest`, `RunRequest`, `OutlineRequest` or Fetch.
     Request from Peer,
     /// The answer to a request when there is none.
     FetchFailed from Peer,

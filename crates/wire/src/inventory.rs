@@ -1,4 +1,4 @@
-//! Pages of an inventory.
+//! Pages of an inventory, and runs of its entries.
 
 use peerstream_types::entry::METADATA_LEN_MAX;
 use peerstream_types::{Entry, ManifestHeader, PageToken};
@@ -33,17 +33,7 @@ impl Framed for InventoryPage {
     fn validate(&self) -> Result<(), WireError> {
         let Self::V1(page) = self;
         let invalid = |why| Err(WireError::Invalid { what: Self::WHAT, why });
-        for pair in page.entries.windows(2) {
-            if pair[0].key >= pair[1].key {
-                return invalid("its keys do not ascend");
-            }
-            if pair[0].ordinal.0.checked_add(1) != Some(pair[1].ordinal.0) {
-                return invalid("its ordinals do not count up by one");
-            }
-        }
-        if page.entries.iter().any(|entry| entry.metadata.len() > METADATA_LEN_MAX) {
-            return invalid("an entry's metadata is longer than its limit");
-        }
+        check_entries(Self::WHAT, &page.entries)?;
         if page.next.is_some() == page.sealed.is_some() {
             return invalid("the sealed header belongs on the last page and only there");
         }
@@ -52,4 +42,48 @@ impl Framed for InventoryPage {
         }
         page.sealed.as_ref().map_or(Ok(()), |header| check_header(Self::WHAT, header, true))
     }
+}
+
+/// Entries in a row, without a place in a listing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InventoryRunV1 {
+    /// Entries in strictly ascending key order, with ordinals that count up by one: at least one, and as
+    /// many of those that were asked for as fit.
+    pub entries: Bounded<Entry, PAGE_ENTRIES_MAX>,
+}
+
+/// The answer to a [`RunRequest`](crate::Message::RunRequest).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum InventoryRun {
+    /// Version 1.
+    V1(InventoryRunV1),
+}
+
+impl Framed for InventoryRun {
+    const WHAT: &'static str = "inventory run";
+    const FRAME_MAX: usize = PAGE_FRAME_MAX;
+
+    fn validate(&self) -> Result<(), WireError> {
+        let Self::V1(run) = self;
+        if run.entries.is_empty() {
+            return Err(WireError::Invalid { what: Self::WHAT, why: "it has no entry" });
+        }
+        check_entries(Self::WHAT, &run.entries)
+    }
+}
+
+fn check_entries(what: &'static str, entries: &[Entry]) -> Result<(), WireError> {
+    let invalid = |why| Err(WireError::Invalid { what, why });
+    for pair in entries.windows(2) {
+        if pair[0].key >= pair[1].key {
+            return invalid("its keys do not ascend");
+        }
+        if pair[0].ordinal.0.checked_add(1) != Some(pair[1].ordinal.0) {
+            return invalid("its ordinals do not count up by one");
+        }
+    }
+    if entries.iter().any(|entry| entry.metadata.len() > METADATA_LEN_MAX) {
+        return invalid("an entry's metadata is longer than its limit");
+    }
+    Ok(())
 }

@@ -12,7 +12,8 @@ pub enum StreamKind {
     Control = 1,
     /// One direction: a [`DataHeader`](crate::DataHeader), then records.
     Records = 2,
-    /// One direction: a [`DataHeader`](crate::DataHeader), then [`InventoryPage`](crate::InventoryPage) frames.
+    /// One direction: a [`DataHeader`](crate::DataHeader), then [`InventoryPage`](crate::InventoryPage) frames, or
+    /// one [`InventoryRun`](crate::InventoryRun).
     Inventory = 3,
     /// One direction: a [`DataHeader`](crate::DataHeader), then raw chaining values of 32 bytes.
     Outline = 4,
@@ -24,11 +25,13 @@ pub enum StreamKind {
     Query = 7,
     /// Reserved: gossip.
     Gossip = 8,
+    /// One direction: a [`DataHeader`](crate::DataHeader), then one [`TreeNodes`](crate::TreeNodes).
+    Tree = 9,
 }
 
 impl StreamKind {
     /// Every kind, in wire order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Hello,
         Self::Control,
         Self::Records,
@@ -38,6 +41,7 @@ impl StreamKind {
         Self::Log,
         Self::Query,
         Self::Gossip,
+        Self::Tree,
     ];
 
     /// The byte that opens a stream of this kind.
@@ -62,6 +66,6 @@ mod tests {
         for kind in StreamKind::ALL {
             assert_eq!(StreamKind::try_from(kind.byte()), Ok(kind));
         }
-        assert_eq!(StreamKind::try_from(9), Err(WireError::UnknownStreamKind(9)));
+        assert_eq!(StreamKind::try_from(10), Err(WireError::UnknownStreamKind(10)));
     }
 }

@@ -30,7 +30,8 @@
 //! | [`hello`] | [`HelloMessage`]: versions and features, once per connection |
 //! | [`message`] | [`Message`]: what travels on a session's control stream |
 //! | [`data`] | [`DataHeader`] and [`RecordHeader`]: what travels on data streams |
-//! | [`inventory`] | [`InventoryPage`] |
+//! | [`inventory`] | [`InventoryPage`], [`InventoryRun`] |
+//! | [`tree`] | [`TreeNodes`]: parts of the digest tree of an inventory |
 //! | [`code`] | [`Code`]: why something was refused or failed |
 //! | [`extension`] | [`Extensions`]: optional parts that old peers skip |
 //! | [`bounded`] | [`Bounded`] and [`Text`]: collections that cannot decode beyond their limit |
@@ -52,6 +53,7 @@ pub mod inventory;
 pub mod kind;
 pub mod limits;
 pub mod message;
+pub mod tree;
 pub mod version;
 
 pub use bounded::{Bounded, Text};
@@ -61,7 +63,8 @@ pub use error::WireError;
 pub use extension::Extensions;
 pub use frame::{FrameDecoder, Framed};
 pub use hello::HelloMessage;
-pub use inventory::InventoryPage;
+pub use inventory::{InventoryPage, InventoryRun};
 pub use kind::StreamKind;
 pub use message::Message;
+pub use tree::TreeNodes;
 pub use version::{Features, Minor};

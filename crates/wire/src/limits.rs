@@ -14,6 +14,8 @@ pub const PAGE_FRAME_MAX: usize = 1024 * 1024;
 pub const DATA_HEADER_FRAME_MAX: usize = 4 * 1024;
 /// Most entries of one inventory page (row F-03).
 pub const PAGE_ENTRIES_MAX: usize = 4096;
+/// Most nodes of one answer about a digest tree, and most children of a node: 300 KiB.
+pub const TREE_NODES_MAX: usize = 256;
 /// Most requests, offers or refusals of one Prepare page; more come on further pages.
 pub const PREPARE_ITEMS_MAX: usize = 128;
 /// Most Prepare pages of one session and direction: 8,192 shards.
@@ -38,13 +40,14 @@ pub const EXTENSION_LEN_MAX: usize = 1024;
 pub const RETRY_AFTER_MS_MAX: u64 = 3_600_000;
 
 /// The table of limits: name and value, in the order of `docs/protocol.md`.
-pub const TABLE: [(&str, u64); 17] = [
+pub const TABLE: [(&str, u64); 18] = [
     ("HELLO_FRAME_MAX", HELLO_FRAME_MAX as u64),
     ("CONTROL_FRAME_MAX", CONTROL_FRAME_MAX as u64),
     ("PREPARE_FRAME_MAX", PREPARE_FRAME_MAX as u64),
     ("PAGE_FRAME_MAX", PAGE_FRAME_MAX as u64),
     ("DATA_HEADER_FRAME_MAX", DATA_HEADER_FRAME_MAX as u64),
     ("PAGE_ENTRIES_MAX", PAGE_ENTRIES_MAX as u64),
+    ("TREE_NODES_MAX", TREE_NODES_MAX as u64),
     ("PREPARE_ITEMS_MAX", PREPARE_ITEMS_MAX as u64),
     ("PREPARE_PAGES_MAX", PREPARE_PAGES_MAX as u64),
     ("SELECTOR_KEYS_MAX", SELECTOR_KEYS_MAX as u64),

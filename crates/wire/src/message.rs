@@ -20,7 +20,7 @@ pub use init::{InitAckV1, InitV1, PeerLimits, Preview, RefuseV1};
 pub use prepare::{OfferV1, PrepareAckV1, PrepareV1, RefusalV1, RequestV1};
 pub use transfer::{
     FetchFailedV1, FetchV1, HaveV1, InventoryRequestV1, OutlineRequestV1, ReceivedV1, ReleaseReason,
-    ReleaseV1,
+    ReleaseV1, RunRequestV1, TreeRequestV1,
 };
 
 /// A control message.
@@ -60,6 +60,10 @@ pub enum Message {
     GoAway(GoAwayV1),
     /// This end gives up.
     Abort(AbortV1),
+    /// Asks for nodes of the digest tree of an offer's inventory.
+    TreeRequest(TreeRequestV1),
+    /// Asks for entries of an offer's inventory by their ordinals.
+    RunRequest(RunRequestV1),
 }
 
 impl Message {
@@ -83,6 +87,8 @@ impl Message {
             Self::Throttle(_) => "Throttle",
             Self::GoAway(_) => "GoAway",
             Self::Abort(_) => "Abort",
+            Self::TreeRequest(_) => "TreeRequest",
+            Self::RunRequest(_) => "RunRequest",
         }
     }
 }
@@ -111,6 +117,8 @@ impl Framed for Message {
             Self::Received(message) => message.validate(),
             Self::Release(message) => message.validate(),
             Self::Have(message) => message.validate(),
+            Self::TreeRequest(message) => message.validate(),
+            Self::RunRequest(message) => message.validate(),
             Self::InitAck(_)
             | Self::Complete(_)
             | Self::KeepAlive(_)

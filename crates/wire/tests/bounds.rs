@@ -16,11 +16,12 @@ use peerstream_types::position::POSITION_PART_LEN_MAX;
 use peerstream_wire::limits::{
     EXTENSION_LEN_MAX, EXTENSIONS_MAX, OUTLINE_VALUES_MAX, PAGE_ENTRIES_MAX, PREPARE_ITEMS_MAX,
     REASON_LEN_MAX, RECORD_LEN_MAX, RETRY_AFTER_MS_MAX, SELECTOR_KEYS_MAX, SPANS_MAX, TRACE_LEN_MAX,
+    TREE_NODES_MAX,
 };
 use peerstream_wire::message::{FetchV1, PrepareV1};
 use peerstream_wire::{
-    Bounded, DataHeader, Extensions, Framed, HelloMessage, InventoryPage, Message, RecordHeader, Text,
-    WireError, frame,
+    Bounded, DataHeader, Extensions, Framed, HelloMessage, InventoryPage, InventoryRun, Message,
+    RecordHeader, Text, TreeNodes, WireError, frame,
 };
 use serde::Serialize;
 
@@ -163,6 +164,7 @@ fn transfer_cases() -> Vec<Case> {
         control("OutlineRequestV1.range", OUTLINE_VALUES_MAX as usize, move |n| {
             (6u8, ids, 1u64, 0u8, (0u64, n as u32))
         }),
+        control("RunRequestV1.count", PAGE_ENTRIES_MAX, move |n| (18u8, ids, 1u64, n as u32)),
         control("InventoryRequestV1.token", TOKEN_LEN_MAX, move |n| (5u8, ids, list(0u8, n), 1u32)),
     ]
 }
@@ -184,6 +186,13 @@ fn stream_cases() -> Vec<Case> {
         case::<InventoryPage, _>("InventoryPageV1.entries", PAGE_ENTRIES_MAX, move |n| page(n as u16, 2, 0)),
         case::<InventoryPage, _>("Entry.key", KEY_LEN_MAX, move |n| page(3, n, 0)),
         case::<InventoryPage, _>("Entry.metadata", METADATA_LEN_MAX, move |n| page(3, 2, n)),
+        case::<InventoryRun, _>("InventoryRunV1.entries", PAGE_ENTRIES_MAX, |n| {
+            (0u8, (0..n as u16).map(|at| entry(at, 2, 0)).collect::<Vec<_>>())
+        }),
+        case::<TreeNodes, _>("TreeNodesV1.nodes", TREE_NODES_MAX, |n| {
+            let node = |at: u16| ((2u8, at.to_be_bytes()), 1u64, 0u64, (0u8, [0u8; 32]));
+            (0u8, 0u8, Some((0..n as u16).map(node).collect::<Vec<_>>()))
+        }),
         case::<HelloMessage, _>("HelloV1.extensions", EXTENSIONS_MAX, hello),
         case::<HelloMessage, _>("WelcomeV1.extensions", EXTENSIONS_MAX, |n| {
             (1u8, 0u16, 0u64, 1u64, extensions(n))

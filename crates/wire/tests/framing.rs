@@ -8,8 +8,8 @@ use peerstream_wire::limits::{
 };
 use peerstream_wire::message::{AbortV1, KeepAlive};
 use peerstream_wire::{
-    Code, DataHeader, Extensions, FrameDecoder, Framed, HelloMessage, InventoryPage, Message, RecordHeader,
-    RecordStatus, Text, WireError, frame,
+    Code, DataHeader, Extensions, FrameDecoder, Framed, HelloMessage, InventoryPage, InventoryRun, Message,
+    RecordHeader, RecordStatus, Text, TreeNodes, WireError, frame,
 };
 
 /// The begin of a frame: its length and the first byte of its body, if that has come.
@@ -36,6 +36,8 @@ fn a_frame_over_its_cap_is_refused_before_its_body() {
         cap_is::<HelloMessage>(tag, HELLO_FRAME_MAX);
     }
     cap_is::<InventoryPage>(0, PAGE_FRAME_MAX);
+    cap_is::<InventoryRun>(0, PAGE_FRAME_MAX);
+    cap_is::<TreeNodes>(0, PAGE_FRAME_MAX);
     cap_is::<DataHeader>(0, DATA_HEADER_FRAME_MAX);
 }
 
@@ -60,12 +62,14 @@ fn an_empty_frame_is_an_error() {
 #[test]
 fn an_unknown_variant_is_a_clean_error() {
     let unknown = |error: Result<(), WireError>| matches!(error, Err(WireError::Malformed { .. }));
-    for tag in [17, 0x7f] {
+    for tag in [19, 0x7f] {
         assert!(unknown(frame::decode::<Message>(&[tag, 0, 0, 0]).map(drop)), "{tag}");
     }
     assert!(unknown(frame::decode::<HelloMessage>(&[3, 0]).map(drop)));
     assert!(unknown(frame::decode::<DataHeader>(&[1, 0]).map(drop)));
     assert!(unknown(frame::decode::<InventoryPage>(&[1, 0]).map(drop)));
+    assert!(unknown(frame::decode::<InventoryRun>(&[1, 0]).map(drop)));
+    assert!(unknown(frame::decode::<TreeNodes>(&[1, 0]).map(drop)));
     // A selector of a kind that is not known yet, in a Prepare with one request.
     assert!(unknown(frame::decode::<Message>(&[3, 1, 1, b'm', 1, 2, 9, 0, 0, 0]).map(drop)));
 }

@@ -71,7 +71,7 @@ fn seeds(names: &[&str], skip: usize) -> Vec<Vec<u8>> {
 }
 
 const HELLOS: [&str; 3] = ["Hello/", "Welcome/", "Unwelcome/"];
-const MESSAGES: [&str; 17] = [
+const MESSAGES: [&str; 19] = [
     "Init/",
     "InitAck/",
     "Refuse/",
@@ -89,6 +89,8 @@ const MESSAGES: [&str; 17] = [
     "Throttle/",
     "GoAway/",
     "Abort/",
+    "TreeRequest/",
+    "RunRequest/",
 ];
 
 fn feed(seed: u64, check: fn(&[u8]) -> bool, seeds: &[Vec<u8>]) {
@@ -114,6 +116,13 @@ fn hello_messages_withstand_any_bytes() {
 #[test]
 fn inventory_pages_withstand_any_bytes() {
     feed(3, checks::inventory_page, &seeds(&["InventoryPage/"], 4));
+}
+
+/// P-11
+#[test]
+fn runs_and_trees_withstand_any_bytes() {
+    feed(6, checks::inventory_run, &seeds(&["InventoryRun/"], 4));
+    feed(7, checks::tree_nodes, &seeds(&["TreeNodes/"], 4));
 }
 
 /// P-11

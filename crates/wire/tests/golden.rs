@@ -31,6 +31,8 @@ fn encoded() -> BTreeMap<String, Vec<u8>> {
     all.extend(samples::messages().into_iter().map(|(name, value)| (name, framed(&value))));
     all.extend(samples::hellos().into_iter().map(|(name, value)| (name, framed(&value))));
     all.extend(samples::pages().into_iter().map(|(name, value)| (name, framed(&value))));
+    all.extend(samples::runs().into_iter().map(|(name, value)| (name, framed(&value))));
+    all.extend(samples::trees().into_iter().map(|(name, value)| (name, framed(&value))));
     all.extend(samples::data_headers().into_iter().map(|(name, value)| (name, framed(&value))));
     all.extend(samples::records().into_iter().map(|(name, value)| (name, value.encode().to_vec())));
     let (name, value) = samples::chaining_value();
@@ -83,6 +85,8 @@ fn pinned_frames_decode_to_their_values() {
     reads_back(samples::messages());
     reads_back(samples::hellos());
     reads_back(samples::pages());
+    reads_back(samples::runs());
+    reads_back(samples::trees());
     reads_back(samples::data_headers());
 }
 
@@ -124,6 +128,8 @@ fn tag(message: &Message) -> u8 {
         Message::Throttle(_) => 14,
         Message::GoAway(_) => 15,
         Message::Abort(_) => 16,
+        Message::TreeRequest(_) => 17,
+        Message::RunRequest(_) => 18,
     }
 }
 

@@ -74,6 +74,13 @@ proptest! {
 
     /// P-07
     #[test]
+    fn runs_and_trees_read_back(run in strategy::run(), tree in strategy::tree()) {
+        reads_back(&run);
+        reads_back(&tree);
+    }
+
+    /// P-07
+    #[test]
     fn data_headers_read_back(header in strategy::data_header()) {
         reads_back(&header);
     }
@@ -115,11 +122,15 @@ proptest! {
         message in strategy::message(),
         hello in strategy::hello(),
         page in strategy::page(),
+        run in strategy::run(),
+        tree in strategy::tree(),
         header in strategy::data_header(),
     ) {
         only_the_whole_decodes(&message);
         only_the_whole_decodes(&hello);
         only_the_whole_decodes(&page);
+        only_the_whole_decodes(&run);
+        only_the_whole_decodes(&tree);
         only_the_whole_decodes(&header);
     }
 

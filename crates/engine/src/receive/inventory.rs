@@ -2,24 +2,18 @@
 
 use std::sync::Arc;
 
-use peerstream_snapshot::ManifestHasher;
-use peerstream_types::{Entry, EntryKey, ManifestHeader, Ordinal, PageToken, Selector};
+use peerstream_snapshot::ManifestCheck;
+use peerstream_types::{Entry, ManifestHeader, Ordinal, PageToken};
 use peerstream_wire::inventory::InventoryPageV1;
 use peerstream_wire::message::OfferV1;
-use peerstream_wire::{InventoryPage, StreamKind};
+use peerstream_wire::{InventoryPage, InventoryRun, StreamKind};
 
 use super::{ReceiveError, stream_of};
 use crate::session::{Ask, SessionHandle};
 
-/// A listing under way: where it stands, and the digest so far.
+/// A listing under way: whether what came so far is the manifest that was offered.
 #[derive(Debug, Clone)]
-pub(crate) struct Listing {
-    offered: ManifestHeader,
-    selector: Selector,
-    hasher: ManifestHasher,
-    next: Ordinal,
-    last: Option<EntryKey>,
-}
+pub(crate) struct Listing(ManifestCheck);
 
 /// One checked page.
 pub(crate) struct CheckedPage {
@@ -30,52 +24,24 @@ pub(crate) struct CheckedPage {
 
 impl Listing {
     pub(crate) fn new(offer: &OfferV1) -> Self {
-        Self {
-            offered: offer.header.clone(),
-            selector: offer.selector.clone(),
-            hasher: ManifestHasher::new(),
-            next: Ordinal(0),
-            last: None,
-        }
+        Self(ManifestCheck::new(offer.header.clone(), offer.selector.clone()))
     }
 
-    /// Checks that a page continues the listing, and on the last one that all of it is what the
-    /// source sealed and, if it was sealed then, offered.
     fn check(&mut self, page: InventoryPageV1) -> Result<CheckedPage, ReceiveError> {
-        let wrong = |why: &str| Err(ReceiveError::Wrong(why.to_owned()));
-        for entry in page.entries.iter() {
-            if entry.ordinal != self.next {
-                return wrong("ordinals do not continue");
-            }
-            if self.last.as_ref().is_some_and(|last| *last >= entry.key) {
-                return wrong("keys do not ascend");
-            }
-            if !self.selector.admits(entry) {
-                return wrong("an entry was listed that was not selected");
-            }
-            self.hasher.entry(entry);
-            self.next = Ordinal(self.next.0 + 1);
-            self.last = Some(entry.key.clone());
-        }
-        if let Some(sealed) = &page.sealed {
-            self.check_sealed(sealed)?;
-        }
-        let entries = page.entries.into_iter().map(Arc::new).collect();
-        Ok(CheckedPage { entries, next: page.next, sealed: page.sealed })
+        let InventoryPageV1 { entries, next, sealed } = page;
+        self.take(entries.into_vec(), next, sealed)
     }
 
-    fn check_sealed(&self, sealed: &ManifestHeader) -> Result<(), ReceiveError> {
-        let wrong = |why: &str| Err(ReceiveError::Wrong(why.to_owned()));
-        if sealed.counts != self.hasher.counts() || sealed.chunk_size != self.offered.chunk_size {
-            return wrong("the sealed header does not fit the pages");
-        }
-        if sealed.digest != Some(self.hasher.clone().seal(sealed)) {
-            return wrong("the manifest's digest does not fit its entries");
-        }
-        if self.offered.is_sealed() && self.offered != *sealed {
-            return wrong("the manifest is not the one that was offered");
-        }
-        Ok(())
+    /// Checks the entries of the next page, wherever they come from.
+    pub(crate) fn take(
+        &mut self,
+        entries: Vec<Entry>,
+        next: Option<PageToken>,
+        sealed: Option<ManifestHeader>,
+    ) -> Result<CheckedPage, ReceiveError> {
+        let checked = self.0.page(&entries, sealed.as_ref());
+        checked.map_err(|fault| ReceiveError::Wrong(fault.to_string()))?;
+        Ok(CheckedPage { entries: entries.into_iter().map(Arc::new).collect(), next, sealed })
     }
 }
 
@@ -101,4 +67,29 @@ pub(crate) async fn next_page(
     let InventoryPage::V1(page) = page?;
     let checked = listing.check(page)?;
     Ok((listing, checked))
+}
+
+/// Asks for entries from an ordinal on, at most `count`: those that came, at least one.
+pub(crate) async fn next_run(
+    session: &SessionHandle,
+    offer: &OfferV1,
+    first: Ordinal,
+    count: u32,
+) -> Result<Vec<Entry>, ReceiveError> {
+    let ask = Ask::Run { offer: offer.offer, first, count };
+    let mut request = session.ask(ask).await.map_err(ReceiveError::NotAsked)?;
+    let id = request.id;
+    let run = async {
+        let mut reader = stream_of(&mut request, StreamKind::Inventory).await?;
+        let run = reader.frame::<InventoryRun>().await?;
+        run.ok_or_else(|| ReceiveError::Wrong("an answer without entries".to_owned()))
+    };
+    let run = run.await;
+    session.done(id).await;
+    let InventoryRun::V1(run) = run?;
+    let entries = run.entries.into_vec();
+    if entries.len() as u64 > u64::from(count) {
+        return Err(ReceiveError::Wrong("more entries came than were asked for".to_owned()));
+    }
+    Ok(entries)
 }

@@ -1,5 +1,6 @@
 //! What other tasks ask of a session's task.
 
+use peerstream_select::KeyRange;
 use peerstream_types::{ChunkRange, FetchId, OfferId, Ordinal, PageToken, Span};
 use peerstream_wire::Code;
 use peerstream_wire::message::{InitV1, OfferV1, RefusalV1, ReleaseReason};
@@ -12,6 +13,8 @@ use crate::io::ControlStream;
 #[derive(Debug, Clone)]
 pub(crate) enum Ask {
     List { offer: OfferId, token: PageToken },
+    Tree { offer: OfferId, level: Option<u8>, range: KeyRange },
+    Run { offer: OfferId, first: Ordinal, count: u32 },
     Outline { offer: OfferId, ordinal: Ordinal, level: u8, range: ChunkRange },
     Fetch { offer: OfferId, spans: Vec<Span>, attempt: u32 },
 }

@@ -295,6 +295,10 @@ impl Driver {
         let now = self.shared.clock.now();
         match ask.clone() {
             Ask::List { offer, token } => self.session.list(now, offer, token, 1),
+            Ask::Tree { offer, level, range } => {
+                self.session.tree(now, offer, level, (range.start, range.end))
+            }
+            Ask::Run { offer, first, count } => self.session.run(now, offer, first, count),
             Ask::Outline { offer, ordinal, level, range } => {
                 self.session.outline(now, offer, ordinal, level, range)
             }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use peerstream_select::KeyRange;
 use peerstream_session::Event;
 use peerstream_types::{OfferId, Selector, ShardId};
 use peerstream_wire::message::{InitAckV1, OfferV1, PeerLimits, RefusalV1, ReleaseReason, RequestV1};
@@ -48,6 +49,12 @@ impl Driver {
             }
             Event::ListRequested { request, offer, token, pages } => {
                 self.serve(request, offer, Asked::List { token, pages });
+            }
+            Event::TreeRequested { request, offer, level, start, end } => {
+                self.serve(request, offer, Asked::Tree { level, range: KeyRange { start, end } });
+            }
+            Event::RunRequested { request, offer, first, count } => {
+                self.serve(request, offer, Asked::Run { first, count });
             }
             Event::OutlineRequested { request, offer, ordinal, level, range } => {
                 self.serve(request, offer, Asked::Outline { ordinal, level, range });

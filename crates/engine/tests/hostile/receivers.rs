@@ -7,9 +7,10 @@ use peerstream_engine::types::{
     ByteCount, ChunkIndex, ChunkRange, EntryKey, FetchId, OfferId, Ordinal, PageToken, ShardId, Span,
 };
 use peerstream_wire::message::{
-    FetchFailedV1, FetchV1, InventoryRequestV1, OutlineRequestV1, ReleaseReason, ReleaseV1,
+    FetchFailedV1, FetchV1, InventoryRequestV1, OutlineRequestV1, ReleaseReason, ReleaseV1, RunRequestV1,
+    TreeRequestV1,
 };
-use peerstream_wire::{Bounded, Code, Extensions, Message};
+use peerstream_wire::{Bounded, Code, Extensions, InventoryRun, Message, StreamKind, TreeNodes, frame};
 
 use tokio::time::Instant;
 
@@ -36,6 +37,17 @@ impl Receiver {
         let (request, offer) = (FetchId(request), self.offer());
         let ask = OutlineRequestV1 { request, offer, ordinal, level, range };
         self.control.say(&Message::OutlineRequest(ask)).await;
+    }
+
+    async fn tree(&mut self, request: u64, level: Option<u8>) {
+        let (request, offer) = (FetchId(request), self.offer());
+        let ask = TreeRequestV1 { request, offer, level, start: None, end: None };
+        self.control.say(&Message::TreeRequest(ask)).await;
+    }
+
+    async fn run(&mut self, request: u64, first: u64, count: u32) {
+        let (request, offer, first) = (FetchId(request), self.offer(), Ordinal(first));
+        self.control.say(&Message::RunRequest(RunRequestV1 { request, offer, first, count })).await;
     }
 
     async fn fetch(&mut self, request: u64, offer: OfferId, spans: Vec<Span>) {
@@ -235,7 +247,7 @@ async fn a_dataset_without_a_rule_is_refused() {
     .await;
 }
 
-/// Row F-59, P-42: a rule that is taken away between Prepare and a request counts for that request.
+/// Rows F-59, P-42, P-48: a rule that is taken away between Prepare and a request counts for that request.
 #[tokio::test(start_paused = true)]
 async fn a_rule_that_is_taken_away_denies_the_next_request() {
     within(async {
@@ -250,6 +262,10 @@ async fn a_rule_that_is_taken_away_denies_the_next_request() {
         assert_eq!(session.failed(3).await.code, Code::Denied);
         session.outline(4, BIG, ChunkRange { first: ChunkIndex(0), count: 5 }).await;
         assert_eq!(session.failed(4).await.code, Code::Denied);
+        session.tree(5, None).await;
+        assert_eq!(session.failed(5).await.code, Code::Denied);
+        session.run(6, 0, 1).await;
+        assert_eq!(session.failed(6).await.code, Code::Denied);
     })
     .await;
 }
@@ -267,6 +283,33 @@ async fn a_rule_to_list_is_none_to_fetch() {
         assert_eq!(session.failed(1).await.code, Code::Denied);
         session.list(2).await;
         assert_eq!(take_data(&session.bulk).await.1.request.0, 2);
+    })
+    .await;
+}
+
+/// P-48: any level is answered, also one that the tree does not have; a run ends where the manifest does.
+#[tokio::test(start_paused = true)]
+async fn nodes_and_runs_are_those_that_there_are() {
+    within(async {
+        let (_world, mut session) = serving(EngineConfig::default(), one()).await;
+        for (request, level, found) in [(1, None, Some(3)), (2, Some(0), Some(3)), (3, Some(255), None)] {
+            session.tree(request, level).await;
+            let (kind, header, body) = take_data(&session.bulk).await;
+            assert_eq!((kind, header.request.0), (StreamKind::Tree.byte(), request));
+            let TreeNodes::V1(tree) = frame::decode(&body[4..]).unwrap();
+            let nodes = tree.nodes.unwrap();
+            assert_eq!(nodes.first().map(|node| node.entries), found, "{level:?}");
+        }
+        session.run(4, 1, 2).await;
+        let (kind, _, body) = take_data(&session.bulk).await;
+        assert_eq!(kind, StreamKind::Inventory.byte());
+        let InventoryRun::V1(run) = frame::decode(&body[4..]).unwrap();
+        let ordinals: Vec<u64> = run.entries.iter().map(|entry| entry.ordinal.0).collect();
+        assert_eq!(ordinals, [1, 2]);
+        for (request, first, count) in [(5, 1, 3), (6, 3, 1), (7, u64::MAX - 9, 8)] {
+            session.run(request, first, count).await;
+            assert_eq!(session.failed(request).await.code, Code::BadRequest, "{first} and {count} more");
+        }
     })
     .await;
 }

@@ -122,7 +122,7 @@ fn all_but_the_ordinal_counts() {
     }
 }
 
-/// Pins the encoding: nodes of different releases have to agree on it.
+/// P-50: pins the encoding: nodes of different releases have to agree on it.
 #[test]
 fn the_encoding_is_pinned() {
     let root = small(&lines(100)).root().unwrap().digest.to_string();

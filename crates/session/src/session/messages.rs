@@ -58,9 +58,11 @@ impl Session {
             Message::Prepare(_) => Input::Prepare,
             Message::PrepareAck(page) if page.more => Input::PrepareAck,
             Message::PrepareAck(_) => Input::PrepareAckLast,
-            Message::InventoryRequest(_) | Message::OutlineRequest(_) | Message::Fetch(_) => {
-                moving(Input::Request)
-            }
+            Message::InventoryRequest(_)
+            | Message::TreeRequest(_)
+            | Message::RunRequest(_)
+            | Message::OutlineRequest(_)
+            | Message::Fetch(_) => moving(Input::Request),
             Message::FetchFailed(_) => moving(Input::FetchFailed),
             Message::Received(_) => moving(Input::Received),
             Message::Release(_) => moving(Input::Release),
@@ -82,6 +84,8 @@ impl Session {
             Message::Prepare(page) => self.on_prepare(now, page)?,
             Message::PrepareAck(page) => self.on_prepare_ack(now, page)?,
             Message::InventoryRequest(request) => self.on_request(now, Ask::List(request))?,
+            Message::TreeRequest(request) => self.on_request(now, Ask::Tree(request))?,
+            Message::RunRequest(request) => self.on_request(now, Ask::Run(request))?,
             Message::OutlineRequest(request) => self.on_request(now, Ask::Outline(request))?,
             Message::Fetch(fetch) => self.on_request(now, Ask::Fetch(fetch))?,
             Message::FetchFailed(failed) => self.on_fetch_failed(failed),

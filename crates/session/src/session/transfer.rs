@@ -1,9 +1,12 @@
 //! Stream: requests in both directions, acknowledgements, releases.
 
-use peerstream_types::{ByteCount, ChunkRange, FetchId, OfferId, Ordinal, PageToken, Span, Timestamp};
+use peerstream_types::{
+    ByteCount, ChunkRange, EntryKey, FetchId, OfferId, Ordinal, PageToken, Span, Timestamp,
+};
 use peerstream_wire::limits::SPANS_MAX;
 use peerstream_wire::message::{
     FetchFailedV1, FetchV1, InventoryRequestV1, OutlineRequestV1, ReceivedV1, ReleaseReason, ReleaseV1,
+    RunRequestV1, TreeRequestV1,
 };
 use peerstream_wire::{Bounded, Code, Extensions, Framed, Message, Text};
 
@@ -18,6 +21,8 @@ use crate::requests::Ticket;
 #[derive(Debug)]
 pub(super) enum Ask {
     List(InventoryRequestV1),
+    Tree(TreeRequestV1),
+    Run(RunRequestV1),
     Outline(OutlineRequestV1),
     Fetch(FetchV1),
 }
@@ -42,6 +47,42 @@ impl Session {
         }
         self.ask(now, "list", offer, |request| {
             Ok(Message::InventoryRequest(InventoryRequestV1 { request, offer, token, pages }))
+        })
+    }
+
+    /// Receiver: asks for the nodes of a level of the digest tree of an offer's inventory, 0 being the
+    /// leaves and `None` the root, that begin between two keys. They come on a tree stream.
+    ///
+    /// # Errors
+    ///
+    /// As [`list`](Self::list).
+    pub fn tree(
+        &mut self,
+        now: Timestamp,
+        offer: OfferId,
+        level: Option<u8>,
+        (start, end): (Option<EntryKey>, Option<EntryKey>),
+    ) -> Result<FetchId, CommandError> {
+        self.ask(now, "tree", offer, |request| {
+            Ok(Message::TreeRequest(TreeRequestV1 { request, offer, level, start, end }))
+        })
+    }
+
+    /// Receiver: asks for at most `count` entries of an offer's inventory, from an ordinal on. As many as
+    /// fit come on an inventory stream.
+    ///
+    /// # Errors
+    ///
+    /// As [`list`](Self::list).
+    pub fn run(
+        &mut self,
+        now: Timestamp,
+        offer: OfferId,
+        first: Ordinal,
+        count: u32,
+    ) -> Result<FetchId, CommandError> {
+        self.ask(now, "run", offer, |request| {
+            Ok(Message::RunRequest(RunRequestV1 { request, offer, first, count }))
         })
     }
 
@@ -311,6 +352,8 @@ impl Ask {
     fn ids(&self) -> (FetchId, OfferId) {
         match self {
             Self::List(request) => (request.request, request.offer),
+            Self::Tree(request) => (request.request, request.offer),
+            Self::Run(request) => (request.request, request.offer),
             Self::Outline(request) => (request.request, request.offer),
             Self::Fetch(fetch) => (fetch.request, fetch.offer),
         }
@@ -320,7 +363,7 @@ impl Ask {
     fn flaw(&self) -> Option<&'static str> {
         match self {
             Self::List(request) => (request.pages == 0).then_some("it asks for no page"),
-            Self::Outline(_) | Self::Fetch(_) => None,
+            Self::Tree(_) | Self::Run(_) | Self::Outline(_) | Self::Fetch(_) => None,
         }
     }
 
@@ -328,6 +371,12 @@ impl Ask {
         match self {
             Self::List(InventoryRequestV1 { request, offer, token, pages }) => {
                 Event::ListRequested { request, offer, token, pages }
+            }
+            Self::Tree(TreeRequestV1 { request, offer, level, start, end }) => {
+                Event::TreeRequested { request, offer, level, start, end }
+            }
+            Self::Run(RunRequestV1 { request, offer, first, count }) => {
+                Event::RunRequested { request, offer, first, count }
             }
             Self::Outline(OutlineRequestV1 { request, offer, ordinal, level, range }) => {
                 Event::OutlineRequested { request, offer, ordinal, level, range }

@@ -190,8 +190,10 @@ fn poke(session: &mut Session, now: Timestamp, what: u8, n: u64) {
     let (offer_id, request_id) = (OfferId(n), FetchId(n));
     let before = session.state();
     let taken = match what {
-        24..28 => session.fetch(now, offer_id, vec![entries(n, 1)], 1).map(|_| ()),
-        28..30 => session.list(now, offer_id, PageToken::START, n as u32).map(|_| ()),
+        26..28 => session.fetch(now, offer_id, vec![entries(n, 1)], 1).map(|_| ()),
+        28 => session.list(now, offer_id, PageToken::START, n as u32).map(|_| ()),
+        29 if n % 2 == 0 => session.tree(now, offer_id, None, (None, None)).map(|_| ()),
+        29 => session.run(now, offer_id, Ordinal(n), n as u32).map(|_| ()),
         30 => {
             let range = peerstream_types::ChunkRange { first: peerstream_types::ChunkIndex(n), count: 2 };
             session.outline(now, offer_id, Ordinal(n), 0, range).map(|_| ())

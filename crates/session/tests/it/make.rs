@@ -9,7 +9,7 @@ use peerstream_types::{
 use peerstream_wire::message::{
     AbortV1, CompleteV1, FetchFailedV1, FetchV1, GoAwayV1, HaveV1, InitAckV1, InitV1, InventoryRequestV1,
     KeepAlive, OfferV1, OutlineRequestV1, PeerLimits, PrepareAckV1, PrepareV1, Preview, ReceivedV1,
-    RefusalV1, RefuseV1, ReleaseReason, ReleaseV1, RequestV1, ThrottleV1,
+    RefusalV1, RefuseV1, ReleaseReason, ReleaseV1, RequestV1, RunRequestV1, ThrottleV1, TreeRequestV1,
 };
 use peerstream_wire::{Bounded, Code, Extensions, Features, Message, Minor, Text};
 use proptest::prelude::ProptestConfig;
@@ -108,6 +108,16 @@ pub(crate) fn list(request: u64, offer: u64) -> Message {
     Message::InventoryRequest(InventoryRequestV1 { request, offer, token: PageToken::START, pages: 1 })
 }
 
+pub(crate) fn tree(request: u64, offer: u64) -> Message {
+    let (request, offer) = (FetchId(request), OfferId(offer));
+    Message::TreeRequest(TreeRequestV1 { request, offer, level: None, start: None, end: None })
+}
+
+pub(crate) fn run(request: u64, offer: u64) -> Message {
+    let (request, offer) = (FetchId(request), OfferId(offer));
+    Message::RunRequest(RunRequestV1 { request, offer, first: Ordinal(7), count: 3 })
+}
+
 pub(crate) fn outline(request: u64, offer: u64) -> Message {
     let (request, offer) = (FetchId(request), OfferId(offer));
     let range = ChunkRange::one(ChunkIndex(0));
@@ -162,6 +172,8 @@ pub(crate) fn every_message() -> Vec<(&'static str, Message)> {
         ("PrepareAck", prepare_ack(vec![offer(1, 1)], false)),
         ("PrepareAck, not asked", prepare_ack(vec![offer(9, 1)], false)),
         ("InventoryRequest", list(1, 1)),
+        ("TreeRequest", tree(1, 1)),
+        ("RunRequest", run(1, 1)),
         ("OutlineRequest", outline(1, 1)),
         ("Fetch", fetch(1, 1)),
         ("Fetch, no such offer", fetch(1, 77)),

@@ -177,7 +177,10 @@ impl End {
             }
             Event::Prepared { requests, offers } => self.answer(now, &requests, offers),
             Event::Offered { offers, .. } => self.receive(now, offers),
-            Event::ListRequested { request, .. } | Event::OutlineRequested { request, .. } => {
+            Event::ListRequested { request, .. }
+            | Event::TreeRequested { request, .. }
+            | Event::RunRequested { request, .. }
+            | Event::OutlineRequested { request, .. } => {
                 self.out.push_back((request, Vec::new()));
                 self.session.served(now, request).unwrap();
             }

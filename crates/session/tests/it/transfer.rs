@@ -8,7 +8,7 @@ use peerstream_wire::{Code, Message};
 
 use crate::make::{
     T0, ack, at, bounded, drain, entries, fetch, fetch_failed, id, init, list, names, offer, outline,
-    prepare_ack, received, release, request,
+    prepare_ack, received, release, request, run, tree,
 };
 
 const OFFER: OfferId = OfferId(1);
@@ -24,7 +24,7 @@ fn failed(messages: &[Message]) -> Vec<(u64, Code)> {
 #[test]
 fn requests_reach_the_source_with_all_they_say() {
     let mut source = at(Role::Follower, State::Stream);
-    for message in [list(1, 1), outline(2, 1), fetch(3, 1)] {
+    for message in [list(1, 1), outline(2, 1), fetch(3, 1), tree(4, 1), run(5, 1)] {
         source.handle_message(T0, message).unwrap();
     }
     let (offer, token, pages) = (OFFER, PageToken::START, 1);
@@ -33,9 +33,11 @@ fn requests_reach_the_source_with_all_they_say() {
         Event::ListRequested { request: FetchId(1), offer, token, pages },
         Event::OutlineRequested { request: FetchId(2), offer, ordinal: Ordinal(0), level: 0, range },
         Event::FetchRequested { request: FetchId(3), offer, spans: vec![entries(0, 1)], attempt: 1 },
+        Event::TreeRequested { request: FetchId(4), offer, level: None, start: None, end: None },
+        Event::RunRequested { request: FetchId(5), offer, first: Ordinal(7), count: 3 },
     ];
     assert_eq!(drain(&mut source), (vec![], expected.to_vec()));
-    assert_eq!(source.under_way(), (1, 3));
+    assert_eq!(source.under_way(), (1, 5));
     source.served(T0, FetchId(2)).unwrap();
     assert!(source.is_serving(FetchId(1)) && !source.is_serving(FetchId(2)));
 }

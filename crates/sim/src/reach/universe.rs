@@ -27,6 +27,8 @@ const MESSAGES: &[&str] = &[
     "Prepare",
     "PrepareAck",
     "InventoryRequest",
+    "TreeRequest",
+    "RunRequest",
     "OutlineRequest",
     "Fetch",
     "FetchFailed",

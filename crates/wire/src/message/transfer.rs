@@ -1,9 +1,9 @@
 //! Asking for content and acknowledging it.
 
-use peerstream_types::{ChunkRange, FetchId, OfferId, Ordinal, PageToken, Span};
+use peerstream_types::{ChunkRange, EntryKey, FetchId, OfferId, Ordinal, PageToken, Span};
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{OUTLINE_VALUES_MAX, REASON_LEN_MAX, SPANS_MAX};
+use crate::limits::{OUTLINE_VALUES_MAX, PAGE_ENTRIES_MAX, REASON_LEN_MAX, SPANS_MAX};
 use crate::{Bounded, Code, Extensions, Text, WireError};
 
 /// Asks for pages of an offer's inventory; they come on an inventory stream.
@@ -17,6 +17,34 @@ pub struct InventoryRequestV1 {
     pub token: PageToken,
     /// How many pages are wanted at the most; at least one.
     pub pages: u32,
+}
+
+/// Asks for nodes of the digest tree of an offer's inventory; they come on a tree stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TreeRequestV1 {
+    /// Names the request in its answer.
+    pub request: FetchId,
+    /// The offer.
+    pub offer: OfferId,
+    /// Which level of the tree: 0 are the leaves; `None` is the root, whatever its level.
+    pub level: Option<u8>,
+    /// Nodes that begin with this key or a later one; `None` is open.
+    pub start: Option<EntryKey>,
+    /// Nodes that begin before this key; `None` is open.
+    pub end: Option<EntryKey>,
+}
+
+/// Asks for entries of an offer's inventory by their ordinals; they come on an inventory stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRequestV1 {
+    /// Names the request in its answer.
+    pub request: FetchId,
+    /// The offer.
+    pub offer: OfferId,
+    /// The first entry.
+    pub first: Ordinal,
+    /// How many entries are wanted at the most; at least one.
+    pub count: u32,
 }
 
 /// Asks for chaining values of an entry; they come on an outline stream.
@@ -106,6 +134,30 @@ impl InventoryRequestV1 {
     pub(super) fn validate(&self) -> Result<(), WireError> {
         if self.pages == 0 {
             return Err(WireError::Invalid { what: "InventoryRequest", why: "it asks for no pages" });
+        }
+        Ok(())
+    }
+}
+
+impl TreeRequestV1 {
+    pub(super) fn validate(&self) -> Result<(), WireError> {
+        match (&self.start, &self.end) {
+            (Some(start), Some(end)) if start >= end => {
+                Err(WireError::Invalid { what: "TreeRequest", why: "its key range is empty" })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl RunRequestV1 {
+    pub(super) fn validate(&self) -> Result<(), WireError> {
+        let invalid = |why| Err(WireError::Invalid { what: "RunRequest", why });
+        if self.count == 0 || self.count as usize > PAGE_ENTRIES_MAX {
+            return invalid("it asks for no entries or more than their limit");
+        }
+        if self.first.0.checked_add(u64::from(self.count)).is_none() {
+            return invalid("its end cannot be counted");
         }
         Ok(())
     }

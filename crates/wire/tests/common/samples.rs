@@ -8,15 +8,16 @@ use peerstream_types::{
 use peerstream_wire::data::DataHeaderV1;
 use peerstream_wire::extension::Extension;
 use peerstream_wire::hello::{HelloV1, Lane, UnwelcomeV1, WelcomeV1};
-use peerstream_wire::inventory::InventoryPageV1;
+use peerstream_wire::inventory::{InventoryPageV1, InventoryRunV1};
 use peerstream_wire::message::{
     AbortV1, CompleteV1, FetchFailedV1, FetchV1, GoAwayV1, HaveV1, InitAckV1, InitV1, InventoryRequestV1,
     KeepAlive, OfferV1, OutlineRequestV1, PeerLimits, PrepareAckV1, PrepareV1, Preview, ReceivedV1,
-    RefusalV1, RefuseV1, ReleaseReason, ReleaseV1, RequestV1, ThrottleV1,
+    RefusalV1, RefuseV1, ReleaseReason, ReleaseV1, RequestV1, RunRequestV1, ThrottleV1, TreeRequestV1,
 };
+use peerstream_wire::tree::{TreeNodeV1, TreeNodesV1};
 use peerstream_wire::{
-    Bounded, Code, DataHeader, Extensions, Features, HelloMessage, InventoryPage, Message, Minor,
-    RecordHeader, RecordStatus, Text,
+    Bounded, Code, DataHeader, Extensions, Features, HelloMessage, InventoryPage, InventoryRun, Message,
+    Minor, RecordHeader, RecordStatus, Text, TreeNodes,
 };
 
 fn list<T: std::fmt::Debug, const N: usize>(items: impl IntoIterator<Item = T>) -> Bounded<T, N> {
@@ -182,6 +183,18 @@ fn moving() -> Vec<(&'static str, Message)> {
         ),
         ("next", Message::InventoryRequest(InventoryRequestV1 { request, offer, token, pages: 8 })),
         ("chunks", Message::OutlineRequest(OutlineRequestV1 { request, offer, ordinal, level: 0, range })),
+        ("root", Message::TreeRequest(TreeRequestV1 { request, offer, level: None, start: None, end: None })),
+        (
+            "leaves",
+            Message::TreeRequest(TreeRequestV1 {
+                request,
+                offer,
+                level: Some(0),
+                start: Some(key("a")),
+                end: Some(key("b")),
+            }),
+        ),
+        ("run", Message::RunRequest(RunRequestV1 { request, offer, first: ordinal, count: 4096 })),
         ("two", Message::Fetch(fetch)),
         ("changed", Message::FetchFailed(failed)),
         ("chunks", Message::Received(ReceivedV1 { offer, spans: list([chunks(1, 2, 3)]) })),
@@ -264,6 +277,34 @@ pub(crate) fn pages() -> Vec<(String, InventoryPage)> {
         ("InventoryPage/middle".into(), page(list(rows), Some(next), None)),
         ("InventoryPage/last".into(), page(list(last), None, Some(sealed()))),
         ("InventoryPage/empty".into(), page(list([]), None, Some(sealed()))),
+    ]
+}
+
+/// Runs of entries: one.
+pub(crate) fn runs() -> Vec<(String, InventoryRun)> {
+    let (digest, kind) = (Some(Digest::Blake3([1; 32])), EntryKind::File);
+    let entry = |ordinal, name: &str| {
+        let (key, codec, metadata) = (key(name), Codec::Plain, b"level=1".to_vec());
+        Entry { ordinal: Ordinal(ordinal), key, len: 7, digest, kind, codec, metadata }
+    };
+    let entries = list([entry(10, "a"), entry(11, "b")]);
+    vec![("InventoryRun/two".into(), InventoryRun::V1(InventoryRunV1 { entries }))]
+}
+
+/// Nodes of digest trees: some, too many, none.
+pub(crate) fn trees() -> Vec<(String, TreeNodes)> {
+    let node = |first: &str, mutable| TreeNodeV1 {
+        first: key(first),
+        entries: 300,
+        mutable,
+        digest: Digest::Blake3([5; 32]),
+    };
+    let nodes =
+        |level, nodes: Option<Vec<TreeNodeV1>>| TreeNodes::V1(TreeNodesV1 { level, nodes: nodes.map(list) });
+    vec![
+        ("TreeNodes/two".into(), nodes(1, Some(vec![node("a", 0), node("b", 7)]))),
+        ("TreeNodes/too-many".into(), nodes(0, None)),
+        ("TreeNodes/empty".into(), nodes(0, Some(vec![]))),
     ]
 }
 

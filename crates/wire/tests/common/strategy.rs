@@ -9,18 +9,21 @@ use peerstream_types::{
 use peerstream_wire::data::DataHeaderV1;
 use peerstream_wire::extension::Extension;
 use peerstream_wire::hello::{HelloV1, Lane, UnwelcomeV1, WelcomeV1};
-use peerstream_wire::inventory::InventoryPageV1;
-use peerstream_wire::limits::{OUTLINE_VALUES_MAX, REASON_LEN_MAX, RECORD_LEN_MAX, RETRY_AFTER_MS_MAX};
+use peerstream_wire::inventory::{InventoryPageV1, InventoryRunV1};
+use peerstream_wire::limits::{
+    OUTLINE_VALUES_MAX, PAGE_ENTRIES_MAX, REASON_LEN_MAX, RECORD_LEN_MAX, RETRY_AFTER_MS_MAX,
+};
 use peerstream_wire::message::{
     AbortV1, CompleteV1, FetchFailedV1, FetchV1, GoAwayV1, HaveV1, InitAckV1, InitV1, InventoryRequestV1,
     KeepAlive, OfferV1, OutlineRequestV1, PeerLimits, PrepareAckV1, PrepareV1, Preview, ReceivedV1,
-    RefusalV1, RefuseV1, ReleaseReason, ReleaseV1, RequestV1, ThrottleV1,
+    RefusalV1, RefuseV1, ReleaseReason, ReleaseV1, RequestV1, RunRequestV1, ThrottleV1, TreeRequestV1,
 };
+use peerstream_wire::tree::{TreeNodeV1, TreeNodesV1};
 use peerstream_wire::{
-    Bounded, Code, DataHeader, Extensions, Features, HelloMessage, InventoryPage, Message, Minor,
-    RecordHeader, RecordStatus, Text,
+    Bounded, Code, DataHeader, Extensions, Features, HelloMessage, InventoryPage, InventoryRun, Message,
+    Minor, RecordHeader, RecordStatus, Text, TreeNodes,
 };
-use proptest::collection::{btree_set, vec};
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -225,6 +228,17 @@ fn requests() -> BoxedStrategy<Message> {
             let ordinal = Ordinal(ordinal);
             Message::OutlineRequest(OutlineRequestV1 { request, offer, ordinal, level, range })
         }),
+        (ids(), of(any::<u8>()), of(0u8..9), of(10u8..20)).prop_map(
+            |((request, offer), level, start, end)| {
+                let key = |byte: u8| EntryKey::new([byte]).unwrap();
+                let (start, end) = (start.map(key), end.map(key));
+                Message::TreeRequest(TreeRequestV1 { request, offer, level, start, end })
+            }
+        ),
+        (ids(), 0..1u64 << 60, 1..=PAGE_ENTRIES_MAX as u32).prop_map(|((request, offer), first, count)| {
+            let first = Ordinal(first);
+            Message::RunRequest(RunRequestV1 { request, offer, first, count })
+        }),
         (ids(), spans, any::<u32>(), extensions()).prop_map(
             |((request, offer), spans, attempt, extensions)| {
                 Message::Fetch(FetchV1 { request, offer, spans, attempt, extensions })
@@ -338,6 +352,26 @@ pub(crate) fn page() -> impl Strategy<Value = InventoryPage> {
         let entries = Bounded::try_from(entries).unwrap();
         InventoryPage::V1(InventoryPageV1 { entries, next, sealed })
     })
+}
+
+/// Any run of entries.
+pub(crate) fn run() -> impl Strategy<Value = InventoryRun> {
+    entries()
+        .prop_filter("a run has entries", |entries| !entries.is_empty())
+        .prop_map(|entries| InventoryRun::V1(InventoryRunV1 { entries: Bounded::try_from(entries).unwrap() }))
+}
+
+/// Any nodes of a digest tree.
+pub(crate) fn tree() -> impl Strategy<Value = TreeNodes> {
+    let node = (1..=u64::MAX, any::<u64>(), digest());
+    let nodes = btree_map(vec(any::<u8>(), 1..9), node, 0..6).prop_map(|nodes| {
+        let node = |(key, (entries, mutable, digest)): (Vec<u8>, (u64, u64, _))| {
+            let first = EntryKey::new(key).unwrap();
+            TreeNodeV1 { first, entries, mutable: mutable % entries, digest }
+        };
+        Bounded::try_from(nodes.into_iter().map(node).collect::<Vec<_>>()).unwrap()
+    });
+    (any::<u8>(), of(nodes)).prop_map(|(level, nodes)| TreeNodes::V1(TreeNodesV1 { level, nodes }))
 }
 
 /// Any header of a data stream.
