@@ -117,10 +117,10 @@ impl Knowledge {
         self.synced = self.synced.max(Some(stamp)).max(self.purged);
     }
 
-    /// Data of a source comes in.
-    pub(crate) fn mix(&mut self, claim: Claim) {
-        if claim.synced < Claim::EMPTY.synced {
-            self.mixing = Some(self.mixing.map_or(claim.synced, |mixing| mixing.min(claim.synced)));
+    /// Data of sources comes in, of which the one that knows least knows of deletes up to `least`.
+    pub(crate) fn mix(&mut self, least: Stamp) {
+        if least < Claim::EMPTY.synced {
+            self.mixing = Some(self.mixing.map_or(least, |mixing| mixing.min(least)));
         }
     }
 
@@ -278,7 +278,7 @@ mod tests {
                     Step::Synced(stamp) => known.mark_synced(Stamp(stamp)),
                     // Others are refused by `Members`.
                     Step::Mix(stamp) | Step::Complete(stamp) if Some(Stamp(stamp)) < purged => {}
-                    Step::Mix(stamp) => known.mix(claim(stamp, None)),
+                    Step::Mix(stamp) => known.mix(Stamp(stamp)),
                     Step::Complete(stamp) => known.complete(Stamp(stamp)),
                     Step::InPart => known.complete_in_part(),
                     Step::Purge(now) => {

@@ -53,38 +53,44 @@ impl MergeStaging {
     }
 
     async fn begin_now(&self, header: &ManifestHeader) -> Result<(), SinkError> {
-        let (mut work, mut open) = self.enter().await?;
+        let (mut work, open) = self.enter().await?;
         let this = self.store.facts_of(&open).knowledge.claim();
-        let members = self.join(&mut open, Members::of(this), header).await?;
+        let members = self.join(Members::of(this), header)?;
         work.union = Some(Union::begin(header, members));
         Ok(())
     }
 
     async fn contribute_now(&self, header: &ManifestHeader) -> Result<(), SinkError> {
-        let (mut work, mut open) = self.enter().await?;
+        let (mut work, _open) = self.enter().await?;
         let union = work.union()?;
         union.check_source(header)?;
-        union.members = self.join(&mut open, union.members, header).await?;
+        union.members = self.join(union.members, header)?;
+        union.is_mixed = false;
         Ok(())
     }
 
-    /// Takes a source among those that are merged. What this replica knows of deletes from then on is
-    /// durable before any entry of the source is in.
-    async fn join(
-        &self,
-        open: &mut ShardGuard,
-        mut members: Members,
-        header: &ManifestHeader,
-    ) -> Result<Members, SinkError> {
-        let claim = Claim::decode(&header.state, self.store.hook().name())?;
-        members.join(&self.shard, claim)?;
+    /// Takes a source among those that are merged. A source that gives nothing leaves no trace.
+    fn join(&self, mut members: Members, header: &ManifestHeader) -> Result<Members, SinkError> {
+        members.join(&self.shard, Claim::decode(&header.state, self.store.hook().name())?)?;
+        Ok(members)
+    }
+
+    /// What this replica knows of deletes from now on is durable before any entry of the sources is in.
+    /// Its host may have forgotten some since it was asked.
+    async fn mix(&self, open: &mut ShardGuard, union: &mut Union) -> Result<(), SinkError> {
+        if union.is_mixed {
+            return Ok(());
+        }
         let mut facts = self.store.facts_of(open);
-        facts.knowledge.mix(claim);
+        let least = union.members.least_source();
+        Members::of(facts.knowledge.claim()).join(&self.shard, Claim { synced: least, purged: None })?;
+        facts.knowledge.mix(least);
         if open.medium.facts() != Some(&facts) {
             open.apply(Vec::new(), Some(facts)).await?;
             open.medium.sync().await?;
         }
-        Ok(members)
+        union.is_mixed = true;
+        Ok(())
     }
 
     async fn admit_now(&self, page: Vec<Arc<Entry>>) -> Result<Vec<Held>, SinkError> {
@@ -129,6 +135,9 @@ impl MergeStaging {
             if let Some(content) = partials.add(&self.shard, chunk)? {
                 whole.push((place, content));
             }
+        }
+        if !whole.is_empty() {
+            self.mix(&mut open, union).await?;
         }
         let copies: Vec<_> = whole
             .iter()

@@ -27,13 +27,16 @@ pub(crate) struct Union {
     hasher: ManifestHasher,
     /// Whose data comes together.
     pub(crate) members: Members,
+    /// Whether it is kept that data of all of them comes in.
+    pub(crate) is_mixed: bool,
     sealed: Option<ManifestHeader>,
 }
 
 impl Union {
     pub(crate) fn begin(header: &ManifestHeader, members: Members) -> Self {
         let chunk_size = header.chunk_size;
-        Self { chunk_size, entries: Vec::new(), hasher: ManifestHasher::new(), members, sealed: None }
+        let (entries, hasher) = (Vec::new(), ManifestHasher::new());
+        Self { chunk_size, entries, hasher, members, is_mixed: false, sealed: None }
     }
 
     pub(crate) fn chunk_size(&self) -> ChunkSize {

@@ -87,6 +87,10 @@ facts! {
     a_replica_beyond_the_horizon_is_refused;
     /// Of several sources the one that missed a forgotten delete is refused; the others go on.
     a_source_beyond_the_horizon_is_refused;
+    /// A source that was announced, and of which nothing came, leaves no trace.
+    a_source_that_gives_nothing_leaves_no_trace;
+    /// A delete that is forgotten while sources are begun with counts before any of their data is in.
+    a_delete_forgotten_meanwhile_counts;
     /// A delete that may be in what was left out is not taken for seen.
     what_was_left_out_is_not_taken_for_seen;
     /// A variant that cannot be had, and may be missing, is not asked for by seal.
@@ -363,6 +367,36 @@ async fn a_source_beyond_the_horizon_is_refused(kind: &dyn Kind) {
     let staging = half.stage(&shard(), &Selector::All, Fence(1)).await.unwrap();
     let refused = staging.begin(&Offer::of(&ahead).await.header).await;
     assert!(matches!(refused, Err(SinkError::BeyondHorizon { synced: 150, .. })), "{refused:?}");
+}
+
+async fn a_source_that_gives_nothing_leaves_no_trace(kind: &dyn Kind) {
+    let (away, ahead) = forgetful(kind).await;
+    let empty = kind.store(options());
+    let staging = empty.stage(&shard(), &Selector::All, Fence(1)).await.unwrap();
+    staging.begin(&Offer::of(&away).await.header).await.unwrap();
+    let refused = staging.contribute(&Offer::of(&ahead).await.header).await;
+    assert!(matches!(refused, Err(SinkError::BeyondHorizon { synced: 150, .. })), "{refused:?}");
+    drop(staging);
+    bring_up(&empty, &[&ahead]).await.unwrap();
+    assert_eq!(all_of(&empty).await, all_of(&ahead).await);
+}
+
+async fn a_delete_forgotten_meanwhile_counts(kind: &dyn Kind) {
+    let (away, store) = (seeded(kind).await, kind.store(options()));
+    away.mark_synced(&shard(), Stamp(150)).await.unwrap();
+    let offers = [Offer::of(&away).await];
+    let staging = store.stage(&shard(), &Selector::All, Fence(1)).await.unwrap();
+    staging.begin(&offers[0].header).await.unwrap();
+    staging.admit(offers[0].entries.clone()).await.unwrap();
+    store.delete(&shard(), &key("cpu", 0), Stamp(200)).await.unwrap();
+    assert_eq!(store.purge(&shard(), Stamp(1000)).await.unwrap(), 1);
+    let entry = &offers[0].entries[0];
+    let refused = staging.store(offers[0].chunks(entry, entry).await).await;
+    assert!(
+        matches!(refused, Err(SinkError::SourceBeyondHorizon { synced: 150, purged: 200, .. })),
+        "{refused:?}"
+    );
+    assert_eq!(all_of(&store).await, Default::default());
 }
 
 async fn what_was_left_out_is_not_taken_for_seen(kind: &dyn Kind) {

@@ -7,6 +7,7 @@ use peerstream_snapshot::{ManifestHasher, SinkError};
 use peerstream_types::{Digest, Entry, ManifestHeader};
 
 use super::outlines::Outlines;
+use super::source::SourceLink;
 use super::task::{JobEvent, Running};
 
 /// The staging did not take the entries.
@@ -26,17 +27,62 @@ impl Running {
             let _ = task.await;
         }
         self.outlines = Outlines::default();
+        self.sources.values_mut().for_each(SourceLink::end_listing);
         self.listing += 1;
         self.joined = (!joined.is_empty()).then(ManifestHasher::new);
-        let mut begun = self.staging.begin(header).await;
-        for header in joined {
-            if begun.is_ok() {
-                begun = self.staging.contribute(header).await;
+        match self.begin_staging(header, joined).await {
+            Ok(refused) if refused.is_empty() => {}
+            Ok(refused) => {
+                let (places, why): (Vec<usize>, Vec<String>) = refused.into_iter().unzip();
+                let now = self.job.shared.clock.now();
+                self.recovery.handle_begin_refused(now, &places, &why.join("; "));
             }
+            Err(error) => self.store_failed(&error),
         }
-        if let Err(error) = begun {
-            self.store_failed(&error);
+    }
+
+    /// Has the staging begin; says which manifests it does not take, by their places, and why. One that has
+    /// forgotten a delete which another may have missed goes first: it is the other that is too old then.
+    async fn begin_staging(
+        &self,
+        header: &ManifestHeader,
+        joined: &[ManifestHeader],
+    ) -> Result<Vec<(usize, String)>, SinkError> {
+        let of_base = |other: &ManifestHeader| other.state == header.state;
+        let mut first = joined.iter().position(of_base).unwrap_or(0);
+        let mut turns = joined.len();
+        loop {
+            match self.begin_from(header, joined, first).await {
+                Err((place, SinkError::BeyondHorizon { .. })) if place != first && turns > 0 => first = place,
+                result => return result.map_err(|(_, error)| error),
+            }
+            turns -= 1;
         }
+    }
+
+    /// The same, with one of them before the others; an error has the place at which it came.
+    async fn begin_from(
+        &self,
+        header: &ManifestHeader,
+        joined: &[ManifestHeader],
+        first: usize,
+    ) -> Result<Vec<(usize, String)>, (usize, SinkError)> {
+        let state = joined.get(first).map_or(&header.state, |first| &first.state).clone();
+        let mut refused = Vec::new();
+        let mut take = |place: usize, taken: Result<(), SinkError>| match taken {
+            Err(error @ (SinkError::SourceBeyondHorizon { .. } | SinkError::BadManifest(_))) => {
+                refused.push((place, error.to_string()));
+                Ok(())
+            }
+            taken => taken.map_err(|error| (place, error)),
+        };
+        let begun = self.staging.begin(&ManifestHeader { state, ..header.clone() }).await;
+        let is_begun = begun.is_ok();
+        take(first, begun)?;
+        for (place, header) in joined.iter().enumerate().filter(|(place, _)| is_begun && *place != first) {
+            take(place, self.staging.contribute(header).await)?;
+        }
+        Ok(refused)
     }
 
     pub(super) fn store_failed(&mut self, error: &SinkError) {

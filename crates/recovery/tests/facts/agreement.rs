@@ -399,6 +399,27 @@ fn snapshots_that_do_not_go_together_are_not_mixed() {
     assert_eq!(begin(&actions), (&one.header, 0), "the other goes on alone");
 }
 
+/// A manifest that the store cannot put together with the others costs its sources only.
+#[test]
+fn a_manifest_that_the_store_does_not_begin_with_is_left_out() {
+    let (one, other) = (keyed(1, &[("a", 1)]), keyed(2, &[("a", 2)]));
+    let (mut hand, sources) = begun(mergeable(Level::UnstrictMajority), &["a", "b"]);
+    offer(&mut hand, sources[0], &one);
+    assert_eq!(begin(&offer(&mut hand, sources[1], &other)).1, 2);
+    hand.job.handle_begin_refused(hand.now, &[1], "it is too old");
+    let actions = hand.drain();
+    let reasons = closes(&actions);
+    assert!(reasons.contains(&CloseReason::Incompatible("it is too old".into())), "{reasons:?}");
+    let again: Vec<SourceId> = actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::Open { source, peer, .. } if peer.as_str() == "a" => Some(*source),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(begin(&offer(&mut hand, again[0], &one)), (&one.header, 0), "the other goes on alone");
+}
+
 /// Enough have offered and do not agree: the rest is waited for, but not for long.
 #[test]
 fn a_silent_replica_holds_up_a_comparison_for_five_seconds() {
