@@ -4,6 +4,7 @@ mod actions;
 mod admission;
 mod agreement;
 mod checkpoints;
+mod ending;
 mod opening;
 mod outlines;
 mod reports;

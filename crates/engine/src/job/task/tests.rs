@@ -1,7 +1,9 @@
 //! What a job is told by tasks that it has given up.
 
+use std::time::Duration;
+
 use peerstream_placement::StaticPlacement;
-use peerstream_recovery::{Action, Job};
+use peerstream_recovery::{Action, Job, Outcome};
 use peerstream_shape::PassThrough;
 use peerstream_snapshot::{Fence, MemoryStore, SinkError, offload::Inline};
 use peerstream_transport::PeerIdentity;
