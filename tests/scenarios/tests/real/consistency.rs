@@ -22,7 +22,7 @@ fn get(node: &Running, args: &[&str]) -> ConsistencyView {
     serde_json::from_str(&said.out).unwrap()
 }
 
-/// F-20: set, seen, kept across a restart, taken back.
+/// G-26, F-20: set, seen, kept across a restart, taken back.
 #[test]
 fn a_level_stays_set_when_the_node_is_restarted() {
     let scenario = Scenario::new();
