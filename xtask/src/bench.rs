@@ -13,6 +13,7 @@
 //! | `round` | one transfer by one contestant |
 //! | `figures`, `report` | medians, ratios of pairs, tables, JSON |
 //! | `memory` | `cargo xtask bench memory`: the peak memory of each end |
+//! | `sources` | `cargo xtask bench sources`: three donors with caps against one with their sum |
 
 mod contestant;
 mod figures;
@@ -24,6 +25,7 @@ mod report;
 mod round;
 mod rsync_nginx;
 mod site;
+mod sources;
 mod workload;
 
 use std::path::Path;
@@ -39,8 +41,10 @@ use workload::Workload;
 
 /// Options: see `USAGE` in `main.rs` and `docs/performance.md`.
 pub(crate) fn run(root: &Path, options: &[String]) -> anyhow::Result<()> {
-    if let Some(("memory", options)) = options.split_first().map(|(first, rest)| (first.as_str(), rest)) {
-        return memory::run(root, options);
+    match options.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        Some(("memory", options)) => return memory::run(root, options),
+        Some(("sources", options)) => return sources::run(root, options),
+        _ => {}
     }
     let options = Options::parse(options)?;
     let mut site = Site::open(root, &options.dir, options.feeder)?;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use peerstream_engine::placement::{Holder, StaticPlacement};
-use peerstream_engine::shape::PassThrough;
+use peerstream_engine::shape::Shaper;
 use peerstream_engine::snapshot::BlockingPool;
 use peerstream_engine::transport::{AccessRules, SharedAccess};
 use peerstream_engine::types::{DatasetName, Incarnation, ShardId, WallClock};
@@ -39,18 +39,21 @@ pub(crate) fn transport(options: &Options, name: &str, listen: SocketAddr) -> Re
     Ok(QuicTransport::bind(listen, &config, &credentials, Arc::new(SystemClock))?)
 }
 
-/// Starts an engine around a store; `donor` is where to ask.
+/// Starts an engine around a store; `donors` is where to ask.
 pub(crate) fn start(
     name: &str,
     transport: QuicTransport,
     pool: BlockingPool,
     store: Dataset,
-    donor: Option<SocketAddr>,
+    shaper: Arc<dyn Shaper>,
+    donors: &[SocketAddr],
 ) -> Result<Engine> {
     let datasets = Datasets::new();
     datasets.insert(dataset_name()?, store);
-    let donor_id = identity::node(identity::DONOR)?;
-    let holders = donor.map(|addr| Holder::everything(donor_id, addr));
+    let mut holders = Vec::new();
+    for (name, addr) in identity::DONORS.into_iter().zip(donors) {
+        holders.push(Holder::everything(identity::node(name)?, *addr));
+    }
     let parts = Parts {
         node: identity::node(name)?,
         cluster: identity::cluster()?,
@@ -59,7 +62,7 @@ pub(crate) fn start(
         datasets,
         placement: Arc::new(StaticPlacement::new(holders)?),
         access: SharedAccess::new(AccessRules::members_may_read()),
-        shaper: Arc::new(PassThrough::default()),
+        shaper,
         offload: Arc::new(pool),
         levels: Default::default(),
         wall_clock: Arc::new(SystemClock),

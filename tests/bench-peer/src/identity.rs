@@ -10,7 +10,9 @@ use peerstream_quic::{CertificateAuthority, CredentialFiles, Credentials};
 use crate::Result;
 
 const CLUSTER: &str = "bench.internal";
-/// The sending end.
+/// The sending ends, in the order in which a receiver is told where they are.
+pub(crate) const DONORS: [&str; 3] = [DONOR, "donor-2", "donor-3"];
+/// The sending end, where there is one.
 pub(crate) const DONOR: &str = "donor";
 /// The receiving end.
 pub(crate) const REPLICA: &str = "replica";
@@ -24,13 +26,13 @@ pub(crate) fn node(name: &str) -> Result<NodeId> {
     Ok(NodeId::new(name)?)
 }
 
-/// Writes a CA and the certificates of both ends.
+/// Writes a CA and the certificates of all ends.
 pub(crate) fn issue(dir: &Path) -> Result<()> {
     fs::create_dir_all(dir)?;
     let now = SystemClock.unix_ms();
     let ca = CertificateAuthority::init(&cluster()?, VALID_DAYS, now)?;
     fs::write(dir.join("ca.pem"), ca.certificate_pem())?;
-    for name in [DONOR, REPLICA] {
+    for name in DONORS.into_iter().chain([REPLICA]) {
         let issued = ca.issue(&node(name)?, VALID_DAYS, now)?;
         let files = files(dir, name);
         fs::write(files.chain, issued.chain_pem)?;

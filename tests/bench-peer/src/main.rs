@@ -2,18 +2,22 @@
 //!
 //! ```text
 //! bench-peer certs --cert-dir DIR                       certificates for all that follow
-//! bench-peer serve --dir DIR --listen ADDR --cert-dir DIR [--mtu N] [--shards N]
-//! bench-peer fetch --from ADDR --to DIR --cert-dir DIR [--mtu N] [--shards N] [--sync]
+//! bench-peer serve --dir DIR --listen ADDR --cert-dir DIR [--mtu N] [--shards N] [--name NAME] [--rate N]
+//! bench-peer fetch --from ADDR,.. --to DIR --cert-dir DIR [--mtu N] [--shards N] [--sync] [--identical]
 //! bench-peer raw-send --bytes N --listen ADDR --cert-dir DIR [--mtu N] [--streams N]
 //! bench-peer raw-recv --from ADDR --cert-dir DIR [--mtu N] [--to FILE]
 //! bench-peer make A|B|C|D --dir DIR [--short] [--mib N] [--sparse]
 //! bench-peer compare LEFT RIGHT                         fails unless they hold the same files
 //! ```
 //!
+//! A rate is in bytes a second. Donors are called `donor`, `donor-2`, `donor-3`, in the order of their
+//! addresses.
+//!
 //! Whatever answers prints one line of JSON. `serve` and `raw-send` print one when they are ready,
 //! and run until their input ends or they are killed: nothing stays behind a bench that is cut off.
 #![expect(clippy::print_stdout, reason = "it answers the bench")]
 
+mod capped;
 mod compare;
 mod engine;
 mod fetch;

@@ -7,10 +7,10 @@ use std::str::FromStr;
 use crate::Result;
 
 /// Options that stand alone.
-const FLAGS: &[&str] = &["sync", "short", "sparse"];
+const FLAGS: &[&str] = &["identical", "short", "sparse", "sync"];
 /// Options with a value.
 const NAMED: &[&str] =
-    &["bytes", "cert-dir", "dir", "from", "listen", "mib", "mtu", "shards", "streams", "to"];
+    &["bytes", "cert-dir", "dir", "from", "listen", "mib", "mtu", "name", "rate", "shards", "streams", "to"];
 
 /// What stands behind a command.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -55,6 +55,13 @@ impl Options {
         self.optional(name)?.ok_or_else(|| format!("--{name} is needed").into())
     }
 
+    /// Values with commas between them, at least one.
+    pub(crate) fn list<T: FromStr>(&self, name: &str) -> Result<Vec<T>> {
+        let text: String = self.needed(name)?;
+        let values = text.split(',').map(str::parse).collect::<std::result::Result<_, _>>();
+        values.map_err(|_| format!("--{name} {text} is no list of such values").into())
+    }
+
     pub(crate) fn path(&self, name: &str) -> Result<PathBuf> {
         self.needed(name)
     }
@@ -81,6 +88,7 @@ mod tests {
         assert!(options.flag("sync") && !options.flag("short"));
         assert_eq!(options.optional("mtu").unwrap(), Some(8972_u16));
         assert_eq!(options.optional::<u32>("shards").unwrap(), None);
+        assert_eq!(parse(&["--from", "1,2"]).unwrap().list::<u16>("from").unwrap(), [1, 2]);
     }
 
     #[test]
@@ -88,6 +96,7 @@ mod tests {
         assert!(parse(&["--drr", "x"]).is_err());
         assert!(parse(&["--dir"]).is_err());
         assert!(parse(&["--mtu", "many"]).unwrap().needed::<u16>("mtu").is_err());
+        assert!(parse(&["--from", "1,b"]).unwrap().list::<u16>("from").is_err());
         assert!(parse(&[]).unwrap().path("to").is_err());
     }
 }

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use peerstream_engine::Dataset;
+use peerstream_engine::shape::{PassThrough, Shaper};
 use peerstream_engine::snapshot::{BlockingPool, DirectorySource, RealDisk, Snapshot, Source};
 use peerstream_engine::transport::Transport;
 use peerstream_engine::types::{ChunkSize, PageToken, Selector, ShardId};
 use serde_json::json;
 use tokio::time::Instant;
 
+use crate::capped::Capped;
 use crate::identity::DONOR;
 use crate::options::Options;
 use crate::{Result, engine, say, usage};
@@ -28,7 +30,8 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     for shard in &shards {
         source.serve(shard, &dir, None, Vec::new())?;
     }
-    let transport = engine::transport(options, DONOR, options.needed("listen")?)?;
+    let name = options.optional("name")?.unwrap_or_else(|| DONOR.to_owned());
+    let transport = engine::transport(options, &name, options.needed("listen")?)?;
     let addr = transport.local_addr();
     let started = Instant::now();
     let mut bytes = 0;
@@ -40,7 +43,11 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     }
     let seconds = started.elapsed().as_secs_f64();
     let dataset = Dataset { source: Some(source), sink: None, ..Dataset::default() };
-    let _engine = engine::start(DONOR, transport, pool, dataset, None)?;
+    let shaper: Arc<dyn Shaper> = match options.optional("rate")? {
+        Some(rate) => Arc::new(Capped::new(rate)),
+        None => Arc::new(PassThrough::default()),
+    };
+    let _engine = engine::start(&name, transport, pool, dataset, shaper, &[])?;
     say(&json!({
         "ready": addr.to_string(),
         "prepare_bytes": bytes,

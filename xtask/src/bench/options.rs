@@ -67,7 +67,7 @@ impl Options {
 }
 
 /// Values with commas between them.
-fn list<T>(text: &str, parse: impl Fn(&str) -> Option<T>) -> anyhow::Result<Vec<T>> {
+pub(super) fn list<T>(text: &str, parse: impl Fn(&str) -> Option<T>) -> anyhow::Result<Vec<T>> {
     text.split(',').map(|word| parse(word).with_context(|| format!("{word:?} is not known here"))).collect()
 }
 
