@@ -13,6 +13,7 @@
 //! | `round` | one transfer by one contestant |
 //! | `figures`, `report` | medians, ratios of pairs, tables, JSON |
 //! | `memory` | `cargo xtask bench memory`: the peak memory of each end |
+//! | `select` | `cargo xtask bench select`: comparing the inventories of three peers |
 //! | `sources` | `cargo xtask bench sources`: three donors with caps against one with their sum |
 
 mod contestant;
@@ -24,6 +25,7 @@ mod options;
 mod report;
 mod round;
 mod rsync_nginx;
+mod select;
 mod site;
 mod sources;
 mod workload;

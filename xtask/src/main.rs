@@ -29,6 +29,8 @@ usage: cargo xtask <task> [options]
                           measure the peak memory of each end
   bench sources [--workload A,B] [--mtu 1452,8972] [--rounds 5] [--short] [--feeder] [--dir DIR] [--json FILE]
                           measure three donors with caps against one with the sum of them
+  bench select [--entries 1000000,10000000,100000000] [--rounds 3] [--json FILE]
+                          compare the inventories of three peers, and measure what a key costs
   instructions [--bless]  count the instructions of the hot loops, against the last counts
   sim [SCENARIO] [--seed S | --seeds A..B] [--nodes N] [--transport mem|quic] [--trace FILE] [--report FILE]
                           run a scenario in virtual time; without one, list them
