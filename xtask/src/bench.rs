@@ -45,6 +45,7 @@ use workload::Workload;
 pub(crate) fn run(root: &Path, options: &[String]) -> anyhow::Result<()> {
     match options.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         Some(("memory", options)) => return memory::run(root, options),
+        Some(("select", options)) => return select::run(root, options),
         Some(("sources", options)) => return sources::run(root, options),
         _ => {}
     }
