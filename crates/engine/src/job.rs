@@ -5,6 +5,8 @@ mod admission;
 mod agreement;
 mod checkpoints;
 mod ending;
+mod listing;
+mod mirror;
 mod opening;
 mod outlines;
 mod reports;

@@ -4,6 +4,8 @@
 
 #[path = "data_path/checkpoints.rs"]
 mod checkpoints;
+#[path = "data_path/compared.rs"]
+mod compared;
 #[path = "data_path/pair.rs"]
 mod pair;
 #[path = "data_path/pins.rs"]

@@ -1,10 +1,8 @@
 //! What a recovery job asks for, done.
 
-use peerstream_recovery::{
-    Action, CloseReason, Fault, Misuse, Outcome, OutlinePart, PageIn, Refusal, SourceId,
-};
+use peerstream_recovery::{Action, CloseReason, Fault, Misuse, Outcome, OutlinePart, Refusal, SourceId};
 use peerstream_select::Offence;
-use peerstream_types::{ChunkIndex, ChunkRange, FetchId, Ordinal, PageToken, Span};
+use peerstream_types::{ChunkIndex, ChunkRange, FetchId, Ordinal, Span};
 use peerstream_wire::Code;
 use peerstream_wire::message::ReleaseReason;
 use tracing::{info, warn};
@@ -13,16 +11,8 @@ use super::source::{Owned, SourceLink};
 use super::task::{JobEvent, Running};
 use crate::io::IoError;
 use crate::plan::PlanEvent;
-use crate::receive::{
-    CheckedPage, Expected, Fetch, Listing, Names, ReceiveError, Wanted, fetch_outline, next_page,
-};
+use crate::receive::{Expected, Fetch, Names, ReceiveError, Wanted, fetch_outline};
 use crate::session::{Opening, OpeningFailed};
-
-/// A page that was checked and admitted, and where the listing goes on.
-pub(super) struct PageTaken {
-    pub(super) listing: Listing,
-    pub(super) page: PageIn,
-}
 
 impl Running {
     /// Does all that the job asks for; its outcome, once it has one.
@@ -136,24 +126,6 @@ impl Running {
         }
     }
 
-    fn list(&mut self, source: SourceId, token: PageToken) {
-        let Some(link) = self.sources.get_mut(&source) else { return };
-        // What is checked of a page that fails does not count.
-        let listing = link.listing.clone();
-        let (session, offer) = (link.session.clone(), link.offer.clone());
-        let events = self.events.clone();
-        let task = tokio::spawn(async move {
-            let page = match next_page(&session, &offer, listing, token).await {
-                Ok((listing, CheckedPage { entries, next, sealed })) => {
-                    Ok(Box::new(PageTaken { listing, page: PageIn { entries, next, sealed } }))
-                }
-                Err(error) => Err(fault_of(error)),
-            };
-            let _ = events.send(JobEvent::Page(source, page)).await;
-        });
-        link.keep(task.abort_handle());
-    }
-
     fn outline(&mut self, source: SourceId, ordinal: Ordinal, there: Ordinal, part: OutlinePart) {
         let Some(entry) = self.recovery.entry(source, ordinal).cloned() else { return };
         let Some(link) = self.sources.get_mut(&source) else { return };
@@ -230,6 +202,7 @@ impl Running {
         let unanswered = self.opening.remove(&source);
         self.closes.insert(reason.name());
         let link = self.sources.remove(&source);
+        self.lose_mirrors_of(source);
         let peer = link.as_ref().map(|link| link.session.id.peer.clone()).or(unanswered);
         if let (Some(peer), Some(offence)) = (&peer, reason.offence()) {
             self.job.shared.regards.blame(self.job.shared.clock.now(), peer, offence);

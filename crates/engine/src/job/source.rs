@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use peerstream_recovery::SourceId;
 use peerstream_types::FetchId;
 use peerstream_wire::message::OfferV1;
 use tokio::task::AbortHandle;
 
+use super::mirror::Mirror;
 use crate::receive::Listing;
 use crate::regards::Debt;
 use crate::session::{Hold, Opened, SessionHandle};
@@ -29,6 +31,10 @@ pub(super) struct SourceLink {
     pub(super) offer: Arc<OfferV1>,
     /// Where the listing stands, as far as pages were taken in.
     pub(super) listing: Listing,
+    /// It was asked for the first page of its listing, which has not come.
+    pub(super) is_at_start: bool,
+    /// Whose listing its own follows, if it does, and how.
+    pub(super) mirror: Option<(SourceId, Mirror)>,
     pub(super) fetches: BTreeMap<FetchId, (Owned, Debt)>,
     /// Pages and outlines under way, and the watch on the session's end.
     pub(super) tasks: Vec<Owned>,
@@ -44,10 +50,25 @@ impl SourceLink {
             session,
             offer: Arc::new(offer),
             listing,
+            is_at_start: false,
+            mirror: None,
             fetches: BTreeMap::new(),
             tasks: Vec::new(),
             hold: Some(hold),
         }
+    }
+
+    /// It is asked to list from the start.
+    pub(super) fn begin_listing(&mut self) {
+        self.listing = Listing::new(&self.offer);
+        self.is_at_start = true;
+        self.mirror = None;
+    }
+
+    /// Another listing is begun, of which this source may be no part.
+    pub(super) fn end_listing(&mut self) {
+        self.is_at_start = false;
+        self.mirror = None;
     }
 
     /// Keeps a task as long as the source is open, and forgets those that have ended.

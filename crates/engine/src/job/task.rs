@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use peerstream_recovery::{Admitted, Fault, Misuse, OutlinePart, Phase, Recovery, SourceId};
-use peerstream_select::Offence;
+use peerstream_select::{Offence, Part};
 use peerstream_shape::Class;
 use peerstream_snapshot::{ManifestHasher, Sink, Staging};
 use peerstream_types::{FetchId, NodeId, Ordinal, Selector, ShardId};
@@ -13,10 +13,10 @@ use tokio::task::JoinHandle;
 use tracing::{Instrument, info_span, warn};
 
 use super::Origin;
-use super::actions::PageTaken;
 use super::admission::NotAdmitted;
 use super::agreement::another_level;
 use super::checkpoints::Checkpoints;
+use super::listing::PageAnswer;
 use super::outlines::Outlines;
 use super::reports::{Report, Reports};
 use super::source::SourceLink;
@@ -48,7 +48,9 @@ pub(crate) struct ShardJob {
 /// What the tasks of a job report to it.
 pub(super) enum JobEvent {
     Opened(SourceId, Box<Opening>),
-    Page(SourceId, Result<Box<PageTaken>, Fault>),
+    Page(SourceId, PageAnswer),
+    /// For the listing with this number: where it differs from another's.
+    Compared(u64, SourceId, Result<Vec<Part>, ReceiveError>),
     /// Of which listing, counted by begins.
     Admitted(u64, Result<Admitted, NotAdmitted>),
     Outline(SourceId, Ordinal, OutlinePart, Result<VerifiedPart, ReceiveError>),
@@ -78,6 +80,8 @@ pub(super) struct Running {
     /// taken the entries.
     pub(super) joined: Option<ManifestHasher>,
     pub(super) joined_next: Option<ManifestHasher>,
+    /// Listings are compared before they are asked for: until that has led astray.
+    pub(super) compares: bool,
     /// Sources that were asked and have not answered.
     pub(super) opening: BTreeMap<SourceId, NodeId>,
     pub(super) checkpoints: Checkpoints,
@@ -135,6 +139,7 @@ impl ShardJob {
             admitting: None,
             joined: None,
             joined_next: None,
+            compares: true,
             opening: BTreeMap::new(),
             checkpoints: Checkpoints::new(checkpoint_bytes, checkpoint_interval),
             waits: BTreeSet::new(),
@@ -222,14 +227,14 @@ impl Running {
         let now = self.job.shared.clock.now();
         let result = match event {
             JobEvent::Opened(source, opening) => self.opened(source, *opening),
-            JobEvent::Page(source, Ok(taken)) => {
-                let taken = *taken;
-                if let Some(link) = self.sources.get_mut(&source) {
-                    link.listing = taken.listing;
-                }
-                self.recovery.handle_page(now, source, taken.page)
+            JobEvent::Page(source, answer) => match self.paged(source, answer) {
+                Ok(page) => self.recovery.handle_page(now, source, page),
+                Err(fault) => self.recovery.handle_page_failed(now, source, fault),
+            },
+            JobEvent::Compared(listing, source, parts) => {
+                self.compared(listing, source, parts);
+                Ok(())
             }
-            JobEvent::Page(source, Err(fault)) => self.recovery.handle_page_failed(now, source, fault),
             JobEvent::Admitted(listing, admitted) => {
                 self.admitted(listing, admitted);
                 Ok(())

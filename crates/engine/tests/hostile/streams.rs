@@ -162,12 +162,12 @@ async fn a_stream_of_the_wrong_kind_is_refused_alone() {
         let (control, bulk) = (session.link.clone(), session.bulk.clone());
         let made = world.engine.plans().len();
         assert!(matches!(refused(&bulk, CONTROL, &first).await, StreamError::Reset(_)));
-        for kind in [StreamKind::Hello.byte(), RECORDS, StreamKind::Gossip.byte(), 9, 255] {
+        for kind in [StreamKind::Hello.byte(), RECORDS, StreamKind::Gossip.byte(), 10, 255] {
             assert!(matches!(refused(&control, kind, &first).await, StreamError::Reset(_)));
         }
         let mut wrong_lane = open_data(&control, RECORDS, data_header(PLAN, 1), b"").await;
         assert_eq!(wrong_lane.stopped().await, stopped(Code::Protocol));
-        for kind in [9, 255] {
+        for kind in [10, 255] {
             let mut send = open_data(&bulk, kind, data_header(PLAN, 1), b"").await;
             assert_eq!(send.stopped().await, stopped(Code::Protocol), "kind {kind}");
         }

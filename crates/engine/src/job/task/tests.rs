@@ -79,6 +79,7 @@ async fn running() -> Running {
         admitting: None,
         joined: None,
         joined_next: None,
+        compares: true,
         opening: BTreeMap::new(),
         checkpoints: Checkpoints::new(ByteCount::mib(1), Duration::from_secs(30)),
         waits: BTreeSet::new(),
