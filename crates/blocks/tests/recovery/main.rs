@@ -5,6 +5,7 @@
 
 mod cluster;
 mod deletes;
+mod dropped;
 mod fan_out;
 mod live;
 mod tags;
