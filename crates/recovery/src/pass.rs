@@ -186,13 +186,12 @@ impl Pass {
         let windows = context.config.window.0.saturating_mul(u64::from(context.config.sources_max));
         while self.outstanding().0 < windows {
             able.sort_by_key(|source| (self.links[source].outstanding(), *source));
-            let found = able.iter().enumerate().find_map(|(place, source)| {
-                Cut::next(&mut self.wanted, &self.links[source], context.config).map(|cut| (place, cut))
+            // One without room for what comes next may have room for what comes after that.
+            let found = able.iter().find_map(|source| {
+                Cut::next(&mut self.wanted, &self.links[source], context.config).map(|cut| (*source, cut))
             });
-            let Some((place, cut)) = found else { break };
-            // Those before it have no room, or nothing is left that they give.
-            able.drain(..place);
-            self.send(context, able[0], cut);
+            let Some((source, cut)) = found else { break };
+            self.send(context, source, cut);
         }
     }
 

@@ -150,7 +150,11 @@ fn every_copy_is_fetched_and_a_single_reporter_is_asked() {
         }
         asked.sort();
         asked.dedup();
-        assert_eq!(asked, sources[..2], "{level}: the copy of two from one of them, and the two of the other");
+        assert_eq!(
+            asked,
+            sources[..2],
+            "{level}: the copy of two from one of them, and the two of the other"
+        );
     }
 }
 

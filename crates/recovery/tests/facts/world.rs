@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use peerstream_recovery::{
-    Action, Admitted, CloseReason, Config, Fault, Outcome, OutlinePart, Recovery, Refusal, SourceId,
+    Action, Admitted, CloseReason, Config, Fault, Outcome, OutlinePart, Recovery, Refusal, Regard, SourceId,
 };
 use peerstream_types::{
-    ChunkIndex, ChunkRange, Digest, Entry, EntryKey, FetchId, ManifestHeader, NodeId, Ordinal, PageToken,
-    Span, Timestamp,
+    ByteCount, ChunkIndex, ChunkRange, Digest, Entry, EntryKey, FetchId, ManifestHeader, NodeId, Ordinal,
+    PageToken, Span, Timestamp,
 };
 
 use self::outlines::Outlines;
@@ -147,6 +147,9 @@ impl World {
     }
 
     fn let_time_pass(&mut self) {
+        if self.outcome.is_none() && self.roll(8) == 0 {
+            return self.tell_regards();
+        }
         let event = self.events.first_key_value().map(|((at, _), _)| *at);
         let timeout = self.job.poll_timeout();
         assert!(self.outcome.is_none() || timeout.is_none(), "a timer after the end");
@@ -340,6 +343,18 @@ impl World {
         if late || self.outcome.is_some() {
             assert_eq!(self.job.status(), before, "a late input changed something");
         }
+    }
+
+    /// Other jobs come and go: nothing follows from that alone.
+    fn tell_regards(&mut self) {
+        let (before, now, dice) = (self.job.status(), self.now, self.roll(1 << 30));
+        self.job.handle_regards(now, |peer| {
+            let own = dice >> (peer.as_str().bytes().last().unwrap_or(0) % 8);
+            let avoided_until = (own % 3 == 0).then(|| now + Duration::from_millis(own % 10_000));
+            Regard { outstanding: ByteCount(own % 5000), avoided_until }
+        });
+        assert!(self.job.poll_action().is_none() && self.job.status() == before);
+        self.job.handle_timeout(now);
     }
 
     fn store(&mut self, fetch: FetchId, ordinal: Ordinal, chunk: ChunkIndex) {
