@@ -92,20 +92,18 @@ impl Whom {
 
     /// Who may be asked now, ranked: as they are named; or who goes first, then those of this node's zone.
     pub(crate) fn candidates(&self, regard: impl Fn(&NodeId) -> Regard) -> Vec<Candidate> {
-        let nodes = self.now();
-        let rank: Box<dyn Fn(usize, &NodeId) -> u32> = match &self.asked {
-            Asked::Named(_) => Box::new(|place, _| u32::try_from(place).unwrap_or(u32::MAX)),
-            Asked::Placed(placed) => {
-                let near = self.near(placed);
-                Box::new(move |_, node| match &placed.first {
-                    Some(first) if first == node => 0,
-                    _ if near.contains(node) => 1,
-                    _ => 2,
-                })
-            }
+        let placed = match &self.asked {
+            Asked::Named(_) => None,
+            Asked::Placed(placed) => Some((placed, self.near(placed))),
         };
-        let ranked = nodes.into_iter().enumerate().map(|(place, peer)| {
-            let (rank, regard) = (rank(place, &peer), regard(&peer));
+        let ranked = (0..).zip(self.now()).map(|(place, peer)| {
+            let rank = match &placed {
+                None => place,
+                Some((placed, _)) if placed.first.as_ref() == Some(&peer) => 0,
+                Some((_, near)) if near.contains(&peer) => 1,
+                Some(_) => 2,
+            };
+            let regard = regard(&peer);
             Candidate { peer, rank, regard }
         });
         ranked.collect()
