@@ -45,9 +45,10 @@ impl Head {
         self.absorbed.clone_from(&before.absorbed);
     }
 
-    /// Remembers a copy that was merged; the oldest memory gives way.
+    /// Remembers a copy that was merged, also if it is what is here: that may be written to. The oldest
+    /// memory gives way.
     pub(crate) fn absorb(&mut self, digest: [u8; 32]) {
-        if !self.has(&digest) {
+        if !self.absorbed.contains(&digest) {
             if self.absorbed.len() == ABSORBED_MAX {
                 self.absorbed.remove(0);
             }

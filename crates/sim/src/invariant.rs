@@ -1,11 +1,13 @@
 //! What holds in every run, one file each: the promises of the project as far as they can be seen
 //! from outside. Each of them is shown to fail on a bug made for it: see [`planted`](crate::planted).
 
+pub mod agreed;
 pub mod all_or_nothing;
 pub mod bounded;
 pub mod closed;
 pub mod ends;
 pub mod foreground;
+pub mod merged;
 pub mod position;
 pub mod progress;
 pub mod repeatable;
@@ -99,6 +101,8 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(truth::TellsTheTruth::default()),
         Box::new(ends::Ends),
         Box::new(small_faults::FaultsStaySmall),
+        Box::new(agreed::Agreed::default()),
+        Box::new(merged::Merged::default()),
         Box::new(closed::Closed),
     ]
 }

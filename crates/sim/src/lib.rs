@@ -96,10 +96,10 @@ pub use fabric::FabricStats;
 pub use peerstream_engine::Dataset;
 
 pub use network::{LinkSpec, Network, UNLIMITED};
-pub use node::{NodeSpec, OwnStore, SimNode, SimStore, StoreSpec, shard};
+pub use node::{BlockSpec, NodeSpec, OwnStore, SimNode, SimStore, StoreSpec, shard};
 pub use placement::SimPlacement;
 pub use sim::Sim;
 pub use store_faults::{Lie, SinkStep, StoreFaults};
 pub use trace::Trace;
-pub use workload::{History, Writer};
+pub use workload::{BlockHistory, History, Writer};
 pub use world::{Place, SimWorld};

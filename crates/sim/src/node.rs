@@ -1,5 +1,6 @@
 //! One node of a simulated cluster.
 
+mod blocks;
 mod cpu;
 mod gate;
 mod life;
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use peerstream_blocks::{Block, BlockKey, BlockStore};
 use peerstream_engine::{Dataset, Datasets, Engine, Levels, PlanError, PlanHandle, StreamPlan};
 use peerstream_shape::{Class, Direction, PassThrough};
 use peerstream_snapshot::memory::Published;
@@ -26,6 +28,8 @@ use crate::fault::Tally;
 use crate::store_faults::{FaultySink, FaultySource, StoreFaults};
 use crate::trace::Trace;
 
+pub use blocks::BlockSpec;
+pub(crate) use blocks::OnBlocks;
 pub(crate) use cpu::{Cpu, SimOffload};
 pub(crate) use gate::GatedTransport;
 pub(crate) use life::{End, Life};
@@ -177,6 +181,17 @@ impl SimNode {
             token = page.next;
         }
         Some(Published { generation, header, entries })
+    }
+
+    /// The block store that its host writes to in this life, if it keeps its shards in one. Nothing is
+    /// answered any more once the node has crashed.
+    pub fn blocks(&self) -> Option<&BlockStore> {
+        self.store.as_blocks()
+    }
+
+    /// All blocks of a shard, if it keeps its shards in a block store and has this one.
+    pub async fn all_blocks(&self, shard: &ShardId) -> Option<BTreeMap<BlockKey, Block>> {
+        self.store.on_blocks()?.all(shard).await.ok()
     }
 
     /// Whether it keeps its shards on a disk.

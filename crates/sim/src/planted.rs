@@ -6,18 +6,24 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use peerstream_engine::{Dataset, Parts};
+use peerstream_blocks::{BlockKey, BlockStore, Tags};
+use peerstream_engine::select::{Level, LevelScope, OwnVote};
+use peerstream_engine::{Dataset, EngineConfig, Levels, Parts};
+use peerstream_placement::{Holder, Placement};
 use peerstream_shape::{Charge, PassThrough, Shaper};
 use peerstream_snapshot::{
     BoxFuture, DiskError, Fence, Generation, Held, Listing, MemoryStore, Sink, SinkError, Staging,
     VerifiedChunk,
 };
 use peerstream_transport::access::{AccessRules, SharedAccess};
-use peerstream_types::{Entry, EntryKey, ManifestHeader, Ordinal, Position, Selector, ShardId};
+use peerstream_types::{
+    Entry, EntryKey, EntryKind, ManifestHeader, NodeId, Ordinal, Position, Selector, ShardId,
+};
 
 use crate::seam::{Boot, Seam};
 
@@ -52,11 +58,19 @@ pub enum Bug {
     ServesStrangers,
     /// Does not do the same thing twice.
     RollsDice,
+    /// Counts itself among those who agree on data that it lacks.
+    CountsItself,
+    /// Publishes once anybody was heard.
+    SucceedsTooEarly,
+    /// A series comes without its tags.
+    LosesTags,
+    /// What was deleted elsewhere stays.
+    ForgetsDeletes,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::CorruptsAnEntry,
         Self::StartsFromZero,
         Self::ForgetsAtBoot,
@@ -71,6 +85,10 @@ impl Bug {
         Self::SpreadsTrouble,
         Self::ServesStrangers,
         Self::RollsDice,
+        Self::CountsItself,
+        Self::SucceedsTooEarly,
+        Self::LosesTags,
+        Self::ForgetsDeletes,
     ];
 
     /// The name of the invariant that must notice it.
@@ -87,6 +105,8 @@ impl Bug {
             Self::SpreadsTrouble => "faults stay small",
             Self::ServesStrangers => "closed",
             Self::RollsDice => "repeatable",
+            Self::CountsItself | Self::SucceedsTooEarly => "agreed",
+            Self::LosesTags | Self::ForgetsDeletes => "merged",
         }
     }
 }
@@ -115,8 +135,25 @@ impl Planted {
 }
 
 impl Seam for Planted {
-    fn wrap(&self, _: &Boot, parts: Parts) -> Parts {
+    fn configure(&self, _: &Boot, config: EngineConfig) -> EngineConfig {
+        match self.bug == Bug::CountsItself {
+            true => EngineConfig { own_vote: OwnVote::WhereAvailable, ..config },
+            false => config,
+        }
+    }
+
+    fn wrap(&self, boot: &Boot, parts: Parts) -> Parts {
         match self.bug {
+            Bug::CountsItself => {
+                let own = Holder::everything(parts.node.clone(), parts.transport.local_addr());
+                let placement = Arc::new(WithItself { inner: parts.placement, own });
+                Parts { placement, ..parts }
+            }
+            Bug::SucceedsTooEarly => {
+                let levels = Levels::default();
+                levels.set(LevelScope::Node, Level::One).expect("one level is not too many");
+                Parts { levels, ..parts }
+            }
             Bug::GoesPastTheShaper => Parts { shaper: Arc::new(PassThrough::default()), ..parts },
             Bug::ServesStrangers => {
                 let access = SharedAccess::new(AccessRules::members_may_do_everything());
@@ -138,8 +175,10 @@ impl Seam for Planted {
             | Bug::MovesThePosition
             | Bug::PublishesNothing
             | Bug::HangsAtTheEnd
-            | Bug::SpreadsTrouble => {
-                self.wrap_sinks(&parts);
+            | Bug::SpreadsTrouble
+            | Bug::LosesTags
+            | Bug::ForgetsDeletes => {
+                self.wrap_sinks(boot, &parts);
                 parts
             }
         }
@@ -147,13 +186,15 @@ impl Seam for Planted {
 }
 
 impl Planted {
-    fn wrap_sinks(&self, parts: &Parts) {
+    fn wrap_sinks(&self, boot: &Boot, parts: &Parts) {
+        let blocks = boot.blocks.as_ref().map(|blocks| blocks.store().clone());
         for name in parts.datasets.names() {
             let Some(Dataset { source, sink: Some(inner), kind, positions }) = parts.datasets.get(&name)
             else {
                 continue;
             };
-            let sink = BadSink { inner, bug: self.bug, store: self.store.clone(), known: Mutex::default() };
+            let (store, blocks) = (self.store.clone(), blocks.clone());
+            let sink = BadSink { inner, bug: self.bug, store, blocks, known: Mutex::default() };
             parts.datasets.insert(name, Dataset { source, sink: Some(Arc::new(sink)), kind, positions });
         }
     }
@@ -183,12 +224,34 @@ impl Shaper for Dice {
     }
 }
 
+/// A placement that says of this node that it has everything.
+#[derive(Debug)]
+struct WithItself {
+    inner: Arc<dyn Placement>,
+    own: Holder,
+}
+
+impl Placement for WithItself {
+    fn holders(&self, shard: &ShardId) -> Vec<Holder> {
+        let mut holders = self.inner.holders(shard);
+        if holders.iter().all(|holder| holder.node != self.own.node) {
+            holders.push(self.own.clone());
+        }
+        holders
+    }
+
+    fn addr_of(&self, node: &NodeId) -> Option<SocketAddr> {
+        self.inner.addr_of(node)
+    }
+}
+
 /// A sink with a bug.
 #[derive(Debug)]
 struct BadSink {
     inner: Arc<dyn Sink>,
     bug: Bug,
     store: MemoryStore,
+    blocks: Option<BlockStore>,
     /// Shards that jobs began with since the node booted.
     known: Mutex<BTreeSet<ShardId>>,
 }
@@ -207,7 +270,8 @@ impl Sink for BadSink {
                 inner.discard().await?;
             }
             let (shard, bug, store) = (shard.clone(), self.bug, self.store.clone());
-            Ok(Arc::new(BadStaging { inner, shard, bug, store }) as Arc<dyn Staging>)
+            let blocks = self.blocks.clone();
+            Ok(Arc::new(BadStaging { inner, shard, bug, store, blocks }) as Arc<dyn Staging>)
         })
     }
 
@@ -228,6 +292,7 @@ struct BadStaging {
     shard: ShardId,
     bug: Bug,
     store: MemoryStore,
+    blocks: Option<BlockStore>,
 }
 
 impl fmt::Debug for BadStaging {
@@ -246,6 +311,28 @@ impl BadStaging {
             let ahead = Position { log: "wal".to_owned(), epoch: 1, token: b"ahead".to_vec() };
             self.store.set_position(&self.shard, Some(ahead));
         }
+    }
+
+    /// One of the series has no tags any more.
+    async fn lose_tags(&self) {
+        let Some(store) = &self.blocks else { return };
+        for block in store.scan(&self.shard, None, usize::MAX).await.unwrap_or_default() {
+            let bare = BlockKey::new(block.key.series(), Tags::default(), block.key.start_ms());
+            if let (Ok(bare), Some(payload)) = (bare, block.payload) {
+                let _ = store.write(&self.shard, &bare, &payload).await;
+                return;
+            }
+        }
+    }
+
+    /// Stores blocks, and does without tombstones.
+    async fn store_without_deletes(&self, chunks: Vec<VerifiedChunk>) -> Result<(), SinkError> {
+        let is_delete = |chunk: &VerifiedChunk| chunk.entry().kind == EntryKind::Tombstone;
+        let (deletes, blocks): (Vec<_>, Vec<_>) = chunks.into_iter().partition(is_delete);
+        for delete in deletes {
+            self.inner.leave_out(delete.entry().ordinal).await?;
+        }
+        self.inner.store(blocks).await
     }
 
     /// Shows the whole entries of a batch as a generation of their own.
@@ -287,6 +374,9 @@ impl Staging for BadStaging {
 
     fn store(&self, chunks: Vec<VerifiedChunk>) -> BoxFuture<'_, Result<(), SinkError>> {
         Box::pin(async move {
+            if self.bug == Bug::ForgetsDeletes {
+                return self.store_without_deletes(chunks).await;
+            }
             self.inner.store(chunks.clone()).await?;
             if self.bug == Bug::ShowsGarbage {
                 self.store.put(&self.shard, garbage(), &b"garbage"[..], Vec::new());
@@ -331,6 +421,9 @@ impl Staging for BadStaging {
             }
             let generation = self.inner.publish().await?;
             self.after_publish();
+            if self.bug == Bug::LosesTags {
+                self.lose_tags().await;
+            }
             Ok(generation)
         })
     }

@@ -19,6 +19,7 @@
 
 mod alike;
 mod bound;
+mod levels;
 mod numbers;
 mod play;
 mod shrink;
@@ -59,6 +60,8 @@ pub struct Scenario {
     pub content: ContentSpec,
     /// The links between all nodes; without it, those of the network.
     pub link: Option<Links>,
+    /// If set: the replicas compare what the donors have, at levels drawn from the seed.
+    pub levels: Option<LevelDraw>,
     /// Faults that are drawn from the seed, beside those that are listed.
     pub mix: Option<Mix>,
     /// Faults that always come.
@@ -106,6 +109,9 @@ pub enum Store {
     Memory,
     /// In a directory on a simulated disk.
     Disk,
+    /// In a block store on a simulated disk, which merges what the donors have with what its host writes
+    /// meanwhile. The donors have one too: of one shard, whose content is drawn from the seed.
+    Blocks,
 }
 
 /// What a shard holds.
@@ -142,6 +148,15 @@ pub struct Links {
     pub loss_ppm: u32,
 }
 
+/// At which levels replicas compare what the donors have: one of all six in the beginning, and another one
+/// from a time on. Both and the time are drawn from the seed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LevelDraw {
+    /// The level is another one after so many milliseconds at the latest.
+    pub within_ms: u64,
+}
+
 /// What must have come of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -165,6 +180,7 @@ impl Default for Scenario {
             fleet: Fleet::default(),
             content: ContentSpec::default(),
             link: None,
+            levels: None,
             mix: None,
             fault: Vec::new(),
             mend_after_ms: 1_000,
@@ -205,6 +221,12 @@ impl Default for Links {
             queue_kib: queue.0 >> 10,
             loss_ppm,
         }
+    }
+}
+
+impl Default for LevelDraw {
+    fn default() -> Self {
+        Self { within_ms: 1_000 }
     }
 }
 
@@ -360,6 +382,8 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("slow-source", include_str!("../scenarios/slow-source.toml")),
     ("capped", include_str!("../scenarios/capped.toml")),
     ("fleet", include_str!("../scenarios/fleet.toml")),
+    ("consistency", include_str!("../scenarios/consistency.toml")),
+    ("consistency-blocks", include_str!("../scenarios/consistency-blocks.toml")),
     ("several-mix", include_str!("../scenarios/several-mix.toml")),
     ("three-sources-large", include_str!("../scenarios/three-sources-large.toml")),
     ("three-sources-small", include_str!("../scenarios/three-sources-small.toml")),

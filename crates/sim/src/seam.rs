@@ -8,6 +8,7 @@ use peerstream_transport::PeerIdentity;
 use peerstream_transport::access::SharedAccess;
 use peerstream_types::{ByteCount, Incarnation, NodeId};
 
+use crate::node::OnBlocks;
 use crate::world::SimWorld;
 
 /// A node that is about to run.
@@ -21,6 +22,8 @@ pub struct Boot {
     pub config: EngineConfig,
     /// Its store without its faults: what it really has.
     pub store: Dataset,
+    /// The same, if it is a block store of the simulator's.
+    pub(crate) blocks: Option<Arc<OnBlocks>>,
     /// Who may do what there.
     pub access: SharedAccess,
     /// How much of a shard its store may have taken without writing down that it did, when its process
@@ -42,6 +45,12 @@ pub trait Seam: Send + Sync + fmt::Debug {
     fn wrap(&self, boot: &Boot, parts: Parts) -> Parts {
         let _ = boot;
         parts
+    }
+
+    /// The settings that its engine really gets.
+    fn configure(&self, boot: &Boot, config: EngineConfig) -> EngineConfig {
+        let _ = boot;
+        config
     }
 
     /// Its engine runs.
@@ -66,6 +75,10 @@ impl Seams {
 
     pub(crate) fn wrap(&self, boot: &Boot, parts: Parts) -> Parts {
         self.all().iter().fold(parts, |parts, seam| seam.wrap(boot, parts))
+    }
+
+    pub(crate) fn configure(&self, boot: &Boot, config: EngineConfig) -> EngineConfig {
+        self.all().iter().fold(config, |config, seam| seam.configure(boot, config))
     }
 
     pub(crate) fn started(&self, boot: &Boot, engine: &Engine) {

@@ -17,6 +17,7 @@
 //! });
 //! ```
 
+mod ballots;
 mod blame;
 mod books;
 mod control_tap;
@@ -39,6 +40,7 @@ use peerstream_engine::{Dataset, Engine, Parts, ShardProgress};
 use peerstream_snapshot::{Sink, Source};
 use peerstream_types::{NodeId, Timestamp};
 
+pub use ballots::Ballots;
 pub use blame::Blame;
 pub use books::{Books, Denied, Moved, NodeBooks};
 pub use kept::{ChunkName, Stored};
@@ -48,7 +50,9 @@ pub use view::{NodeView, View, Visible};
 use crate::invariant::{self, Invariant, Violation};
 use crate::seam::{Boot, Seam};
 use crate::trace::Trace;
+use crate::workload::BlockHistory;
 use crate::world::SimWorld;
+use ballots::Voting;
 use books::SharedBooks;
 use kept::Toll;
 use look::{Glimpses, Looks};
@@ -81,6 +85,7 @@ pub struct Watch {
 #[derive(Debug, Clone, Default)]
 struct State {
     blame: Option<Blame>,
+    written: Option<BlockHistory>,
     calm_since: Option<Timestamp>,
 }
 
@@ -164,6 +169,7 @@ impl Taps {
             let books = books.node(boot.node());
             books.boots += 1;
             books.leases = 0;
+            books.offers.clear();
             toll.into_iter().for_each(|toll| books.stored.booted(toll));
         }
         self.glimpses(boot).take_all();
@@ -184,8 +190,15 @@ impl Seam for Taps {
             });
             let (truth, glimpses) = (boot.store.source.clone(), self.glimpses(boot));
             let twice_per_mille = boot.config.recovery.twice_per_mille;
+            let voting = Voting {
+                node: node.clone(),
+                kind,
+                levels: parts.levels.clone(),
+                placement: parts.placement.clone(),
+            };
             let sink = sink.map(|inner| {
-                Arc::new(TapSink { inner, truth, glimpses, node, books, twice_per_mille }) as Arc<dyn Sink>
+                let tap = TapSink { inner, truth, glimpses, node, books, twice_per_mille, voting };
+                Arc::new(tap) as Arc<dyn Sink>
             });
             parts.datasets.insert(name.clone(), Dataset { source, sink, kind, positions });
         }
@@ -252,6 +265,11 @@ impl Watch {
         self.state().blame = Some(blame);
     }
 
+    /// Says what was written to block stores, and is written from now on.
+    pub fn written(&self, history: &BlockHistory) {
+        self.state().written = Some(history.clone());
+    }
+
     /// Says that no fault is left: from now on everything has to end.
     pub fn calm(&self) {
         let now = self.world.now();
@@ -310,13 +328,14 @@ impl Checks {
             nodes.values().flat_map(|node| node.plans.iter().map(|plan| plan.shards.clone())).collect();
         let before = std::mem::replace(&mut self.plans, plans);
         let has_changed = before != self.plans;
-        let State { blame, calm_since } = state.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let State { blame, written, calm_since } =
+            state.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut books = taps.books.lock();
         for (id, node) in &nodes {
             node.visible.iter().for_each(|(shard, visible)| books.node(id).shows(shard, visible.generation));
         }
-        let (now, trace, blame) = (world.now(), world.trace(), blame.as_ref());
-        let view = View { now, nodes: &nodes, books: &books, trace, blame, calm_since, is_last };
+        let (now, trace, blame, written) = (world.now(), world.trace(), blame.as_ref(), written.as_ref());
+        let view = View { now, nodes: &nodes, books: &books, trace, blame, written, calm_since, is_last };
         for invariant in &mut self.invariants {
             for finding in invariant.check(&view) {
                 let violation = Violation { invariant: invariant.name(), at: now, finding };

@@ -181,7 +181,7 @@ fn a_node_may_end_at_any_step() {
         for seed in 0..16 {
             let store = match &store {
                 StoreSpec::Memory(_) => MemoryStore::new().into(),
-                StoreSpec::Disk(_) | StoreSpec::Own(_) => store.clone(),
+                StoreSpec::Disk(_) | StoreSpec::Blocks(_) | StoreSpec::Own(_) => store.clone(),
             };
             Sim::new(network, seed).run(async move |world| end_at_a_step(world, store).await);
         }

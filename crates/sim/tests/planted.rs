@@ -101,7 +101,17 @@ fn the_run_without_a_bug_keeps_every_promise() {
 
 #[test]
 fn every_planted_bug_is_caught_by_its_invariant() {
-    let others = [Bug::TakesEverySession, Bug::RollsDice, Bug::ForgetsAtBoot, Bug::SkipsCheckpoints];
+    let others = [
+        Bug::TakesEverySession,
+        Bug::RollsDice,
+        Bug::ForgetsAtBoot,
+        Bug::SkipsCheckpoints,
+        // Where replicas are compared: in `consistency.rs`.
+        Bug::CountsItself,
+        Bug::SucceedsTooEarly,
+        Bug::LosesTags,
+        Bug::ForgetsDeletes,
+    ];
     for bug in Bug::ALL.into_iter().filter(|bug| !others.contains(bug)) {
         let store = MemoryStore::new();
         let planted = Planted::new(bug, store.clone());

@@ -11,6 +11,8 @@ fn everything_is_visited_or_excused() {
     let mut reach = Reach::default();
     for part in [
         sweep::agreement::run,
+        sweep::agreement::run_long,
+        sweep::blocks::run,
         sweep::content::run,
         sweep::disks::run,
         sweep::endings::run,

@@ -42,6 +42,7 @@ const BELOW_ENGINE: &[&str] = &[
 /// The simulator puts real engines together, over memory or over real QUIC on a simulated network.
 const UP_TO_ENGINE: &[&str] = &[
     "peerstream-types",
+    "peerstream-blocks",
     "peerstream-wire",
     "peerstream-select",
     "peerstream-recovery",

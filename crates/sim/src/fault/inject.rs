@@ -7,8 +7,8 @@ use peerstream_snapshot::disk::crash::{Fault as DiskFault, OperationKind, Side};
 use peerstream_types::{ByteCount, ByteRate, NodeId};
 
 use super::{Fault, Operations};
-use crate::content::key;
 use crate::node::SimNode;
+use crate::workload::spoiled_key;
 use crate::world::SimWorld;
 
 impl SimWorld {
@@ -54,11 +54,13 @@ impl SimWorld {
             }
             Fault::CorruptEntry { node, entry } => {
                 self.tell(node, format_args!("a bit of large entry {entry} is read wrongly"));
-                self.named(node).faults.corrupt(key("large", *entry));
+                let named = self.named(node);
+                named.faults.corrupt(spoiled_key(named.blocks().is_some(), "large", *entry));
             }
             Fault::ChangeEntry { node, entry } => {
                 self.tell(node, format_args!("small entry {entry} is rewritten"));
-                self.named(node).faults.change_entry(key("small", *entry));
+                let named = self.named(node);
+                named.faults.change_entry(spoiled_key(named.blocks().is_some(), "small", *entry));
             }
             Fault::FullDisk { node, free_kib } => {
                 self.fill_disk(&self.named(node), ByteCount(bytes(*free_kib)));

@@ -36,7 +36,8 @@ impl Invariant for TellsTheTruth {
     }
 
     fn statement(&self) -> &'static str {
-        "Progress that is shown never falls and never exceeds the total; published and completed are \
+        "Progress that is shown never falls, unless the next source has less to give, and never exceeds the \
+         total; published and completed are \
          said only of what is visible; a shard that stands still says what it waits for."
     }
 
@@ -78,8 +79,12 @@ impl TellsTheTruth {
         }
         let was = std::mem::replace(before, Shown { progress: shard.clone(), since: now }).progress;
         let fell = [
-            ("bytes done", was.bytes_done, shard.bytes_done),
-            ("entries done", was.entries_done, shard.entries_done),
+            ("bytes done", was.bytes_done.min(shard.bytes_total.unwrap_or(u64::MAX)), shard.bytes_done),
+            (
+                "entries done",
+                was.entries_done.min(shard.entries_total.unwrap_or(u64::MAX)),
+                shard.entries_done,
+            ),
         ];
         let fell = fell.into_iter().find(|(_, was, is)| is < was);
         fell.map(|(what, was, is)| format!("{what} fell from {was} to {is}")).or_else(|| {

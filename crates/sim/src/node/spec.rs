@@ -67,9 +67,11 @@ impl NodeSpec {
         Self { holder: false, ..Self::donor(name) }
     }
 
-    /// The same, with its shards elsewhere: on a disk, say.
+    /// The same, with its shards elsewhere: on a disk, say. Those of a block store are mergeable.
     #[must_use]
     pub fn with_store(self, store: impl Into<StoreSpec>) -> Self {
-        Self { store: store.into(), ..self }
+        let store = store.into();
+        let kind = if matches!(store, StoreSpec::Blocks(_)) { DatasetKind::Mergeable } else { self.kind };
+        Self { store, kind, ..self }
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use peerstream_blocks::{BlockOptions, BlockStore};
 use peerstream_engine::Dataset;
 use peerstream_snapshot::directory::StoreOptions;
 use peerstream_snapshot::offload::Inline;
@@ -14,6 +15,7 @@ use peerstream_snapshot::{
 };
 use peerstream_types::{ByteCount, ManifestHeader, Selector, ShardId};
 
+use super::blocks::{BlockSpec, BlockView, OnBlocks};
 use crate::disk::{DiskSpec, DiskUnit, SimDisk};
 use crate::fault::Tally;
 
@@ -27,6 +29,8 @@ pub enum StoreSpec {
     Memory(MemoryStore),
     /// In a directory store on a disk of its own, which loses what a disk may lose.
     Disk(DiskSpec),
+    /// In a block store on a disk of its own: a mergeable dataset.
+    Blocks(BlockSpec),
     /// In a store of yours.
     Own(OwnStore),
 }
@@ -62,6 +66,12 @@ impl From<DiskSpec> for StoreSpec {
     }
 }
 
+impl From<BlockSpec> for StoreSpec {
+    fn from(blocks: BlockSpec) -> Self {
+        Self::Blocks(blocks)
+    }
+}
+
 impl From<OwnStore> for StoreSpec {
     fn from(own: OwnStore) -> Self {
         Self::Own(own)
@@ -73,6 +83,7 @@ impl From<OwnStore> for StoreSpec {
 pub(crate) enum Medium {
     Memory(MemoryStore),
     Disk(DiskUnit),
+    Blocks(DiskUnit, BlockOptions),
     Own(OwnStore),
 }
 
@@ -81,6 +92,9 @@ impl Medium {
         match spec {
             StoreSpec::Memory(store) => Self::Memory(store.clone()),
             StoreSpec::Disk(spec) => Self::Disk(DiskUnit::new(spec.clone(), tally.clone())),
+            StoreSpec::Blocks(spec) => {
+                Self::Blocks(DiskUnit::new(spec.disk.clone(), tally.clone()), spec.options.clone())
+            }
             StoreSpec::Own(own) => Self::Own(own.clone()),
         }
     }
@@ -90,14 +104,15 @@ impl Medium {
         match self {
             Self::Memory(_) => Some(ByteCount(0)),
             Self::Disk(unit) => Some(ByteCount(unit.spec().store.lag.saturating_mul(2))),
-            Self::Own(_) => None,
+            // A copy of several chunks is kept once it is whole.
+            Self::Blocks(..) | Self::Own(_) => None,
         }
     }
 
     pub(crate) fn disk(&self) -> Option<&DiskUnit> {
         match self {
             Self::Memory(_) | Self::Own(_) => None,
-            Self::Disk(unit) => Some(unit),
+            Self::Disk(unit) | Self::Blocks(unit, _) => Some(unit),
         }
     }
 }
@@ -111,6 +126,7 @@ pub struct SimStore(Kind);
 enum Kind {
     Memory(MemoryStore),
     Disk(Arc<OnDisk>),
+    Blocks(Arc<OnBlocks>),
     Own(Dataset),
 }
 
@@ -136,6 +152,7 @@ impl Deref for SimStore {
         match &self.0 {
             Kind::Memory(store) => store,
             Kind::Disk(_) => panic!("this node keeps its shards on a disk: ask the node"),
+            Kind::Blocks(_) => panic!("this node keeps its shards in a block store: ask the node"),
             Kind::Own(_) => panic!("this node keeps its shards in a store of its own: ask the node"),
         }
     }
@@ -148,6 +165,10 @@ impl SimStore {
 
     pub(crate) fn own(store: &OwnStore) -> Self {
         Self(Kind::Own((store.0)()))
+    }
+
+    pub(crate) fn in_blocks(disk: SimDisk, options: BlockOptions) -> Self {
+        Self(Kind::Blocks(Arc::new(OnBlocks::open(disk, options))))
     }
 
     /// Opens the store on a disk, in no time.
@@ -171,7 +192,23 @@ impl SimStore {
                 sink: Some(disk.store.clone()),
                 ..Dataset::default()
             },
+            Kind::Blocks(blocks) => {
+                let store = Arc::new(blocks.store().clone());
+                Dataset { source: Some(store.clone()), sink: Some(store), ..Dataset::default() }
+            }
             Kind::Own(dataset) => dataset.clone(),
+        }
+    }
+
+    /// The block store that the node's host writes to, if it is one.
+    pub(crate) fn as_blocks(&self) -> Option<&BlockStore> {
+        Some(self.on_blocks()?.store())
+    }
+
+    pub(crate) fn on_blocks(&self) -> Option<&Arc<OnBlocks>> {
+        match &self.0 {
+            Kind::Blocks(blocks) => Some(blocks),
+            Kind::Memory(_) | Kind::Disk(_) | Kind::Own(_) => None,
         }
     }
 
@@ -179,7 +216,7 @@ impl SimStore {
     pub(crate) fn as_memory(&self) -> Option<&MemoryStore> {
         match &self.0 {
             Kind::Memory(store) => Some(store),
-            Kind::Disk(_) | Kind::Own(_) => None,
+            Kind::Disk(_) | Kind::Blocks(_) | Kind::Own(_) => None,
         }
     }
 
@@ -191,6 +228,10 @@ impl SimStore {
                 let view = Arc::new(View(disk.clone()));
                 Dataset { source: Some(view.clone()), sink: Some(view), ..Dataset::default() }
             }
+            Kind::Blocks(blocks) => {
+                let view = Arc::new(BlockView(blocks.clone()));
+                Dataset { source: Some(view.clone()), sink: Some(view), ..Dataset::default() }
+            }
         }
     }
 
@@ -198,6 +239,7 @@ impl SimStore {
         match &self.0 {
             Kind::Memory(store) => store.open(shard, &Selector::All).await.ok(),
             Kind::Disk(disk) => disk.look().await.ok()?.open(shard, &Selector::All).await.ok(),
+            Kind::Blocks(blocks) => Source::open(&blocks.look(), shard, &Selector::All).await.ok(),
             Kind::Own(own) => own.source.as_ref()?.open(shard, &Selector::All).await.ok(),
         }
     }
@@ -206,6 +248,7 @@ impl SimStore {
         match &self.0 {
             Kind::Memory(store) => store.current(shard).await.ok()?,
             Kind::Disk(disk) => disk.look().await.ok()?.current(shard).await.ok()?,
+            Kind::Blocks(blocks) => blocks.look().current(shard).await.ok()?,
             Kind::Own(own) => own.sink.as_ref()?.current(shard).await.ok()?,
         }
     }

@@ -181,11 +181,6 @@ pub const EXCEPTIONS: &[Exception] = &[
     ),
     excuse(
         Error,
-        "for merge sinks, which no simulated node has: the block stores' own tests",
-        &["SinkError::BeyondHorizon", "SinkError::SourceBeyondHorizon"],
-    ),
-    excuse(
-        Error,
         "the pool that hashes ends with the process here, and then nobody hears of it",
         &["SourceError::Offload", "SinkError::Offload"],
     ),

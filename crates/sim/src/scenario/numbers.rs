@@ -1,6 +1,6 @@
 //! Numbers of scenarios that make sense.
 
-use super::{ContentSpec, Expect, Fleet, Links, RunOptions, Scenario};
+use super::{ContentSpec, Expect, Fleet, Links, RunOptions, Scenario, Store};
 use crate::fault::{Fault, within};
 
 /// Longest time, in seconds: more than a week.
@@ -27,7 +27,11 @@ impl Scenario {
         within("mend_after_ms", self.mend_after_ms, 0, MS_MAX)?;
         self.fleet.check()?;
         self.content.check()?;
+        if self.fleet.store == Store::Blocks && self.content.shards != 1 {
+            return Err("a fleet of block stores has one shard".to_owned());
+        }
         self.link.iter().try_for_each(Links::check)?;
+        self.levels.iter().try_for_each(|levels| within("levels.within_ms", levels.within_ms, 1, MS_MAX))?;
         self.expect.check()?;
         self.mix.iter().try_for_each(crate::fault::Mix::check)?;
         for (place, timed) in self.fault.iter().enumerate() {

@@ -6,24 +6,29 @@ use std::time::Duration;
 
 use peerstream_engine::EngineConfig;
 use peerstream_snapshot::directory::StoreOptions;
-use peerstream_types::{ByteCount, ByteRate, NodeId, ShardId};
-use tokio::task::JoinHandle;
+use peerstream_types::{ByteCount, ByteRate, DatasetKind, NodeId, ShardId};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::alike::are_alike;
+use super::levels::Drawn;
 use super::{Fleet, RunOptions, Scenario, Store, donor_names, replica_names};
-use crate::content::key;
 use crate::disk::DiskSpec;
 use crate::fault::{Fault, Supervisor, Timed};
 use crate::flows::Flows;
 use crate::invariant::VIOLATED;
 use crate::network::UNLIMITED;
-use crate::node::{NodeSpec, SimNode, shard};
+use crate::node::{BlockSpec, NodeSpec, SimNode, shard};
 use crate::oracle::Account;
 use crate::sim::Sim;
 use crate::trace::Trace;
 use crate::watch::{Blame, Watch};
+use crate::workload::{BlockHistory, spoiled_key};
 use crate::world::SimWorld;
+
+/// How often the host of a block store writes to it, and how often in all.
+const WRITE_EVERY: Duration = Duration::from_millis(20);
+const WRITES: u64 = 50;
 
 /// What came of a run.
 #[derive(Debug, Clone)]
@@ -161,7 +166,7 @@ fn with_found(what: &str, trace: &str) -> String {
 
 /// What may go wrong for a while: every fault may make a shard fail, but entries are missing only where
 /// one was spoiled, and only who was told to spoil it is named.
-fn blame(faults: &[Timed], shards: &[ShardId]) -> Blame {
+fn blame(faults: &[Timed], shards: &[ShardId], has_blocks: bool) -> Blame {
     let spoils =
         |timed: &Timed| matches!(timed.fault, Fault::CorruptEntry { .. } | Fault::ChangeEntry { .. });
     let mut blame = Blame::default();
@@ -170,9 +175,9 @@ fn blame(faults: &[Timed], shards: &[ShardId]) -> Blame {
     }
     for timed in faults {
         let (node, key) = if let Fault::CorruptEntry { node, entry } = &timed.fault {
-            (node, key("large", *entry))
+            (node, spoiled_key(has_blocks, "large", *entry))
         } else if let Fault::ChangeEntry { node, entry } = &timed.fault {
-            (node, key("small", *entry))
+            (node, spoiled_key(has_blocks, "small", *entry))
         } else {
             continue;
         };
@@ -221,6 +226,9 @@ struct Play<'a> {
     flows: Flows,
     faults: Vec<Timed>,
     shards: Vec<ShardId>,
+    /// What is written to block stores, if there are any.
+    written: Option<BlockHistory>,
+    levels: Option<Drawn>,
     summary: Summary,
 }
 
@@ -229,8 +237,14 @@ impl<'a> Play<'a> {
         let shards: Vec<_> = (0..scenario.content.shards).map(shard).collect();
         let (watch, flows) = (Watch::over(&world), Flows::of(&world));
         let faults = scenario.faults(options);
-        watch.blame(blame(&faults, &shards));
-        Self { scenario, options, world, watch, flows, faults, shards, summary: Summary::default() }
+        let has_blocks = scenario.fleet.store == Store::Blocks;
+        watch.blame(blame(&faults, &shards, has_blocks));
+        let donors: Vec<NodeId> = donor_names(scenario.fleet.donors).collect();
+        let written = has_blocks.then(|| BlockHistory::draw(options.seed, &shards[0], &donors));
+        written.iter().for_each(|written| watch.written(written));
+        let levels = scenario.levels.as_ref().map(|draw| Drawn::new(draw, options.seed));
+        let summary = Summary::default();
+        Self { scenario, options, world, watch, flows, faults, shards, written, levels, summary }
     }
 
     /// Plays it to its end. What the watch has found comes first: whatever else failed may follow from
@@ -254,6 +268,7 @@ impl<'a> Play<'a> {
             self.start_donor(name).await;
         }
         let started = Instant::now();
+        let beside = self.begin_beside();
         let mut rising: Vec<_> =
             replica_names(self.options.replicas).map(|name| Rising::begin(self, name)).collect();
         let come = |(place, _): &(usize, _)| !self.options.without.contains(place);
@@ -276,14 +291,39 @@ impl<'a> Play<'a> {
             self.summary.plans += plans;
             self.summary.took = self.summary.took.max(up - started);
         }
+        drop(beside);
         self.watch.settle().await;
         drop(supervisor);
         self.check_equal().await
     }
 
+    /// What goes on beside the bring-up: levels change, and hosts write.
+    fn begin_beside(&self) -> JoinSet<()> {
+        let (mut beside, replicas) =
+            (JoinSet::new(), replica_names(self.options.replicas).collect::<Vec<NodeId>>());
+        if let Some(levels) = &self.levels {
+            levels.begin(&self.world);
+            beside.spawn(levels.clone().change(self.world.clone(), replicas.clone()));
+        }
+        for (written, node) in
+            self.written.iter().flat_map(|written| replicas.iter().map(move |n| (written, n)))
+        {
+            let (written, world, node) = (written.clone(), self.world.clone(), node.clone());
+            beside.spawn(async move { written.write_meanwhile(&world, &node, WRITE_EVERY, WRITES).await });
+        }
+        beside
+    }
+
     async fn start_donor(&self, name: NodeId) {
         let Fleet { read_ms, .. } = self.scenario.fleet;
-        let node = self.world.start(NodeSpec::donor(name.as_str()));
+        let spec = NodeSpec::donor(name.as_str());
+        if let Some(written) = &self.written {
+            let node = self.world.start(spec.with_store(BlockSpec::default()));
+            self.cap(&name);
+            node.faults.delay_reads(Duration::from_millis(read_ms));
+            return written.fill(&node).await;
+        }
+        let node = self.world.start(spec);
         self.cap(&name);
         node.faults.delay_reads(Duration::from_millis(read_ms));
         let content = self.scenario.content();
@@ -299,13 +339,15 @@ impl<'a> Play<'a> {
         config.recovery.fetch_bytes = ByteCount((fleet.window_kib << 10) / 4);
         config.recovery.join_from = ByteCount(fleet.join_from_kib << 10);
         config.checkpoint_bytes = ByteCount(fleet.checkpoint_kib << 10);
-        let spec = NodeSpec { config, ..NodeSpec::replica(name.as_str()) };
+        let kind = if self.levels.is_some() { DatasetKind::Identical } else { DatasetKind::Local };
+        let spec = NodeSpec { config, kind, ..NodeSpec::replica(name.as_str()) };
         self.world.start(match fleet.store {
             Store::Memory => spec,
             Store::Disk => {
                 let store = StoreOptions { lag: fleet.lag_kib << 10, ..StoreOptions::default() };
                 spec.with_store(DiskSpec { store, ..DiskSpec::default() })
             }
+            Store::Blocks => spec.with_store(BlockSpec::default()),
         });
         self.cap(name);
     }
@@ -326,14 +368,14 @@ impl<'a> Play<'a> {
         supervisor
     }
 
-    /// Everything that was published somewhere is the same everywhere.
+    /// Everything that was published somewhere is the same everywhere. What is merged is for the watch.
     async fn check_equal(&mut self) -> Result<(), String> {
         let donor = self.node(donor_names(1).next());
         for name in replica_names(self.options.replicas) {
             let replica = self.node(Some(name));
             for shard in &self.shards {
                 let (theirs, ours) = (donor.digest(shard).await, replica.digest(shard).await);
-                if theirs != ours || ours.is_none() {
+                if theirs != ours && self.written.is_none() || replica.current(shard).await.is_none() {
                     return Err(format!("{} has another {shard} than {}", replica.id, donor.id));
                 }
                 self.summary.published += 1;
@@ -355,6 +397,7 @@ mod tests {
     use peerstream_snapshot::MemoryStore;
 
     use super::*;
+    use crate::content::key;
     use crate::network::Network;
     use crate::planted::{Bug, Planted};
 

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use peerstream_shape::Direction;
 use peerstream_snapshot::Generation;
 use peerstream_transport::access::Verb;
-use peerstream_types::{NodeId, ShardId};
+use peerstream_types::{Digest, NodeId, ShardId};
+use peerstream_wire::message::OfferV1;
 
+use super::ballots::Ballots;
 use super::kept::Stored;
 use super::ledger::Ledger;
 use super::meter::Piece;
@@ -53,6 +55,10 @@ pub struct NodeBooks {
     pub leases: u64,
     /// Shards that the engine began to receive.
     pub staged: BTreeSet<ShardId>,
+    /// Who has offered what of each in this life, since it was published last.
+    pub(super) offers: BTreeMap<ShardId, BTreeMap<NodeId, BTreeSet<Option<Digest>>>>,
+    /// What each that was published had to go by.
+    pub ballots: Vec<(ShardId, Ballots)>,
     /// The last generation of each that its store said was published.
     pub published: BTreeMap<ShardId, Generation>,
     /// The last generation of each that was seen there.
@@ -96,6 +102,15 @@ pub struct Books {
 impl Books {
     pub(super) fn node(&mut self, node: &NodeId) -> &mut NodeBooks {
         self.nodes.entry(node.clone()).or_default()
+    }
+
+    /// A peer has offered snapshots to a node.
+    pub(super) fn offered(&mut self, node: &NodeId, peer: &NodeId, offers: &[OfferV1]) {
+        let books = self.node(node);
+        for offer in offers {
+            let heard = books.offers.entry(offer.shard.clone()).or_default();
+            heard.entry(peer.clone()).or_default().insert(offer.header.digest);
+        }
     }
 
     pub(super) fn moved(&mut self, node: &NodeId, peer: &NodeId, direction: Direction, piece: &Piece) {

@@ -1,6 +1,7 @@
 //! Reads along with control streams: which codes and messages were said.
 
 use peerstream_shape::Direction;
+use peerstream_wire::message::OfferV1;
 use peerstream_wire::{Code, FrameDecoder, Message, StreamKind};
 
 use crate::reach::{Group, Reach};
@@ -28,24 +29,27 @@ impl Control {
         Self { kind_in, kind: None, sent: Half::default(), received: Half::default() }
     }
 
-    /// The next bytes in a direction. One message is heard at both ends, if both are watched.
-    pub(super) fn took(&mut self, mut bytes: &[u8], direction: Direction, reach: &mut Reach) {
+    /// The next bytes in a direction; gives what is offered in them. One message is heard at both ends, if
+    /// both are watched.
+    pub(super) fn took(&mut self, mut bytes: &[u8], direction: Direction, reach: &mut Reach) -> Vec<OfferV1> {
         if direction == self.kind_in && self.kind.is_none() {
-            let Some((kind, rest)) = bytes.split_first() else { return };
+            let Some((kind, rest)) = bytes.split_first() else { return Vec::new() };
             self.kind = StreamKind::try_from(*kind).ok();
             bytes = rest;
         }
         if self.kind == Some(StreamKind::Control) {
             let half = if direction == Direction::Send { &mut self.sent } else { &mut self.received };
-            half.took(bytes, reach);
+            return half.took(bytes, reach);
         }
+        Vec::new()
     }
 }
 
 impl Half {
-    fn took(&mut self, bytes: &[u8], reach: &mut Reach) {
+    fn took(&mut self, bytes: &[u8], reach: &mut Reach) -> Vec<OfferV1> {
+        let mut offers = Vec::new();
         if self.is_broken {
-            return;
+            return offers;
         }
         self.decoder.push(bytes);
         loop {
@@ -53,12 +57,15 @@ impl Half {
                 Ok(Some(message)) => {
                     reach.hit(Group::Message, message.name());
                     codes_of(&message).into_iter().for_each(|code| reach.hit(Group::Code, code));
+                    if let Message::PrepareAck(ack) = message {
+                        offers.extend(ack.offers.iter().cloned());
+                    }
                 }
-                Ok(None) => return,
+                Ok(None) => return offers,
                 Err(_) => self.is_broken = true,
             }
             if self.is_broken {
-                return;
+                return offers;
             }
         }
     }
@@ -76,6 +83,8 @@ fn codes_of(message: &Message) -> Vec<Code> {
         | Message::InitAck(_)
         | Message::Prepare(_)
         | Message::InventoryRequest(_)
+        | Message::TreeRequest(_)
+        | Message::RunRequest(_)
         | Message::OutlineRequest(_)
         | Message::Fetch(_)
         | Message::Received(_)

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
+use peerstream_blocks::{Block, BlockKey};
 use peerstream_snapshot::{Generation, SourceError};
 use peerstream_types::{Digest, ManifestHeader, NodeId, Selector, ShardId};
 use tokio::task::unconstrained;
+use tokio::time::Instant;
 
 use super::books::SharedBooks;
 use super::ledger::Image;
@@ -75,14 +77,16 @@ impl Looks {
         let current = sink.current(shard).await.map_err(|error| error.to_string())?;
         if let Some((generation, header)) = current {
             let image = self.image(boot, shard, (generation, &header), is_thorough).await;
-            return Ok(Some(Visible { generation, header, image }));
+            let (blocks, at) = (blocks_of(boot, shard).await, Instant::now());
+            return Ok(Some(Visible { generation, header, image, blocks, at }));
         }
         let Some(source) = &boot.store.source else { return Ok(None) };
         match source.open(shard, &Selector::All).await {
             Ok(snapshot) => {
                 let (generation, header) = (Generation(0), snapshot.header());
                 let image = self.image(boot, shard, (generation, &header), is_thorough).await;
-                Ok(Some(Visible { generation, header, image }))
+                let (blocks, at) = (blocks_of(boot, shard).await, Instant::now());
+                Ok(Some(Visible { generation, header, image, blocks, at }))
             }
             Err(SourceError::NoSuchShard(_) | SourceError::NotReady { .. }) => Ok(None),
             Err(error) => Err(error.to_string()),
@@ -111,6 +115,10 @@ impl Looks {
         self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(place, reading);
         image
     }
+}
+
+async fn blocks_of(boot: &Boot, shard: &ShardId) -> Option<Arc<BTreeMap<BlockKey, Block>>> {
+    Some(Arc::new(boot.blocks.as_ref()?.all(shard).await.ok()?))
 }
 
 /// Looks at single shards of a node between two looks, for the next one to judge.

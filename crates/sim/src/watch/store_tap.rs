@@ -3,12 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
+use peerstream_engine::select::Level;
 use peerstream_snapshot::{
     BoxFuture, Fence, Generation, Held, Sink, SinkError, Snapshot, Source, SourceError, Staging,
     VerifiedChunk,
 };
 use peerstream_types::{Entry, ManifestHeader, NodeId, Ordinal, Selector, ShardId};
 
+use super::ballots::Voting;
 use super::books::SharedBooks;
 use super::ledger::Image;
 use super::look::Glimpses;
@@ -67,6 +69,7 @@ pub(super) struct TapSink {
     pub(super) books: SharedBooks,
     /// What may be asked of two sources, in thousandths of a shard.
     pub(super) twice_per_mille: u32,
+    pub(super) voting: Voting,
 }
 
 impl Sink for TapSink {
@@ -85,7 +88,8 @@ impl Sink for TapSink {
             self.books.lock().node(&self.node).staged.insert(shard.clone());
             let (shard, node, books) = (shard.clone(), self.node.clone(), self.books.clone());
             let (glimpses, twice_per_mille) = (self.glimpses.clone(), self.twice_per_mille);
-            let tap = TapStaging { inner, shard, node, books, glimpses, twice_per_mille };
+            let (voting, began_at) = (self.voting.clone(), self.voting.level(&shard));
+            let tap = TapStaging { inner, shard, node, books, glimpses, twice_per_mille, voting, began_at };
             Ok(Arc::new(tap) as Arc<dyn Staging>)
         })
     }
@@ -109,6 +113,8 @@ struct TapStaging {
     books: SharedBooks,
     glimpses: Glimpses,
     twice_per_mille: u32,
+    voting: Voting,
+    began_at: Level,
 }
 
 impl TapStaging {
@@ -188,6 +194,9 @@ impl Staging for TapStaging {
                 let mut books = self.books.lock();
                 let books = books.node(&self.node);
                 books.stored.published(&self.shard);
+                let heard = books.offers.remove(&self.shard).unwrap_or_default();
+                let ballots = self.voting.close(&self.shard, generation, self.began_at, heard);
+                books.ballots.push((self.shard.clone(), ballots));
                 books.published.insert(self.shard.clone(), generation);
             }
             self.glimpses.take(&self.shard);

@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use peerstream_blocks::{Block, BlockKey};
 use peerstream_engine::{EngineConfig, PlanState};
 use peerstream_snapshot::Generation;
 use peerstream_types::{Incarnation, ManifestHeader, NodeId, ShardId, Timestamp};
+use tokio::time::Instant;
 
 use super::blame::Blame;
 use super::books::{Books, NodeBooks};
 use super::ledger::Image;
 use crate::trace::Trace;
+use crate::workload::BlockHistory;
 
 /// What is visible of a shard at a node.
 #[derive(Debug, Clone)]
@@ -21,6 +24,11 @@ pub struct Visible {
     pub header: ManifestHeader,
     /// What whoever reads the shard there gets; `None` if it cannot be read.
     pub image: Option<Arc<Image>>,
+    /// Its blocks, if the node keeps it in a block store of the simulator's: what sources have is merged
+    /// there with what is written to it.
+    pub blocks: Option<Arc<BTreeMap<BlockKey, Block>>>,
+    /// When it was read.
+    pub at: Instant,
 }
 
 /// A node as it can be seen from outside.
@@ -59,6 +67,8 @@ pub struct View<'a> {
     pub trace: &'a Trace,
     /// What the scenario broke on purpose, if it says so.
     pub blame: Option<&'a Blame>,
+    /// What was written to block stores, if the scenario says so.
+    pub written: Option<&'a BlockHistory>,
     /// Since when no fault is left, if there is none.
     pub calm_since: Option<Timestamp>,
     /// Nothing follows.

@@ -112,7 +112,9 @@ impl TapConnection {
     /// Both directions of a stream, with one memory of what its messages said.
     fn bi(&self, (send, recv): BiStream, is_opener: bool) -> BiStream {
         let control = Arc::new(Mutex::new(Control::new(is_opener)));
-        let tap = |control| Tap { place: self.place.clone(), count: Count::Control(control) };
+        let peer = self.inner.peer();
+        let tap =
+            |control| Tap { place: self.place.clone(), count: Count::Control(peer.node.clone(), control) };
         let send = TapSend { inner: send, tap: tap(control.clone()) };
         (Box::new(send), Box::new(TapRecv { inner: recv, tap: tap(control) }))
     }
@@ -178,7 +180,7 @@ impl Connection for TapConnection {
 /// What is counted of a stream.
 enum Count {
     Data(PeerIdentity, Box<Meter>),
-    Control(Arc<Mutex<Control>>),
+    Control(NodeId, Arc<Mutex<Control>>),
 }
 
 struct Tap {
@@ -197,9 +199,13 @@ impl Tap {
                     self.place.books.lock().moved(&self.place.node, &peer.node, direction, &piece);
                 }
             }
-            Count::Control(control) => {
+            Count::Control(peer, control) => {
                 let mut control = control.lock().unwrap_or_else(PoisonError::into_inner);
-                control.took(bytes, direction, &mut self.place.books.lock().reach);
+                let mut books = self.place.books.lock();
+                let offers = control.took(bytes, direction, &mut books.reach);
+                if direction == Direction::Receive {
+                    books.offered(&self.place.node, peer, &offers);
+                }
             }
         }
     }

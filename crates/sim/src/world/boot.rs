@@ -145,6 +145,7 @@ impl SimWorld {
             incarnation,
             config: spec.config.clone(),
             store: store.observed(),
+            blocks: store.on_blocks().cloned(),
             access: SharedAccess::new(spec.access.clone()),
             lag: machine.medium.lag(),
         };
@@ -166,11 +167,12 @@ impl SimWorld {
             seed,
         };
         let parts = world.seams.wrap(&boot, parts);
+        let config = world.seams.configure(&boot, spec.config.clone());
         world.trace.note(spec.node.as_str(), format_args!("boot {incarnation} at {addr}"));
         let node = SimNode {
             id: spec.node.clone(),
             addr,
-            engine: Engine::start(spec.config.clone(), parts),
+            engine: Engine::start(config, parts),
             store,
             faults: machine.faults.clone(),
             shaper,
@@ -203,6 +205,10 @@ fn open_store(machine: &Machine, life: &Life, offload: Arc<dyn Offload>) -> Resu
     match &machine.medium {
         Medium::Memory(store) => Ok(SimStore::memory(store.clone())),
         Medium::Own(own) => Ok(SimStore::own(own)),
+        Medium::Blocks(unit, options) => {
+            let disk = SimDisk::new(unit.clone(), life.clone(), machine.clock.clone());
+            Ok(SimStore::in_blocks(disk, options.clone()))
+        }
         Medium::Disk(unit) => {
             let disk = SimDisk::new(unit.clone(), life.clone(), machine.clock.clone());
             let losses = unit.power_losses();

@@ -1,6 +1,7 @@
 //! Scenarios, by what they are about. Each of them keeps every promise, too.
 
 pub(crate) mod agreement;
+pub(crate) mod blocks;
 pub(crate) mod content;
 pub(crate) mod disks;
 pub(crate) mod endings;
