@@ -8,8 +8,6 @@ mod checkpoint;
 mod consistency;
 mod detach;
 mod donor_at_every_tenth;
-mod killed_donor;
-mod killed_receiver;
 mod push;
 mod receiver_at_every_tenth;
 mod reload;
