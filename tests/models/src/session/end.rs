@@ -112,6 +112,8 @@ impl End {
             Event::Attached
             | Event::Refused { .. }
             | Event::ListRequested { .. }
+            | Event::TreeRequested { .. }
+            | Event::RunRequested { .. }
             | Event::OutlineRequested { .. }
             | Event::Acknowledged { .. }
             | Event::Released { .. }
