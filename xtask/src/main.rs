@@ -27,8 +27,8 @@ usage: cargo xtask <task> [options]
                           measure transfers against other tools, see docs/performance.md
   bench memory [--case A-2GiB,A-16GiB,D,B-8-sessions] [--mtu N] [--dir DIR] [--json FILE]
                           measure the peak memory of each end
-  bench sources [--workload A,B] [--mtu 1452,8972] [--rounds 5] [--short] [--feeder] [--dir DIR] [--json FILE]
-                          measure three donors with caps against one with the sum of them
+  bench sources [--workload A,B] [--mtu 1452,8972] [--rounds 5] [--uncapped] [--short] [--feeder] [--dir DIR]
+        [--json FILE]     measure three donors with caps against one with the sum of them
   bench select [--entries 1000000,10000000,100000000] [--rounds 3] [--json FILE]
                           compare the inventories of three peers, and measure what a key costs
   instructions [--bless]  count the instructions of the hot loops, against the last counts

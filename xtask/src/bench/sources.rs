@@ -81,6 +81,8 @@ struct Options {
     workloads: Vec<Workload>,
     mtus: Vec<u16>,
     rounds: u32,
+    /// Those without caps take part too.
+    uncapped: bool,
     short: bool,
     feeder: bool,
     dir: PathBuf,
@@ -114,7 +116,7 @@ pub(super) fn run(root: &Path, options: &[String]) -> anyhow::Result<()> {
 /// Everybody once per round, each round beginning with another one.
 fn measure(site: &mut Site, workload: Workload, options: &Options) -> anyhow::Result<Series> {
     let made = site.make(workload, options.short)?;
-    let mut field = Donors::field(&options.mtus);
+    let mut field = Donors::field(&options.mtus, options.uncapped);
     let mut runs = Vec::new();
     for round in 1..=options.rounds {
         for donors in &field {
@@ -129,13 +131,12 @@ fn measure(site: &mut Site, workload: Workload, options: &Options) -> anyhow::Re
 }
 
 impl Donors {
-    fn field(mtus: &[u16]) -> Vec<Self> {
+    fn field(mtus: &[u16], uncapped: bool) -> Vec<Self> {
         let kinds = [(3, Some(50)), (1, Some(150)), (3, None), (1, None)];
-        let of = |mtu: &u16| {
-            let mtu = *mtu;
-            kinds.map(|(count, mib_per_s_each)| Self { count, mib_per_s_each, mtu })
-        };
-        mtus.iter().flat_map(of).collect()
+        let kinds = kinds.into_iter().filter(|(_, cap)| uncapped || cap.is_some());
+        let of =
+            |mtu: u16| kinds.clone().map(move |(count, mib_per_s_each)| Self { count, mib_per_s_each, mtu });
+        mtus.iter().copied().flat_map(of).collect()
     }
 
     /// The name that the peer program has for one of them.
@@ -306,6 +307,7 @@ impl Options {
             workloads: DEFAULT_WORKLOADS.to_vec(),
             mtus: DEFAULT_MTUS.to_vec(),
             rounds: DEFAULT_ROUNDS,
+            uncapped: false,
             short: false,
             feeder: false,
             dir: DEFAULT_DIR.into(),
@@ -318,6 +320,7 @@ impl Options {
                 "--workload" => options.workloads = list(value()?, Workload::named)?,
                 "--mtu" => options.mtus = list(value()?, |mtu| mtu.parse().ok())?,
                 "--rounds" => options.rounds = value()?.parse().context("--rounds needs a number")?,
+                "--uncapped" => options.uncapped = true,
                 "--short" => options.short = true,
                 "--feeder" => options.feeder = true,
                 "--dir" => options.dir = value()?.into(),
@@ -353,7 +356,7 @@ mod tests {
 
     #[test]
     fn the_table_has_a_row_for_each_and_the_verdict() {
-        let three = Donors::field(&[8972])[0];
+        let three = Donors::field(&[8972], false)[0];
         let runs = [146.0, 147.0, 140.0].into_iter().zip(1..).map(|(speed, round)| run(three, round, speed));
         let series = Series { workload: Workload::A, bytes: 2 << 30, files: 1, runs: runs.collect() };
         let table = series.table();
