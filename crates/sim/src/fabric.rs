@@ -24,6 +24,8 @@ pub use stats::FabricStats;
 
 /// Odds are given in parts of this.
 const MILLION: u64 = 1_000_000;
+/// What timers are exact to.
+const TICK: Duration = Duration::from_millis(1);
 
 /// The network of one simulation. Clones are the same network.
 #[derive(Debug, Clone)]
@@ -122,7 +124,7 @@ impl State {
             self.stats.overflowed += 1;
             return;
         }
-        let arrives = self.paths.pass(now, way, len);
+        let arrives = nearest_tick(now, self.paths.pass(now, way, len));
         if self.strikes(spec.loss_ppm) {
             self.stats.lost += 1;
             self.paths.hit(Effect::Lost, way);
@@ -158,5 +160,26 @@ impl State {
         if let Some(byte) = datagram.get_mut((bit / 8) as usize) {
             *byte ^= 1 << (bit % 8);
         }
+    }
+}
+
+/// The tick nearest to a moment, counted from now, which is one. A timer is never early: left to itself it
+/// would make every way nearly a tick longer than it is, and a round trip of 2 ms one of 4.
+fn nearest_tick(now: Instant, at: Instant) -> Instant {
+    let ticks = (at.saturating_duration_since(now) + TICK / 2).as_millis();
+    now + TICK * u32::try_from(ticks).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A datagram is a moment late or early, and both as often, so that a round trip is what it should be.
+    #[tokio::test(start_paused = true)]
+    async fn moments_go_to_the_nearest_tick() {
+        let now = Instant::now();
+        let ticks = |micros| (nearest_tick(now, now + Duration::from_micros(micros)) - now).as_millis();
+        assert_eq!([0, 40, 499, 500, 1_040, 1_600].map(ticks), [0, 0, 0, 1, 1, 2]);
+        assert_eq!(nearest_tick(now + TICK, now), now + TICK, "nothing arrives before it was sent");
     }
 }
