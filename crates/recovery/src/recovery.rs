@@ -200,7 +200,7 @@ impl Recovery {
     /// Where the job is, how far, and what it waits for.
     pub fn status(&self) -> Status {
         let missing = self.shortfall.as_ref().map_or(0, Shortfall::entries);
-        let done = self.progress().map(|(_, done)| done);
+        let (header, done) = self.progress().unzip();
         let first = self.state.sources().first().copied();
         Status {
             phase: self.state.phase(),
@@ -209,7 +209,14 @@ impl Recovery {
             sources: self.sources(),
             standing: self.standing(),
             done: done.unwrap_or_default(),
-            total: self.state.pass().map_or(self.last_total, Pass::total),
+            total: match &self.state {
+                State::Streaming { pass, .. } => pass.total(),
+                // What was joined before may be put together in another way by those who come next.
+                State::Choosing { .. } | State::Opening { .. } => {
+                    header.filter(|header| header.is_sealed()).and(self.last_total)
+                }
+                State::Sealing { .. } | State::Publishing { .. } | State::Done => self.last_total,
+            },
             outstanding: self.state.pass().map_or(ByteCount(0), Pass::outstanding),
             entries_missing: self.state.pass().map_or(missing, Pass::entries_missing),
         }
