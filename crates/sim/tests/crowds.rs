@@ -25,7 +25,7 @@ async fn bring_up(world: &SimWorld, donors: u32, replicas: u32, config: EngineCo
     started.elapsed()
 }
 
-/// Whoever has a control connection also gets its bulk connection, and whoever has none goes on to the
+/// D7: whoever has a control connection also gets its bulk connection, and whoever has none goes on to the
 /// next donor: nobody has to come again.
 #[test]
 fn a_crowd_spreads_over_the_donors() {
@@ -51,7 +51,7 @@ fn a_crowd_takes_turns_at_one_donor() {
     }
 }
 
-/// 1,100 replicas and the default settings.
+/// D7: 1,100 replicas and the default settings.
 #[test]
 fn a_crowd_above_the_default_limits_comes_up() {
     Sim::new(Network::Memory, 612).run(async |world| {
