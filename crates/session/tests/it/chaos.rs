@@ -192,7 +192,7 @@ fn poke(session: &mut Session, now: Timestamp, what: u8, n: u64) {
     let taken = match what {
         26..28 => session.fetch(now, offer_id, vec![entries(n, 1)], 1).map(|_| ()),
         28 => session.list(now, offer_id, PageToken::START, n as u32).map(|_| ()),
-        29 if n % 2 == 0 => session.tree(now, offer_id, None, (None, None)).map(|_| ()),
+        29 if n.is_multiple_of(2) => session.tree(now, offer_id, None, (None, None)).map(|_| ()),
         29 => session.run(now, offer_id, Ordinal(n), n as u32).map(|_| ()),
         30 => {
             let range = peerstream_types::ChunkRange { first: peerstream_types::ChunkIndex(n), count: 2 };
