@@ -18,6 +18,8 @@ use peerstream_types::ByteCount;
 /// | | two batches for each request: `2 × batch × window / recovery.entry_fetch_bytes` | 4 MiB, 16 MiB in all |
 /// | each shard that is received | entries of the pages under way: about `2 × recovery.entries_ahead × 300` bytes | 2.5 MiB |
 /// | | outlines: `recovery.outline_values × 32` bytes, for large entries only | 8 MiB |
+/// | | of each long listing that is compared with another one: eight pages of that one, shared with it | 10 MiB |
+/// | each inventory that is offered and compared | its digest tree: 100 bytes for every 1,280 entries, while it is offered | 8 MiB for 100 million |
 /// | each request that is answered, `serves_in_parallel` of them | two batches | 0.5 MiB, 16 MiB in all |
 /// | each connection | the transport's send window | 2 MiB |
 /// | the node, while it receives | idle buffers | 4 MiB |
@@ -36,6 +38,8 @@ use peerstream_types::ByteCount;
 /// | an offer | `recovery.open_timeout` | 600 s |
 /// | a source that owes content, the first or the next, and brings nothing | `recovery.no_progress_timeout` | 60 s |
 /// | a source that owes nothing but a page, and may be hashing | `recovery.page_timeout` | 600 s |
+/// | the comparison of two listings; then they are listed | one minute | |
+/// | a listing that follows another one, which stands still; then it is asked for itself | 20 s, three times | |
 /// | a receiver that takes nothing of what it asked for | `serve_timeout` | 120 s |
 /// | a peer that says nothing at all | twice `session.keep_alive` | 600 s |
 #[derive(Debug, Clone, PartialEq, Eq)]

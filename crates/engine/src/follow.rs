@@ -70,8 +70,13 @@ impl Follow {
         progress.entries_total = header.is_sealed().then_some(header.counts.entries);
         let index = self.record.add_shard(progress);
         let offer = offer_id(place);
-        let lease =
-            Lease { snapshot, shard: shard.clone(), shown: (self.record.clone(), index), released: None };
+        let lease = Lease {
+            snapshot,
+            shard: shard.clone(),
+            shown: (self.record.clone(), index),
+            released: None,
+            tree: None,
+        };
         self.leases.insert(offer, lease);
         info!(%shard, peer = %self.peer, bytes = header.counts.bytes, "serving a shard");
         Ok(OfferV1 { offer, shard: shard.clone(), selector: selector.clone(), header })

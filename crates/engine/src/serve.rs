@@ -24,7 +24,7 @@ use crate::peers::ReachError;
 use crate::session::{Command, Leases, SessionHandle};
 use crate::shared::Shared;
 
-pub(crate) use tree::Trees;
+pub(crate) use tree::{Tree, Trees};
 
 /// A request of the peer.
 #[derive(Debug, Clone)]
@@ -106,11 +106,11 @@ pub(crate) fn code_of(error: &SourceError) -> Code {
 impl Serve {
     /// Answers one request, with a data stream or with the reason why there is none.
     pub(crate) async fn run(self, asked: Asked) {
-        self.ready(&asked).await;
+        let ready = self.ready(&asked).await;
         let slots = self.shared.serve_slots.clone();
         let Ok(_slot) = slots.acquire_owned().await else { return };
         let request = self.request;
-        let command = match self.answer(asked).await {
+        let command = match self.answer(asked, ready).await {
             Ok(()) => Command::Served(request),
             Err(error) => {
                 debug!(session = %self.session.id, %request, %error, "a request was not answered");
@@ -120,26 +120,23 @@ impl Serve {
         self.session.tell(command).await;
     }
 
-    /// Waits until the first entry of an asked page is hashed, unless all are, or the tree is built: that
-    /// takes as long as it takes, and no place from those that have something to send. What is wrong is
-    /// found again by whoever answers.
-    async fn ready(&self, asked: &Asked) {
-        let Some((snapshot, shard)) = self.leases.get(self.offer) else { return };
-        if self.permit(&shard, Verb::List).is_err() {
-            return;
-        }
+    /// Waits until the first entry of an asked page is hashed, unless all are, or the tree is built, which it
+    /// hands over: that takes as long as it takes, and no place from those that have something to send. What
+    /// else is wrong is found again by whoever answers.
+    async fn ready(&self, asked: &Asked) -> Option<Result<Tree, ServeError>> {
+        let (snapshot, shard) = self.leases.get(self.offer)?;
+        self.permit(&shard, Verb::List).ok()?;
         match asked {
             Asked::List { token, .. } if !snapshot.header().is_sealed() => {
                 let _ = snapshot.page(token, 1).await;
+                None
             }
-            Asked::Tree { .. } => {
-                let _ = tree::build(self, &*snapshot).await;
-            }
-            Asked::List { .. } | Asked::Run { .. } | Asked::Outline { .. } | Asked::Fetch { .. } => {}
+            Asked::Tree { .. } => Some(tree::build(self, &*snapshot).await),
+            Asked::List { .. } | Asked::Run { .. } | Asked::Outline { .. } | Asked::Fetch { .. } => None,
         }
     }
 
-    async fn answer(&self, asked: Asked) -> Result<(), ServeError> {
+    async fn answer(&self, asked: Asked, ready: Option<Result<Tree, ServeError>>) -> Result<(), ServeError> {
         let (snapshot, shard) = self.leases.get(self.offer).ok_or(ServeError::Released(self.offer))?;
         match asked {
             Asked::List { token, pages } => {
@@ -148,7 +145,7 @@ impl Serve {
             }
             Asked::Tree { level, range } => {
                 self.permit(&shard, Verb::List)?;
-                tree::serve(self, &*snapshot, level, &range).await
+                tree::serve(self, &ready.unwrap_or(Err(ServeError::Unsealed))?, level, &range).await
             }
             Asked::Run { first, count } => {
                 self.permit(&shard, Verb::List)?;

@@ -132,7 +132,8 @@ impl Transfer {
         });
         let ((refused, no), (released, end)) = (oneshot::channel(), oneshot::channel());
         let shown = (self.record.clone(), self.index);
-        let lease = Lease { snapshot, shard: self.shard.clone(), shown, released: Some(released) };
+        let lease =
+            Lease { snapshot, shard: self.shard.clone(), shown, released: Some(released), tree: None };
         let (shard, selector) = (self.shard.clone(), self.selector.clone());
         let offer = OfferV1 { offer: offer_id(place), shard, selector, header };
         Ok((Outgoing { offer, lease, refused }, Pending { refused: no, released: end }))

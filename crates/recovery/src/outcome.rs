@@ -106,7 +106,7 @@ pub struct Found {
     /// How many there are; unequal copies of one entry count as several.
     pub count: u64,
     /// The keys of the first of them, at most
-    /// [`KEYS_LISTED_MAX`](crate::config::KEYS_LISTED_MAX).
+    /// [`KEYS_LISTED_MAX`].
     pub keys: Vec<EntryKey>,
 }
 

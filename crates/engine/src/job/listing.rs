@@ -8,7 +8,7 @@ use peerstream_wire::message::OfferV1;
 use tracing::debug;
 
 use super::actions::fault_of;
-use super::mirror::{Due, ENTRIES_MIN, Mirror};
+use super::mirror::{Due, ENTRIES_MIN, Mirror, PATIENCE};
 use super::source::SourceLink;
 use super::task::{JobEvent, Running};
 use crate::receive::{CheckedPage, Listing, Offering, ReceiveError, compare, next_page, next_run};
@@ -56,13 +56,13 @@ impl Running {
         let offering =
             |link: &SourceLink| Offering { session: link.session.clone(), offer: link.offer.clone() };
         let Some(other) = self.sources.get(&twin).map(offering) else { return };
-        let Some(link) = self.sources.get_mut(&source) else { return };
-        let (own, events, listing) = (offering(link), self.events.clone(), self.listing);
-        let task = tokio::spawn(async move {
+        let Some(own) = self.sources.get(&source).map(offering) else { return };
+        let (events, listing) = (self.events.clone(), self.listing);
+        // It ends in time by itself, and tells both sessions that it did.
+        tokio::spawn(async move {
             let parts = compare(own, other).await;
             let _ = events.send(JobEvent::Compared(listing, source, parts)).await;
         });
-        link.keep(task.abort_handle());
     }
 
     /// Two listings were compared, or could not be.
@@ -94,13 +94,18 @@ impl Running {
         let listing = link.listing.clone();
         let (session, offer) = (link.session.clone(), link.offer.clone());
         let due = link.mirror.as_mut().map(|(_, mirror)| mirror.due());
+        let events = self.events.clone();
         if let Some((_, mirror)) = &mut link.mirror {
             mirror.is_awaited = due == Some(Due::Wait);
             if mirror.is_awaited {
-                return;
+                let (since, number) = (mirror.next(), self.listing);
+                let task = tokio::spawn(async move {
+                    tokio::time::sleep(PATIENCE).await;
+                    let _ = events.send(JobEvent::Waited(number, source, since)).await;
+                });
+                return link.keep(task.abort_handle());
             }
         }
-        let events = self.events.clone();
         let task = tokio::spawn(async move {
             let page = match due {
                 Some(Due::Entries(entries)) => page_of(&offer, listing, entries),
@@ -118,6 +123,16 @@ impl Running {
         link.keep(task.abort_handle());
     }
 
+    /// A page has waited long enough for the listing that it follows: that may wait for content, or for this
+    /// one.
+    pub(super) fn waited(&mut self, listing: u64, source: SourceId, since: Ordinal) {
+        let Some(link) = self.sources.get_mut(&source).filter(|_| listing == self.listing) else { return };
+        let is_in_vain = link.mirror.as_mut().is_some_and(|(_, mirror)| mirror.waited(since));
+        if is_in_vain {
+            self.ask_page(source, PageToken::START);
+        }
+    }
+
     /// A page came, or did not: those who follow the listing hear of it. What is to be told of it.
     pub(super) fn paged(&mut self, source: SourceId, answer: PageAnswer) -> Result<PageIn, Fault> {
         let link = self.sources.get_mut(&source);
@@ -133,7 +148,7 @@ impl Running {
         if let Some(link) = link {
             link.listing = listing;
             link.is_at_start = false;
-            link.mirror.iter_mut().for_each(|(_, mirror)| mirror.took(page.entries.len()));
+            link.mirror.iter_mut().for_each(|(_, mirror)| mirror.took(&page.entries));
         }
         self.tell_mirrors_of(source, |mirror| mirror.hear(&page.entries, page.sealed.is_some()));
         Ok(page)

@@ -3,9 +3,10 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use peerstream_select::Part;
-use peerstream_types::{Entry, Ordinal};
+use peerstream_types::{Entry, EntryKey, Ordinal};
 use peerstream_wire::limits::PAGE_ENTRIES_MAX;
 
 /// Listings shorter than this, in entries, are not compared first: two pages take no more round trips.
@@ -13,6 +14,12 @@ pub(super) const ENTRIES_MIN: u64 = 2 * PAGE_ENTRIES_MAX as u64;
 /// Most entries of the other listing that are kept for this one, which is joined with it page by page. If it
 /// is that far behind, the rest of it is asked for.
 const HEARD_MAX: usize = 8 * PAGE_ENTRIES_MAX;
+
+/// How long a page waits for the other listing before the source is asked for it: that one may wait for
+/// content, or for this one.
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+/// So often it is waited in vain before the other listing is not followed any more.
+const WAITS_MAX: u32 = 3;
 
 /// What comes next in the listing.
 #[derive(Debug, PartialEq)]
@@ -30,8 +37,9 @@ pub(super) enum Due {
 pub(super) struct Mirror {
     /// What is left of the listing; `None` until the two are compared.
     parts: Option<VecDeque<Part>>,
-    /// The entry that is due.
+    /// The entry that is due, and the key before it.
     next: Ordinal,
+    last: Option<EntryKey>,
     /// What the other one has listed and is not passed.
     heard: VecDeque<Arc<Entry>>,
     has_ended: bool,
@@ -39,6 +47,9 @@ pub(super) struct Mirror {
     is_lost: bool,
     /// A page was asked for, and had to wait.
     pub(super) is_awaited: bool,
+    /// It was waited in vain: the source is asked for the next page.
+    goes_ahead: bool,
+    waits: u32,
 }
 
 impl Mirror {
@@ -47,10 +58,13 @@ impl Mirror {
         Self {
             parts: None,
             next: Ordinal(0),
+            last: None,
             heard: VecDeque::new(),
             has_ended: false,
             is_lost: false,
             is_awaited: true,
+            goes_ahead: false,
+            waits: 0,
         }
     }
 
@@ -81,14 +95,36 @@ impl Mirror {
         self.heard.clear();
     }
 
-    /// So many entries of this listing were taken.
-    pub(super) fn took(&mut self, entries: usize) {
-        self.next.0 += entries as u64;
+    /// These entries of this listing were taken.
+    pub(super) fn took(&mut self, entries: &[Arc<Entry>]) {
+        self.next.0 += entries.len() as u64;
+        self.last = entries.last().map(|entry| entry.key.clone()).or(self.last.take());
+        self.goes_ahead = false;
+    }
+
+    /// The entry that is due: the name of a wait.
+    pub(super) fn next(&self) -> Ordinal {
+        self.next
+    }
+
+    /// The page that was due at `since` was waited for in vain. Says whether it still is.
+    pub(super) fn waited(&mut self, since: Ordinal) -> bool {
+        let is_in_vain = self.is_awaited && self.parts.is_some() && self.next == since;
+        if is_in_vain {
+            self.waits += 1;
+            self.goes_ahead = true;
+            if self.waits >= WAITS_MAX {
+                self.lose();
+            }
+        }
+        is_in_vain
     }
 
     /// What comes next. Not to be asked after the last entry.
     pub(super) fn due(&mut self) -> Due {
         let Some(parts) = &mut self.parts else { return Due::Wait };
+        let is_passed = |entry: &mut Arc<Entry>| self.last.as_ref().is_some_and(|last| entry.key <= *last);
+        while self.heard.pop_front_if(is_passed).is_some() {}
         while let Some(part) = parts.front_mut() {
             let left = (part.first.0 + part.entries).saturating_sub(self.next.0);
             if left == 0 {
@@ -96,7 +132,10 @@ impl Mirror {
                 continue;
             }
             let count = u32::try_from(left).unwrap_or(u32::MAX).min(PAGE_ENTRIES_MAX as u32);
-            if !part.is_equal || self.is_lost {
+            if !part.is_equal {
+                while self.heard.pop_front_if(|entry| !part.range.is_before(&entry.key)).is_some() {}
+            }
+            if !part.is_equal || self.is_lost || self.goes_ahead {
                 return Due::Ask { first: self.next, count };
             }
             let is_before =
@@ -165,6 +204,10 @@ mod tests {
         Due::Ask { first: Ordinal(first), count }
     }
 
+    fn first() -> Vec<Arc<Entry>> {
+        vec![entry(0, 0), entry(1, 4), entry(2, 9)]
+    }
+
     fn equal() -> Vec<Arc<Entry>> {
         vec![entry(9, 10), entry(10, 13), entry(11, 16), entry(12, 19)]
     }
@@ -174,26 +217,26 @@ mod tests {
         let mut mirror = mirror();
         mirror.hear(&[entry(7, 1), entry(8, 2)], false);
         assert_eq!(mirror.due(), ask(0, 3));
-        mirror.took(2);
+        mirror.took(&first()[..2]);
         assert_eq!(mirror.due(), ask(2, 1), "fewer came than were asked for");
-        mirror.took(1);
+        mirror.took(&first()[2..]);
         assert_eq!(mirror.due(), Due::Wait, "the other one is not there yet");
         mirror.hear(&equal()[..3], false);
         let Due::Entries(entries) = mirror.due() else { panic!("they are there") };
         let here: Vec<_> = entries.iter().map(|entry| (entry.ordinal.0, entry.key.clone())).collect();
         assert_eq!(here, [(3, key(10)), (4, key(13)), (5, key(16))]);
-        mirror.took(3);
+        mirror.took(&equal()[..3]);
         assert_eq!(mirror.due(), Due::Wait);
         mirror.hear(&[equal()[3].clone(), entry(13, 21)], true);
         assert!(matches!(mirror.due(), Due::Entries(entries) if entries.len() == 1));
-        mirror.took(1);
+        mirror.took(&equal()[3..]);
         assert_eq!(mirror.due(), ask(7, 2));
     }
 
     #[test]
     fn without_the_other_one_the_rest_is_asked_for() {
         let mut mirror = mirror();
-        mirror.took(3);
+        mirror.took(&first());
         mirror.hear(&equal(), false);
         mirror.lose();
         mirror.hear(&equal(), true);
@@ -203,24 +246,62 @@ mod tests {
     #[test]
     fn a_part_that_is_not_as_the_tree_says_is_asked_for() {
         let mut mirror = mirror();
-        mirror.took(3);
+        mirror.took(&first());
         mirror.hear(&equal()[..2], false);
         assert!(matches!(mirror.due(), Due::Entries(entries) if entries.len() == 2));
-        mirror.took(2);
+        mirror.took(&equal()[..2]);
         mirror.hear(&[entry(13, 21)], false);
         assert_eq!(mirror.due(), ask(5, 2), "the other one has passed it");
         let mut mirror = self::mirror();
-        mirror.took(3);
+        mirror.took(&first());
         mirror.hear(&equal()[..2], true);
         assert!(matches!(mirror.due(), Due::Entries(_)));
-        mirror.took(2);
+        mirror.took(&equal()[..2]);
         assert_eq!(mirror.due(), ask(5, 2), "the other one has ended");
+    }
+
+    /// The other listing may wait for this one, or for content: then the source is asked.
+    #[test]
+    fn a_wait_in_vain_goes_ahead() {
+        let mut mirror = mirror();
+        mirror.took(&first());
+        assert_eq!(mirror.due(), Due::Wait);
+        mirror.is_awaited = true;
+        assert!(!mirror.waited(Ordinal(2)), "that page has come");
+        assert!(mirror.waited(Ordinal(3)));
+        assert_eq!(mirror.due(), ask(3, 4));
+        mirror.took(&equal()[..2]);
+        mirror.hear(&equal()[..3], false);
+        let Due::Entries(entries) = mirror.due() else { panic!("one is new") };
+        assert_eq!((entries.len(), entries[0].ordinal, entries[0].key.clone()), (1, Ordinal(5), key(16)));
+        mirror.took(&equal()[2..3]);
+        (0..WAITS_MAX).for_each(|_| drop(mirror.waited(Ordinal(6))));
+        mirror.hear(&equal()[3..], true);
+        assert_eq!(mirror.due(), ask(6, 1), "it is not followed any more");
+    }
+
+    /// Where the listings differ, what the other one lists is of no use here.
+    #[test]
+    fn a_long_difference_keeps_nothing() {
+        let mut mirror = Mirror::new();
+        assert!(mirror.compared(vec![
+            part(0, 90_000, (0, 100_000), false),
+            part(90_000, 90_000, (100_000, 200_000), true)
+        ]));
+        for page in 0..20 {
+            let page: Vec<_> =
+                (0..4096).map(|at| entry(page * 4096 + at, (page * 4096 + at) as u32)).collect();
+            mirror.hear(&page, false);
+            assert!(matches!(mirror.due(), Due::Ask { .. }));
+            assert!(mirror.heard.is_empty() && !mirror.is_lost);
+            mirror.took(&page);
+        }
     }
 
     #[test]
     fn what_is_kept_is_bounded() {
         let mut mirror = mirror();
-        mirror.took(3);
+        mirror.took(&first());
         let many: Vec<_> = (0..=HEARD_MAX as u64).map(|number| entry(number, 11)).collect();
         mirror.hear(&many, false);
         assert!(mirror.heard.is_empty());

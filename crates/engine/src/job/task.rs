@@ -51,6 +51,8 @@ pub(super) enum JobEvent {
     Page(SourceId, PageAnswer),
     /// For the listing with this number: where it differs from another's.
     Compared(u64, SourceId, Result<Vec<Part>, ReceiveError>),
+    /// In the listing with this number, a page from this entry on was waited for.
+    Waited(u64, SourceId, Ordinal),
     /// Of which listing, counted by begins.
     Admitted(u64, Result<Admitted, NotAdmitted>),
     Outline(SourceId, Ordinal, OutlinePart, Result<VerifiedPart, ReceiveError>),
@@ -233,6 +235,10 @@ impl Running {
             },
             JobEvent::Compared(listing, source, parts) => {
                 self.compared(listing, source, parts);
+                Ok(())
+            }
+            JobEvent::Waited(listing, source, since) => {
+                self.waited(listing, source, since);
                 Ok(())
             }
             JobEvent::Admitted(listing, admitted) => {

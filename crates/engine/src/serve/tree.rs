@@ -1,8 +1,8 @@
-//! Digest trees of the inventories that this node offers: built when a peer asks, and kept for the next
-//! one, so that peers tell where inventories differ without listing them.
+//! Digest trees of the inventories that this node offers, built when a peer first asks: by them peers tell
+//! where inventories differ without listing them.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::BytesMut;
 use peerstream_select::{DigestTree, KeyRange, TreeBuilder};
@@ -11,45 +11,59 @@ use peerstream_types::{Digest, PageToken};
 use peerstream_wire::limits::PAGE_ENTRIES_MAX;
 use peerstream_wire::tree::{TreeNodeV1, TreeNodesV1};
 use peerstream_wire::{Bounded, StreamKind, TreeNodes, frame};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
 use super::stream::Outgoing;
 use super::{Serve, ServeError};
 use crate::io::IoError;
 
-/// Most trees that are kept, the one that was asked for last first. A tree is some hundred bytes for
-/// every 1,280 entries.
-const TREES_MAX: usize = 16;
+/// Most trees that are built at a time: each is one reading of an inventory.
+const BUILDS_MAX: usize = 2;
 
-/// One tree, as soon as it is built.
-type Cell = Arc<OnceCell<DigestTree>>;
+/// One tree, as soon as it is built; `None` if there can be none.
+pub(crate) type Tree = Arc<OnceCell<Option<DigestTree>>>;
 
-/// Trees by the digest of the manifest.
-#[derive(Debug, Default)]
-pub(crate) struct Trees(Mutex<VecDeque<(Digest, Cell)>>);
+/// The trees of what is offered, by the digest of the manifest. A tree is kept by the leases that it was
+/// asked for under, and ends with them.
+#[derive(Debug)]
+pub(crate) struct Trees {
+    kept: Mutex<BTreeMap<Digest, Weak<OnceCell<Option<DigestTree>>>>>,
+    builds: Semaphore,
+}
+
+impl Default for Trees {
+    fn default() -> Self {
+        Self { kept: Mutex::default(), builds: Semaphore::new(BUILDS_MAX) }
+    }
+}
 
 impl Trees {
-    fn cell(&self, manifest: &Digest) -> Cell {
-        let mut trees = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = trees.iter().position(|(of, _)| of == manifest);
-        let tree = place.and_then(|place| trees.remove(place));
-        let tree = tree.unwrap_or_else(|| (*manifest, Cell::default()));
-        trees.push_front(tree.clone());
-        trees.truncate(TREES_MAX);
-        tree.1
+    fn tree(&self, manifest: Digest) -> Tree {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tree) = kept.get(&manifest).and_then(Weak::upgrade) {
+            return tree;
+        }
+        kept.retain(|_, tree| tree.strong_count() > 0);
+        let tree = Tree::default();
+        kept.insert(manifest, Arc::downgrade(&tree));
+        tree
     }
 }
 
 /// Waits until the tree of a snapshot is there; it is built by the first who asks.
-pub(super) async fn build(serve: &Serve, snapshot: &dyn Snapshot) -> Result<Cell, ServeError> {
+pub(super) async fn build(serve: &Serve, snapshot: &dyn Snapshot) -> Result<Tree, ServeError> {
     let manifest = snapshot.header().digest.ok_or(ServeError::Unsealed)?;
-    let cell = serve.shared.trees.cell(&manifest);
-    let offload = &*serve.shared.parts.offload;
-    cell.get_or_try_init(|| tree_of(snapshot, offload)).await?;
-    Ok(cell)
+    let tree = serve.shared.trees.tree(manifest);
+    serve.leases.keep_tree(serve.offer, &tree);
+    let build = async {
+        let Ok(_build) = serve.shared.trees.builds.acquire().await else { return Ok(None) };
+        tree_of(snapshot, &*serve.shared.parts.offload).await
+    };
+    tree.get_or_try_init(|| build).await?;
+    Ok(tree)
 }
 
-async fn tree_of(snapshot: &dyn Snapshot, offload: &dyn Offload) -> Result<DigestTree, ServeError> {
+async fn tree_of(snapshot: &dyn Snapshot, offload: &dyn Offload) -> Result<Option<DigestTree>, ServeError> {
     let (mut builder, mut token) = (TreeBuilder::default(), PageToken::START);
     loop {
         let page = snapshot.page(&token, PAGE_ENTRIES_MAX).await?;
@@ -58,10 +72,11 @@ async fn tree_of(snapshot: &dyn Snapshot, offload: &dyn Offload) -> Result<Diges
             let pushed = entries.iter().try_for_each(|entry| builder.push(entry));
             pushed.map(|()| builder)
         });
-        builder = pushed.await.map_err(SourceError::from)?.map_err(|_| ServeError::NoTree)?;
+        let Ok(pushed) = pushed.await.map_err(SourceError::from)? else { return Ok(None) };
+        builder = pushed;
         match next {
             Some(next) => token = next,
-            None => return Ok(builder.finish()),
+            None => return Ok(Some(builder.finish())),
         }
     }
 }
@@ -69,21 +84,16 @@ async fn tree_of(snapshot: &dyn Snapshot, offload: &dyn Offload) -> Result<Diges
 /// Sends the nodes of a level that begin in a range.
 pub(super) async fn serve(
     serve: &Serve,
-    snapshot: &dyn Snapshot,
+    tree: &Tree,
     level: Option<u8>,
     range: &KeyRange,
 ) -> Result<(), ServeError> {
-    let cell = build(serve, snapshot).await?;
-    let nodes = cell.get().map_or_else(none, |tree| nodes_of(tree, level, range));
+    let tree = tree.get().and_then(Option::as_ref).ok_or(ServeError::NoTree)?;
     let mut frame = BytesMut::new();
-    frame::encode(&TreeNodes::V1(nodes), &mut frame).map_err(IoError::from)?;
+    frame::encode(&TreeNodes::V1(nodes_of(tree, level, range)), &mut frame).map_err(IoError::from)?;
     let mut out = Outgoing::open(serve, StreamKind::Tree).await?;
     out.write(frame.freeze()).await?;
     out.finish()
-}
-
-fn none() -> TreeNodesV1 {
-    TreeNodesV1 { level: 0, nodes: Some(Bounded::new()) }
 }
 
 fn nodes_of(tree: &DigestTree, level: Option<u8>, range: &KeyRange) -> TreeNodesV1 {
@@ -128,22 +138,18 @@ mod tests {
             assert_eq!((nodes.level, nodes.nodes.unwrap()[0].entries), (level, u64::from(entries)));
         }
         let empty = nodes_of(&tree(0), None, &KeyRange::default());
-        assert_eq!(empty, none());
+        assert_eq!(empty, TreeNodesV1 { level: 0, nodes: Some(Bounded::new()) });
         assert_eq!(nodes_of(&tree(9), Some(200), &KeyRange::default()).nodes, Some(Bounded::new()));
     }
 
     #[test]
-    fn few_trees_are_kept() {
+    fn a_tree_is_kept_as_long_as_somebody_needs_it() {
         let trees = Trees::default();
         let digest = |byte| Digest::Blake3([byte; 32]);
-        let first = trees.cell(&digest(0));
-        for byte in 0..TREES_MAX as u8 {
-            trees.cell(&digest(byte));
-        }
-        assert!(Arc::ptr_eq(&first, &trees.cell(&digest(0))));
-        trees.cell(&digest(100));
-        trees.cell(&digest(101));
-        assert_eq!(trees.0.lock().unwrap().len(), TREES_MAX);
-        assert!(!trees.0.lock().unwrap().iter().any(|(of, _)| *of == digest(1)));
+        let first = trees.tree(digest(0));
+        assert!(Arc::ptr_eq(&first, &trees.tree(digest(0))));
+        drop(first);
+        trees.tree(digest(1));
+        assert_eq!(trees.kept.lock().unwrap().len(), 1, "the first is forgotten");
     }
 }

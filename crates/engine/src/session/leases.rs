@@ -9,6 +9,7 @@ use peerstream_wire::message::ReleaseReason;
 use tokio::sync::oneshot;
 
 use crate::plan::{PlanRecord, Stage};
+use crate::serve::Tree;
 
 /// A snapshot under lease, with where its progress is shown.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(crate) struct Lease {
     pub(crate) shown: (PlanRecord, usize),
     /// Told how it ended; dropped if the session fails before.
     pub(crate) released: Option<oneshot::Sender<LeaseEnd>>,
+    /// The digest tree of what is offered, once the peer has asked for it.
+    pub(crate) tree: Option<Tree>,
 }
 
 /// How the lease of an offer ended.
@@ -46,6 +49,13 @@ impl Leases {
     /// The snapshot of an offer that is still held, and its shard.
     pub(crate) fn get(&self, offer: OfferId) -> Option<(Arc<dyn Snapshot>, ShardId)> {
         self.lock().get(&offer).map(|lease| (lease.snapshot.clone(), lease.shard.clone()))
+    }
+
+    /// Keeps the tree of an offer as long as the offer.
+    pub(crate) fn keep_tree(&self, offer: OfferId, tree: &Tree) {
+        if let Some(lease) = self.lock().get_mut(&offer) {
+            lease.tree = Some(tree.clone());
+        }
     }
 
     /// Counts bytes that were written towards the peer.

@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use peerstream_engine::snapshot::{BoxFuture, Content, MemoryStore, Page, Snapshot, Source, SourceError};
 use peerstream_engine::transport::memory::MemoryNetwork;
 use peerstream_engine::types::{
-    ChainingValue, ChunkRange, DatasetKind, Entry, ManifestHeader, Operation, Ordinal, PageToken, Selector,
-    ShardId,
+    ByteCount, ChainingValue, ChunkRange, DatasetKind, Entry, ManifestHeader, Operation, Ordinal, PageToken,
+    Selector, ShardId,
 };
 use peerstream_engine::{Dataset, Engine, EngineConfig, PlanOutcome, StreamPlan};
 
 use crate::pair::{REPLICA, engine_among, key, shard, within};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 const ENTRIES: usize = 20_000;
 const DONORS: [(&str, ([u8; 4], u16)); 3] =
@@ -36,6 +39,11 @@ struct Donor {
     fails: std::ops::Range<u64>,
     /// Whose the pages are that its tree is made of.
     poses_as: Option<MemoryStore>,
+    /// Its tree is never there.
+    has_no_tree: bool,
+    /// How long an entry's content takes, one request after the other.
+    takes: Duration,
+    turn: Arc<Mutex<()>>,
 }
 
 #[derive(Debug)]
@@ -53,7 +61,16 @@ impl Donor {
             store.put(&shard(), key(&format!("{at:05}")), at.to_be_bytes().to_vec(), Vec::new());
         }
         let (pages, listed) = (Arc::default(), Arc::default());
-        Self { store, pages, listed, fails: 0..0, poses_as: None }
+        Self {
+            store,
+            pages,
+            listed,
+            fails: 0..0,
+            poses_as: None,
+            has_no_tree: false,
+            takes: Duration::ZERO,
+            turn: Arc::default(),
+        }
     }
 
     fn pages(&self) -> u64 {
@@ -90,6 +107,9 @@ impl Snapshot for DonorSnapshot {
     fn page<'a>(&'a self, token: &'a PageToken, limit: usize) -> BoxFuture<'a, Result<Page, SourceError>> {
         Box::pin(async move {
             let place = self.donor.pages.fetch_add(1, Ordering::Relaxed);
+            if self.donor.has_no_tree && *token == PageToken::START && place > 0 {
+                return std::future::pending().await;
+            }
             if self.donor.fails.contains(&place) {
                 return Err(SourceError::BadToken);
             }
@@ -121,7 +141,11 @@ impl Snapshot for DonorSnapshot {
     }
 
     fn contents(&self, first: Ordinal, count: u32) -> BoxFuture<'_, Result<Vec<Content>, SourceError>> {
-        self.inner.contents(first, count)
+        Box::pin(async move {
+            let _turn = self.donor.turn.lock().await;
+            tokio::time::sleep(self.donor.takes * count).await;
+            self.inner.contents(first, count).await
+        })
     }
 }
 
@@ -134,6 +158,10 @@ struct Group {
 
 impl Group {
     fn new(donors: Vec<Donor>) -> Self {
+        Self::with(donors, EngineConfig::default())
+    }
+
+    fn with(donors: Vec<Donor>, config: EngineConfig) -> Self {
         let (network, sink) = (MemoryNetwork::new(), MemoryStore::new());
         let holders = &DONORS[..donors.len()];
         let kind = DatasetKind::Identical;
@@ -143,7 +171,7 @@ impl Group {
         });
         let engines = engines.collect();
         let into = Dataset { sink: Some(Arc::new(sink.clone())), kind, ..Dataset::default() };
-        let replica = engine_among(&network, "replica", REPLICA, into, EngineConfig::default(), holders);
+        let replica = engine_among(&network, "replica", REPLICA, into, config, holders);
         Self { donors, sink, _engines: engines, replica }
     }
 
@@ -177,8 +205,7 @@ async fn of_nearly_equal_listings_only_what_differs_is_listed() {
     .await;
 }
 
-/// Whose listing is followed breaks off, so that nothing of it counts: all begin anew, with the trees that
-/// were made.
+/// Whose listing is followed breaks off, so that nothing of it counts: all begin anew.
 #[tokio::test(start_paused = true)]
 async fn a_listing_that_is_followed_may_break_off() {
     within(async {
@@ -189,7 +216,7 @@ async fn a_listing_that_is_followed_may_break_off() {
         assert!(outcome.is_completed(), "{outcome:?}");
         assert_eq!(group.brought(), ENTRIES);
         let pages: Vec<u64> = group.donors.iter().map(Donor::pages).collect();
-        assert_eq!(pages.iter().sum::<u64>(), 3 * PAGES + 4 + PAGES, "one more lists all: {pages:?}");
+        assert_eq!(pages.iter().sum::<u64>(), 6 * PAGES + 4 + PAGES, "one lists all: {pages:?}");
     })
     .await;
 }
@@ -220,6 +247,46 @@ async fn a_few_differing_entries_among_most_are_listed_plainly() {
         assert!(outcome.is_completed(), "{outcome:?}");
         assert_eq!(group.brought(), ENTRIES);
         assert_eq!(group.donors[1].listed(), 0, "too little is equal to follow the other one");
+    })
+    .await;
+}
+
+/// A tree that never comes holds the listing up for a minute, and is nobody's fault.
+#[tokio::test(start_paused = true)]
+async fn without_a_tree_in_time_all_is_listed() {
+    within(async {
+        let mut donors = [&[100][..], &[5000, 5001]].map(Donor::without).to_vec();
+        donors[0].has_no_tree = true;
+        let group = Group::new(donors);
+        let started = Instant::now();
+        let outcome = group.bring_up().await;
+        assert!(outcome.is_completed(), "{outcome:?}");
+        assert_eq!(group.brought(), ENTRIES);
+        assert!(started.elapsed() < Duration::from_secs(120), "{:?}", started.elapsed());
+        assert_eq!(group.replica.penalties(), [], "nobody did wrong");
+    })
+    .await;
+}
+
+/// Where only the followed one has many entries, it lists no more until their content came, and the one that
+/// follows has nothing to give meanwhile: it waits a little, goes ahead, and is not blamed for the time.
+#[tokio::test(start_paused = true)]
+async fn a_listing_that_stands_still_is_not_waited_for() {
+    within(async {
+        let missing: Vec<usize> = (5000..15_000).collect();
+        let mut donors = vec![Donor::without(&[]), Donor::without(&missing)];
+        donors[0].takes = Duration::from_millis(100);
+        let mut config = EngineConfig::default();
+        (config.recovery.window, config.recovery.fetch_bytes) = (ByteCount(1600), ByteCount(800));
+        config.recovery.entry_fetch_bytes = ByteCount(800);
+        let group = Group::with(donors, config);
+        let started = Instant::now();
+        let outcome = group.bring_up().await;
+        assert!(outcome.is_completed(), "{outcome:?}");
+        assert_eq!(group.brought(), ENTRIES);
+        assert!(started.elapsed() > Duration::from_secs(900), "it takes its time: {:?}", started.elapsed());
+        assert!(group.donors[1].listed() > 0, "it was compared");
+        assert_eq!(group.replica.penalties(), [], "nobody stalled");
     })
     .await;
 }

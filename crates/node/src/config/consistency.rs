@@ -26,7 +26,7 @@ pub struct Consistency {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub datasets: BTreeMap<DatasetName, Level>,
     /// How long the rest of the replicas is waited for once enough have answered and do not agree. Default
-    /// 5s, at most [`COMPARE_WAIT_MAX`].
+    /// 5s, at most an hour.
     pub compare_wait: Wait,
     /// Whether this node counts itself among those who agree, for data that it lacks, as soon as the
     /// placement says that its replica is available. Default no: only whoever has the data has a vote.

@@ -235,9 +235,9 @@ fn check(nodes: &[TreeNode], asked: &Left, most: usize) -> Result<(), NodesFault
     if let Some(node) = outside.or(unordered) {
         return Err(NodesFault::OutOfPlace(node.first.clone()));
     }
-    let found = nodes.iter().fold(0u64, |sum, node| sum.saturating_add(node.entries));
-    if found != asked.entries {
-        return Err(NodesFault::Miscounted { expected: asked.entries, found });
+    let found = nodes.iter().try_fold(0u64, |sum, node| sum.checked_add(node.entries));
+    if found != Some(asked.entries) {
+        return Err(NodesFault::Miscounted { expected: asked.entries, found: found.unwrap_or(u64::MAX) });
     }
     Ok(())
 }

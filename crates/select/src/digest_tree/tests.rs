@@ -224,6 +224,13 @@ fn nodes_that_cannot_be_right_are_refused() {
     assert_eq!(take(&mut comparison, &[root.clone(), root.clone()]), Err(NodesFault::TooMany(2)));
     let more = TreeNode { entries: 201, ..root.clone() };
     assert_eq!(take(&mut comparison, &[more]), Err(NodesFault::Miscounted { expected: 200, found: 201 }));
+    let huge = TreeNode { entries: u64::MAX, ..root.clone() };
+    let mut countless = Comparison::new(2, u64::MAX).unwrap();
+    countless.poll_request();
+    countless.handle_nodes(&[], std::slice::from_ref(&huge)).unwrap();
+    countless.poll_request();
+    let refused = countless.handle_nodes(&[], &[root.clone(), TreeNode { first: key(99_999), ..huge }]);
+    assert!(matches!(refused, Err(NodesFault::Miscounted { .. })), "{refused:?}");
     assert_eq!(comparison.poll_request(), None, "one question at a time");
     comparison.handle_failed();
     assert_eq!(comparison.poll_request(), asked, "the same again");
