@@ -4,6 +4,7 @@ mod actions;
 mod admission;
 mod agreement;
 mod checkpoints;
+mod due;
 mod ending;
 mod listing;
 mod mirror;

@@ -57,3 +57,18 @@ fn what_was_published_with_the_last_breath_is_not_staged() {
     let done = scenario.run(&options).unwrap_or_else(|failure| panic!("{failure}"));
     assert!(done.trace.contains("generation: Some(2)"), "the first one was published by the life before");
 }
+
+/// The job had given a dead donor's debts to another one, and left out what nobody had before it closed the
+/// dead one's fetches: on a slow disk they stored in the meantime what was then fetched again.
+#[test]
+fn a_source_that_is_given_up_stores_nothing_more() {
+    let scenario = peerstream_sim::scenario::shipped("consistency-blocks").unwrap();
+    for (seed, needed) in [(75, [0, 1, 6]), (2193, [1, 2, 6])] {
+        let mut options = scenario.options(seed);
+        options.network = peerstream_sim::Network::Memory;
+        options.replicas = 1;
+        options.without = (0..10).filter(|fault| !needed.contains(fault)).collect();
+        let done = scenario.run(&options).unwrap_or_else(|failure| panic!("{failure}"));
+        assert_eq!(done.summary.faults, 3, "{seed}");
+    }
+}

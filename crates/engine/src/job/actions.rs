@@ -7,6 +7,7 @@ use peerstream_wire::Code;
 use peerstream_wire::message::ReleaseReason;
 use tracing::{info, warn};
 
+use super::due::Due;
 use super::source::{Owned, SourceLink};
 use super::task::{JobEvent, Running};
 use crate::io::IoError;
@@ -16,68 +17,98 @@ use crate::session::{Opening, OpeningFailed};
 
 impl Running {
     /// Does all that the job asks for; its outcome, once it has one.
+    ///
+    /// What is called off stops before anything else is done: that may take as long as the disk does, and
+    /// what such a fetch stored meanwhile would be fetched again from another source.
     pub(super) async fn act_all(&mut self) -> Option<Outcome> {
-        while let Some(action) = self.recovery.poll_action() {
-            match action {
-                Action::Open { source, peer, attempt } => {
-                    self.look_around();
-                    if !self.job.whom.may_ask(&peer) {
-                        self.withdrawn(source);
-                        continue;
-                    }
-                    info!(%peer, attempt, "opening a source");
-                    self.opening.insert(source, peer.clone());
-                    let opening = self.job.origin.open(&peer, &self.job.shard, &self.job.selector);
-                    let events = self.events.clone();
-                    tokio::spawn(async move {
-                        let opening = opening.await;
-                        let opening =
-                            opening.unwrap_or_else(|_| Err(OpeningFailed::lost("the session ended")));
-                        let _ = events.send(JobEvent::Opened(source, Box::new(opening))).await;
-                    });
-                }
-                Action::Begin { header, joined } => self.begin(&header, &joined).await,
-                Action::Admit { entries } => self.admit(entries),
-                Action::LeaveOut { ordinal } => {
-                    if let Err(error) = self.staging.leave_out(ordinal).await {
-                        self.store_failed(&error);
-                    }
-                }
-                Action::List { source, token } => self.list(source, token),
-                Action::Outline { source, ordinal, there, part } => {
-                    self.outline(source, ordinal, there, part);
-                }
-                Action::Fetch { source, fetch, spans, there, attempt } => {
-                    let names = Names::new(&spans, &there);
-                    self.fetch(source, fetch, spans, names, attempt);
-                }
-                Action::Cancel { source, fetch } => self.cancel(source, fetch),
-                Action::Release { source } => {
-                    let hold = self.sources.get_mut(&source).and_then(|link| link.hold.take());
-                    self.retiring.extend(hold.map(|hold| (source, hold)));
-                }
-                Action::Close { source, reason } => self.close(source, &reason).await,
-                Action::Seal { header } => {
-                    let header = self.sealed(header);
-                    let (staging, events) = (self.staging.clone(), self.events.clone());
-                    tokio::spawn(async move {
-                        let sealed = staging.seal(&header).await.map_err(|error| error.to_string());
-                        let _ = events.send(JobEvent::Sealed(sealed)).await;
-                    });
-                }
-                Action::Publish => {
-                    let (staging, events) = (self.staging.clone(), self.events.clone());
-                    tokio::spawn(async move {
-                        let published = staging.publish().await;
-                        let published =
-                            published.map(|generation| generation.0).map_err(|error| error.to_string());
-                        let _ = events.send(JobEvent::Published(published)).await;
-                    });
-                }
-                Action::Done(outcome) => return Some(outcome),
+        let mut due = Due::default();
+        loop {
+            while let Some(action) = self.recovery.poll_action() {
+                self.stop(&action);
+                due.push(action);
+            }
+            let action = due.pop()?;
+            if let Action::Done(outcome) = action {
+                return Some(outcome);
+            }
+            self.act(action).await;
+        }
+    }
+
+    /// Stops the fetches that an action calls off: what comes of them is no longer stored, and their streams
+    /// are stopped.
+    fn stop(&mut self, action: &Action) {
+        if let Action::Cancel { source, fetch } = action {
+            self.fetches.remove(fetch);
+            if let Some(link) = self.sources.get_mut(source) {
+                link.fetches.remove(fetch);
+            }
+        } else if let Action::Close { source, .. } = action {
+            self.fetches.retain(|_, of| of != source);
+            if let Some(link) = self.sources.get_mut(source) {
+                link.fetches.clear();
             }
         }
-        None
+    }
+
+    async fn act(&mut self, action: Action) {
+        match action {
+            Action::Open { source, peer, attempt } => {
+                self.look_around();
+                if !self.job.whom.may_ask(&peer) {
+                    self.withdrawn(source);
+                    return;
+                }
+                info!(%peer, attempt, "opening a source");
+                self.opening.insert(source, peer.clone());
+                let opening = self.job.origin.open(&peer, &self.job.shard, &self.job.selector);
+                let events = self.events.clone();
+                tokio::spawn(async move {
+                    let opening = opening.await;
+                    let opening = opening.unwrap_or_else(|_| Err(OpeningFailed::lost("the session ended")));
+                    let _ = events.send(JobEvent::Opened(source, Box::new(opening))).await;
+                });
+            }
+            Action::Begin { header, joined } => self.begin(&header, &joined).await,
+            Action::Admit { entries } => self.admit(entries),
+            Action::LeaveOut { ordinal } => {
+                if let Err(error) = self.staging.leave_out(ordinal).await {
+                    self.store_failed(&error);
+                }
+            }
+            Action::List { source, token } => self.list(source, token),
+            Action::Outline { source, ordinal, there, part } => {
+                self.outline(source, ordinal, there, part);
+            }
+            Action::Fetch { source, fetch, spans, there, attempt } => {
+                let names = Names::new(&spans, &there);
+                self.fetch(source, fetch, spans, names, attempt);
+            }
+            Action::Release { source } => {
+                let hold = self.sources.get_mut(&source).and_then(|link| link.hold.take());
+                self.retiring.extend(hold.map(|hold| (source, hold)));
+            }
+            Action::Close { source, reason } => self.close(source, &reason).await,
+            Action::Seal { header } => {
+                let header = self.sealed(header);
+                let (staging, events) = (self.staging.clone(), self.events.clone());
+                tokio::spawn(async move {
+                    let sealed = staging.seal(&header).await.map_err(|error| error.to_string());
+                    let _ = events.send(JobEvent::Sealed(sealed)).await;
+                });
+            }
+            Action::Publish => {
+                let (staging, events) = (self.staging.clone(), self.events.clone());
+                tokio::spawn(async move {
+                    let published = staging.publish().await;
+                    let published =
+                        published.map(|generation| generation.0).map_err(|error| error.to_string());
+                    let _ = events.send(JobEvent::Published(published)).await;
+                });
+            }
+            // What is called off was stopped, and the outcome is nothing to do.
+            Action::Cancel { .. } | Action::Done(_) => {}
+        }
     }
 
     /// The placement no longer says that the peer has the data: it is not dialled.
@@ -186,14 +217,6 @@ impl Running {
         expected
     }
 
-    /// Stops a fetch: what comes of it is no longer stored, and its stream is stopped.
-    fn cancel(&mut self, source: SourceId, fetch: FetchId) {
-        self.fetches.remove(&fetch);
-        if let Some(link) = self.sources.get_mut(&source) {
-            link.fetches.remove(&fetch);
-        }
-    }
-
     #[expect(
         clippy::wildcard_enum_match_arm,
         reason = "an open enum; every other reason leaves it to others"
@@ -208,7 +231,6 @@ impl Running {
             self.job.shared.regards.blame(self.job.shared.clock.now(), peer, offence);
         }
         let (Some(mut link), Some(peer)) = (link, peer) else { return };
-        self.fetches.retain(|_, of| *of != source);
         // What was released waits for the outcome if that is all that is missing.
         let (left, ended) = match reason {
             CloseReason::Complete => return,
