@@ -86,12 +86,13 @@ fn a_donor_that_is_healed_gives_the_bad_entry_again() {
     }
 }
 
-/// Promise 9: within one plan, a bad chunk goes to the next source.
+/// Promise 9: within one plan, a bad chunk goes to the next source. Of equals, the lower id is asked first: the
+/// liar.
 #[test]
 fn a_bad_chunk_is_had_from_the_next_source() {
     for network in Network::ALL {
         Sim::new(network, 22).run(async |world| {
-            let (liar, honest) = (donor(&world, "liar"), donor(&world, "honest"));
+            let (liar, honest) = (donor(&world, "liar"), donor(&world, "upright"));
             let replica = world.replica("replica");
             liar.faults.corrupt(key("large", 2));
             let outcome = replica.bring_up(&[shard(0)]).await;
@@ -159,7 +160,7 @@ fn a_small_entry_is_verified_too() {
 fn a_source_that_lies_about_what_it_has_is_replaced() {
     for (network, lie) in Network::ALL.into_iter().flat_map(|n| [(n, Lie::Manifest), (n, Lie::Outline)]) {
         Sim::new(network, 26).run(async |world| {
-            let (liar, honest) = (donor(&world, "liar"), donor(&world, "honest"));
+            let (liar, honest) = (donor(&world, "liar"), donor(&world, "upright"));
             let replica = world.replica("replica");
             liar.faults.lie(lie);
             let plan = replica.bring_up(&[shard(0)]);

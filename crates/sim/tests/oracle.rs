@@ -47,7 +47,7 @@ fn a_bad_chunk_is_accounted_for() {
     for network in Network::ALL {
         Sim::new(network, 61).run(async |world| {
             let watch = Watch::over(&world);
-            let (liar, honest) = (world.donor("liar"), world.donor("honest"));
+            let (liar, honest) = (world.donor("liar"), world.donor("upright"));
             for donor in [&liar, &honest] {
                 Content::small(50).fill(&donor.store, &shard(0), 1);
             }
