@@ -9,11 +9,13 @@ use anyhow::{Context, ensure};
 use crate::programs::Programs;
 
 /// Scenario, network and seeds of the sweep: some minutes on one core.
-const SWEEP: [(&str, &str, &str); 4] = [
+const SWEEP: [(&str, &str, &str); 6] = [
     ("fault-mix", "mem", "0..2000"),
     ("fault-mix", "quic", "0..500"),
     ("fault-mix-disk", "mem", "0..2000"),
     ("fault-mix-disk", "quic", "0..500"),
+    ("consistency", "mem", "0..5000"),
+    ("consistency-blocks", "mem", "0..5000"),
 ];
 /// Seeds whose traces are compared between builds.
 const COMPARED: std::ops::Range<u64> = 100..112;
