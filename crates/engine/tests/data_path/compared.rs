@@ -268,14 +268,14 @@ async fn without_a_tree_in_time_all_is_listed() {
     .await;
 }
 
-/// Where only the followed one has many entries, it lists no more until their content came, and the one that
-/// follows has nothing to give meanwhile: it waits a little, goes ahead, and is not blamed for the time.
+/// Where only the followed one has many entries, whose content is slow, the one that follows has nothing to
+/// give for half an hour: nobody is blamed for the time.
 #[tokio::test(start_paused = true)]
-async fn a_listing_that_stands_still_is_not_waited_for() {
+async fn a_long_gap_is_nobodys_fault() {
     within(async {
         let missing: Vec<usize> = (5000..15_000).collect();
         let mut donors = vec![Donor::without(&[]), Donor::without(&missing)];
-        donors[0].takes = Duration::from_millis(100);
+        donors[0].takes = Duration::from_millis(200);
         let mut config = EngineConfig::default();
         (config.recovery.window, config.recovery.fetch_bytes) = (ByteCount(1600), ByteCount(800));
         config.recovery.entry_fetch_bytes = ByteCount(800);
@@ -284,7 +284,7 @@ async fn a_listing_that_stands_still_is_not_waited_for() {
         let outcome = group.bring_up().await;
         assert!(outcome.is_completed(), "{outcome:?}");
         assert_eq!(group.brought(), ENTRIES);
-        assert!(started.elapsed() > Duration::from_secs(900), "it takes its time: {:?}", started.elapsed());
+        assert!(started.elapsed() > Duration::from_secs(1800), "it takes its time: {:?}", started.elapsed());
         assert!(group.donors[1].listed() > 0, "it was compared");
         assert_eq!(group.replica.penalties(), [], "nobody stalled");
     })
