@@ -306,7 +306,7 @@ impl Running {
             }
             FetchEvent::Bad { ordinal, chunk, why } => {
                 self.blame(fetch, ordinal, Some(chunk.0), &why);
-                self.fetches.get(&fetch).into_iter().for_each(|source| self.lied(*source));
+                self.lied_in(fetch);
                 self.recovery.handle_bad(now, fetch, ordinal, chunk, &why)
             }
             FetchEvent::Failed { span, code, why } => {
@@ -315,7 +315,7 @@ impl Running {
                 }
                 let fault = super::actions::fault_of_code(code, why);
                 if matches!(fault, Fault::Wrong(_)) {
-                    self.fetches.get(&fetch).into_iter().for_each(|source| self.lied(*source));
+                    self.lied_in(fetch);
                 }
                 self.recovery.handle_fetch_failed(now, fetch, span, fault)
             }
@@ -362,6 +362,12 @@ impl Running {
         if let Fault::Wrong(why) = fault {
             self.blame_source(source, ordinal, chunk, why);
             self.lied(source);
+        }
+    }
+
+    fn lied_in(&self, fetch: FetchId) {
+        if let Some(source) = self.fetches.get(&fetch) {
+            self.lied(*source);
         }
     }
 
