@@ -7,6 +7,7 @@ mod check_config;
 mod consistency;
 mod descriptors;
 mod findings;
+mod forgive;
 mod node;
 mod output;
 mod plan;
@@ -56,6 +57,7 @@ fn dispatch(command: Command) -> Result<Ended> {
         Command::Push(args) => plan::push(args),
         Command::Status(args) => status::run(&args),
         Command::Abort(args) => abort::run(&args),
+        Command::Forgive(args) => forgive::run(&args),
         Command::Reload(args) => reload::run(&args),
         Command::Consistency(ConsistencyCommand::Get(args)) => consistency::get(&args),
         Command::Consistency(ConsistencyCommand::Set(args)) => consistency::set(&args),

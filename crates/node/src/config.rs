@@ -16,6 +16,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use peerstream_engine::EngineConfig;
+use peerstream_select::SourceRules;
 use peerstream_transport::AccessRules;
 use peerstream_types::{ClusterName, DatasetKind, DatasetName, NodeId};
 use serde::{Deserialize, Serialize};
@@ -73,6 +74,9 @@ pub struct Config {
     /// How many replicas have to agree.
     #[serde(default)]
     pub consistency: Consistency,
+    /// Who may be asked for data at all. Default: everybody who has it.
+    #[serde(default)]
+    pub sources: SourceRules,
     /// What is held here.
     #[serde(default, rename = "dataset", skip_serializing_if = "Vec::is_empty")]
     pub datasets: Vec<Dataset>,
@@ -128,6 +132,7 @@ impl Config {
     pub fn engine(&self) -> EngineConfig {
         let mut config = self.limits.engine();
         self.consistency.apply(&mut config);
+        config.sources = self.sources.clone();
         config
     }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use peerstream_types::{DatasetName, NodeId, ShardId};
+use serde::{Deserialize, Serialize};
 
 use crate::ReplicaState;
 
@@ -22,7 +23,8 @@ pub struct Candidate {
 }
 
 /// What an operator allows. An empty `only_*` allows everything, and `not_*` goes before `only_*`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct SourceFilter {
     /// Only these nodes.
     pub only_nodes: BTreeSet<NodeId>,
@@ -34,12 +36,15 @@ pub struct SourceFilter {
     pub not_zones: BTreeSet<String>,
 }
 
-/// The rules by which sources are screened.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// The rules by which sources are screened. Their text form, in any format of serde, has the names of the
+/// fields; what is left out is empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct SourceRules {
     /// For every dataset.
     pub everywhere: SourceFilter,
     /// For single datasets, besides `everywhere`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub datasets: BTreeMap<DatasetName, SourceFilter>,
     /// Whether a replica that moves here may come from one that leaves only, so that no write is lost
     /// which that one alone has seen. Default off.

@@ -10,12 +10,13 @@ use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
+use peerstream_types::NodeId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use super::consistency::{ConsistencyChange, ConsistencyRequest, ConsistencyView};
-use super::model::{AbortRequest, ErrorView, NodeView, PlanRequest, PlanView};
+use super::model::{AbortRequest, ErrorView, ForgivenView, NodeView, PlanRequest, PlanView};
 use crate::failure::Failure;
 use crate::node::ReloadReport;
 
@@ -134,6 +135,11 @@ impl AdminClient {
         asked: &ConsistencyRequest,
     ) -> Result<ConsistencyChange, ClientError> {
         self.call(Method::PUT, "/v1/consistency", Some(asked)).await
+    }
+
+    /// Holds nothing against a peer any more.
+    pub async fn forgive(&self, node: &NodeId) -> Result<ForgivenView, ClientError> {
+        self.call(Method::POST, &format!("/v1/peers/{node}/forgive"), None::<&()>).await
     }
 
     /// Loads certificates, access rules, peers and levels afresh.

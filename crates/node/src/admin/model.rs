@@ -30,6 +30,9 @@ pub struct NodeView {
     pub datasets: Vec<DatasetView>,
     /// Whom it has connections with.
     pub peers: Vec<PeerView>,
+    /// Who was a bad source lately, connected or not.
+    #[serde(default)]
+    pub blamed: Vec<BlamedView>,
     /// Bulk bytes that have passed since the start, by class of traffic.
     pub traffic: BTreeMap<String, TrafficView>,
     /// Running and recent plans, oldest first.
@@ -94,6 +97,21 @@ pub struct PeerView {
     pub incarnation: u64,
     /// How many connections.
     pub connections: usize,
+}
+
+/// A peer that was a bad source, for as long as that is held against it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlamedView {
+    /// Its id.
+    pub node: String,
+    /// What weighs most: `lied`, `stalled`, `failed` or `refused`.
+    pub reason: String,
+    /// How often it did what, since nothing was held against it.
+    pub offences: BTreeMap<String, u32>,
+    /// What is held against it; halves every minute.
+    pub points: u64,
+    /// Milliseconds for which others are asked before it, if it has points enough for that.
+    pub avoided_ms: Option<u64>,
 }
 
 /// Bytes of one class of traffic.
@@ -311,6 +329,15 @@ pub enum PlanRequest {
 pub struct AbortRequest {
     /// In words, for those who look at it later.
     pub reason: String,
+}
+
+/// Nothing is held against a peer any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForgivenView {
+    /// The peer.
+    pub node: String,
+    /// Whether anything was.
+    pub was_blamed: bool,
 }
 
 /// What went wrong.

@@ -12,10 +12,10 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::Stream;
 use peerstream_engine::PlanError;
-use peerstream_types::PlanId;
+use peerstream_types::{NodeId, PlanId};
 
 use super::consistency::routes as consistency;
-use super::model::{AbortRequest, NodeView, PlanRequest, PlanView};
+use super::model::{AbortRequest, ForgivenView, NodeView, PlanRequest, PlanView};
 use super::problem::Problem;
 use super::views;
 use crate::failure::Failure;
@@ -36,6 +36,7 @@ pub(super) fn router(node: Arc<Node>) -> Router {
         .route("/v1/plans/{id}/events", get(events))
         .route("/v1/plans/{id}/abort", post(abort))
         .route("/v1/consistency", get(consistency::get).put(consistency::put))
+        .route("/v1/peers/{node}/forgive", post(forgive))
         .route("/v1/reload", post(reload))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, Failure::new("no such request")) })
         .with_state(node)
@@ -119,6 +120,14 @@ async fn abort(
     }
     let result = if found.is_completed() { "completed" } else { "not completed" };
     Err(Problem::new(StatusCode::CONFLICT, Failure::new(format!("plan {id} has ended already: {result}"))))
+}
+
+async fn forgive(State(node): Shared, Path(peer): Path<String>) -> Result<Json<ForgivenView>, Problem> {
+    let peer = NodeId::new(&peer).map_err(|error| Problem::bad_request(Failure::new(error)))?;
+    let was_blamed = node.engine().penalties().iter().any(|(blamed, _)| *blamed == peer);
+    node.engine().forgive(&peer);
+    tracing::info!(%peer, was_blamed, "peer forgiven over the admin socket");
+    Ok(Json(ForgivenView { node: peer.to_string(), was_blamed }))
 }
 
 async fn reload(State(node): Shared) -> Result<Json<ReloadReport>, Problem> {

@@ -1,5 +1,6 @@
 //! From the engine's words to the API's.
 
+mod blamed;
 mod standing;
 
 use std::sync::Arc;
@@ -40,6 +41,7 @@ pub(super) async fn node(node: &Node) -> Result<NodeView, SinkError> {
         placement_fault: node.placement_fault(),
         datasets,
         peers: node.engine().peers().into_iter().map(peer).collect(),
+        blamed: blamed::views(&node.engine().penalties(), node.engine().now()),
         traffic: node.traffic().into_iter().map(|(class, view)| (class.to_owned(), view)).collect(),
         plans: node.engine().plans().iter().map(plan).collect(),
     })

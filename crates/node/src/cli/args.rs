@@ -29,6 +29,8 @@ pub(super) enum Command {
     Status(StatusArgs),
     /// Call a plan off; what is verified stays staged
     Abort(AbortArgs),
+    /// Hold nothing against a peer any more that was a bad source: its disk was replaced, say
+    Forgive(ForgiveArgs),
     /// Show or change how many replicas have to agree
     #[command(subcommand)]
     Consistency(ConsistencyCommand),
@@ -126,6 +128,16 @@ pub(super) struct AbortArgs {
     /// Why, for those who look at it later
     #[arg(long, value_name = "TEXT", default_value = "called off by the operator")]
     pub(super) reason: String,
+    #[command(flatten)]
+    pub(super) target: TargetArgs,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ForgiveArgs {
+    /// The peer, as `status` names it
+    pub(super) node: NodeId,
     #[command(flatten)]
     pub(super) target: TargetArgs,
     #[command(flatten)]

@@ -13,7 +13,7 @@ use super::output::{say, say_json};
 use super::plan::seconds;
 use super::target::{block_on, client};
 use crate::admin::model::{
-    CheckpointView, DatasetView, NodeView, PlanView, ResultView, ShardView, SourceView,
+    BlamedView, CheckpointView, DatasetView, NodeView, PlanView, ResultView, ShardView, SourceView,
 };
 use crate::failure::Result;
 
@@ -48,6 +48,11 @@ fn tables(view: &NodeView) -> String {
         [peer.node.clone(), peer.addr.to_string(), peer.incarnation.to_string(), peer.connections.to_string()]
     });
     section(&mut text, ["peer", "address", "boot", "connections"], peers.collect());
+    section(
+        &mut text,
+        ["bad source", "for", "points", "asked last for"],
+        view.blamed.iter().map(blamed).collect(),
+    );
     let traffic = view.traffic.iter().map(|(class, bytes)| {
         [class.clone(), bytes_of(bytes.sent), bytes_of(bytes.received), bytes_of(bytes.read)]
     });
@@ -94,6 +99,12 @@ fn checkpoint(view: &CheckpointView) -> [String; 4] {
     [view.number.to_string(), view.shard.clone(), age, view.leases.to_string()]
 }
 
+fn blamed(view: &BlamedView) -> [String; 4] {
+    let offences = view.offences.iter().map(|(what, count)| format!("{what} {count} times"));
+    let avoided = view.avoided_ms.map_or_else(|| "-".to_owned(), seconds);
+    [view.node.clone(), offences.collect::<Vec<_>>().join(", "), view.points.to_string(), avoided]
+}
+
 fn row(plan: &PlanView, shard: &ShardView) -> [String; 5] {
     let total = shard.bytes_total.map(|total| format!(" of {}", ByteCount(total)));
     let moved = format!("{}{}", ByteCount(shard.bytes_done), total.unwrap_or_default());
@@ -128,7 +139,8 @@ mod tests {
 
     fn view(placement_fault: Option<&str>) -> NodeView {
         let text = r#"{"node": "store-9", "cluster": "demo", "version": "1", "incarnation": 3,
-            "listen": "[::1]:7400", "ready": true, "uptime_ms": 1000, "datasets": [], "peers": [],
+            "listen": "[::1]:7400", "ready": true, "uptime_ms": 1000, "datasets": [], "peers": [], "blamed": [{"node": "liar", "reason": "lied", "points": 105,
+            "offences": {"failed": 1, "lied": 1}, "avoided_ms": 171000}],
             "traffic": {}, "plans": [{"plan": "01A", "operation": "bootstrap", "result": "failed",
             "elapsed_ms": 9, "bytes_done": 0, "bytes_per_sec": 0, "shards": [{"shard": "logs@1/0",
             "direction": "receive", "stage": "done", "bytes_done": 0, "entries_done": 0, "bytes_held": 0,
@@ -149,6 +161,15 @@ mod tests {
         );
         assert!(text.contains("logs@1/0: 1 entry was reported by one replica alone"), "{text}");
         assert!(!text.contains("placement"), "{text}");
+    }
+
+    /// D6, D14: so is who gave nothing good, and for how long it is asked after the others.
+    #[test]
+    fn bad_sources_are_shown() {
+        let text = tables(&view(None));
+        let told = text.lines().find(|line| line.trim_start().starts_with("liar")).unwrap();
+        assert!(told.contains("failed 1 times, lied 1 times") && told.contains("105"), "{text}");
+        assert!(told.trim_end().ends_with(&seconds(171_000)), "{text}");
     }
 
     #[test]

@@ -106,6 +106,7 @@ fn check(config: &Config) -> Result<()> {
     placement::listed(config)?;
     config.placement.check(!config.peers.is_empty())?;
     check_levels(config)?;
+    check_held(config, "sources", config.sources.datasets.keys())?;
     if let Some(name) = config.limits.zero() {
         return Err(Failure::new(format!("limits.{name} is zero")).hint("leave it out for the default"));
     }
@@ -128,18 +129,28 @@ fn check(config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// A level of a dataset that is not here is a slip.
+/// A level of a dataset that is not here is a slip, and so is one where nothing is compared.
 fn check_levels(config: &Config) -> Result<()> {
     config.consistency.settings()?;
     config.consistency.check()?;
-    let is_held = |name: &&DatasetName| config.datasets.iter().any(|dataset| dataset.name == **name);
-    if let Some(name) = config.consistency.datasets.keys().find(|name| !is_held(name)) {
-        return Err(Failure::new(format!("consistency.datasets.{name}: no [[dataset]] has this name")));
-    }
+    check_held(config, "consistency", config.consistency.datasets.keys())?;
     match config.consistency.datasets.keys().find(|name| !config.compares(name)) {
         Some(name) => Err(Failure::new(format!("consistency.datasets.{name}: {CANNOT_BE_COMPARED}")).hint(
             "leave the level out, or say `kind = \"identical\"` in its [[dataset]] if that is what they are",
         )),
+        None => Ok(()),
+    }
+}
+
+/// A rule for a dataset that is not here is a slip.
+fn check_held<'a>(
+    config: &Config,
+    section: &str,
+    mut names: impl Iterator<Item = &'a DatasetName>,
+) -> Result<()> {
+    let is_held = |name: &&DatasetName| config.datasets.iter().any(|dataset| dataset.name == **name);
+    match names.find(|name| !is_held(name)) {
+        Some(name) => Err(Failure::new(format!("{section}.datasets.{name}: no [[dataset]] has this name"))),
         None => Ok(()),
     }
 }

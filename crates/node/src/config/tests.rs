@@ -67,6 +67,7 @@ fn the_example_documents_the_defaults() {
     assert_eq!(example.placement.poll, bare.placement.poll);
     assert_eq!(example.consistency.level, Some(peerstream_select::Level::default()));
     assert_eq!(example.consistency.fixed(), bare.consistency.fixed());
+    assert_eq!(example.sources, bare.sources);
     assert_eq!(bare.consistency.level, None, "so that a repair may have a default of its own");
     assert!(bare.access.rules().is_empty(), "without rules, everything is denied");
 }
@@ -120,6 +121,24 @@ fn the_choice_of_sources_can_be_set() {
     assert_eq!((recovery.sources_max, recovery.join_from.0, recovery.twice_per_mille), (7, 0, 0));
     assert!(recovery.compare_wait.is_zero());
     assert_eq!(engine.own_vote, peerstream_select::OwnVote::WhereAvailable);
+}
+
+/// C41: who may be asked is the operator's to say, for all datasets and for single ones.
+#[test]
+fn sources_can_be_excluded() {
+    let text = format!(
+        "{REQUIRED}\n[[dataset]]\nname = \"m\"\n[sources]\nstrict = true\n[sources.everywhere]\n\
+         not_nodes = [\"store-9\"]\n[sources.datasets.m]\nonly_zones = [\"room-1\"]"
+    );
+    let rules = load_text(&text).unwrap().engine().sources;
+    assert!(rules.strict);
+    assert!(rules.everywhere.not_nodes.iter().map(NodeId::as_str).eq(["store-9"]), "{rules:?}");
+    let (dataset, filter) = rules.datasets.first_key_value().unwrap();
+    assert_eq!((dataset.as_str(), filter.only_zones.first().map(String::as_str)), ("m", Some("room-1")));
+    let elsewhere = load_text(&text.replace("datasets.m]", "datasets.n]")).unwrap_err().to_string();
+    assert!(elsewhere.contains("sources.datasets.n: no [[dataset]] has this name"), "{elsewhere}");
+    let slip = refused(&text.replace("not_nodes", "no_nodes"));
+    assert!(slip.contains("unknown field `no_nodes`"), "{slip}");
 }
 
 #[test]

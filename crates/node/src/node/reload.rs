@@ -83,6 +83,7 @@ fn needs_restart(started: &Config, next: &Config) -> Vec<String> {
             (&started.placement.file, started.placement.poll) != (&next.placement.file, next.placement.poll),
         ),
         ("consistency", started.consistency.fixed() != next.consistency.fixed()),
+        ("sources", started.sources != next.sources),
         ("dataset", started.datasets != next.datasets),
         ("limits", started.limits != next.limits),
     ];

@@ -1,11 +1,13 @@
 //! Three donors of equal data at once, each across a link that carries no more than it should.
 
 use std::path::Path;
+use std::process::Command;
 
 use devcluster::{CappedLink, Running, SERVE_EVERYTHING};
 
 use crate::support::{
-    MIB, RECEIVE, Scenario, assert_published, block_on, bring_up, client, rot, serve, start_files, until_done,
+    MIB, RECEIVE, Scenario, assert_published, block_on, bring_up, client, rot, say, serve, start_files,
+    until_done,
 };
 
 const FILES: [(&str, usize); 3] = [("a", 36 * MIB), ("b", 24 * MIB + 5), ("c", 36 * MIB)];
@@ -79,6 +81,25 @@ fn one_that_lies_and_one_that_is_killed_cost_nothing_but_their_part() {
     assert!(wasted > 0 && wasted <= ATTEMPTS * len, "{wasted} bytes thrown away, the bad file has {len}");
     let closed = replica.log().lines_with("a source was closed");
     assert!(closed.iter().any(|line| line.contains("killed")), "its death was noticed: {closed:?}");
+    is_blamed_until_forgiven(&replica, "liar");
+}
+
+/// `peerstream status` shows what is held against it, and `peerstream forgive` is the end of that.
+fn is_blamed_until_forgiven(replica: &Running, liar: &str) {
+    let blamed = || {
+        let view = block_on(async { client(replica).status().await.unwrap() });
+        view.blamed.into_iter().find(|one| one.node == liar)
+    };
+    let held = blamed().expect("it is blamed");
+    assert_eq!(held.reason, "lied");
+    assert!(held.offences["lied"] > 0 && held.avoided_ms > Some(0), "{held:?}");
+    let forgive = || {
+        let mut command = Command::new(&replica.dir().binary);
+        say(command.args(["forgive", liar, "--socket"]).arg(replica.dir().socket())).out
+    };
+    assert_eq!(forgive(), "nothing is held against liar any more\n");
+    assert_eq!(blamed(), None);
+    assert_eq!(forgive(), "nothing was held against liar\n");
 }
 
 /// D11: three slow links are used at once, and evenly.
