@@ -12,13 +12,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use bytes::Bytes;
 use peerstream_engine::EngineConfig;
 use peerstream_engine::snapshot::{
-    BoxFuture, Fence, Generation, Held, MemoryStore, Page, Sink, SinkError, Snapshot, Source, SourceError,
+    BoxFuture, Fence, Generation, Held, MemoryStore, Overlay, Sink, SinkError, Snapshot, Source, SourceError,
     Staging, VerifiedChunk,
 };
 use peerstream_engine::transport::memory::MemoryNetwork;
-use peerstream_engine::types::{
-    ChainingValue, ChunkRange, Entry, ManifestHeader, Ordinal, PageToken, Selector, ShardId,
-};
+use peerstream_engine::types::{Entry, ManifestHeader, Ordinal, Selector, ShardId};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 #[path = "data_path/pair.rs"]
@@ -65,26 +63,9 @@ impl Source for CopiedSource {
     }
 }
 
-impl Snapshot for Copied {
-    fn header(&self) -> ManifestHeader {
-        self.snapshot.header()
-    }
-
-    fn page<'a>(&'a self, token: &'a PageToken, limit: usize) -> BoxFuture<'a, Result<Page, SourceError>> {
-        self.snapshot.page(token, limit)
-    }
-
-    fn entries(&self, first: Ordinal, count: u32) -> BoxFuture<'_, Result<Vec<Entry>, SourceError>> {
-        self.snapshot.entries(first, count)
-    }
-
-    fn outline(
-        &self,
-        ordinal: Ordinal,
-        level: u8,
-        range: ChunkRange,
-    ) -> BoxFuture<'_, Result<Vec<ChainingValue>, SourceError>> {
-        self.snapshot.outline(ordinal, level, range)
+impl Overlay for Copied {
+    fn under(&self) -> &dyn Snapshot {
+        &*self.snapshot
     }
 
     fn read(&self, ordinal: Ordinal, offset: u64, len: usize) -> BoxFuture<'_, Result<Bytes, SourceError>> {

@@ -15,14 +15,13 @@ use peerstream_engine::placement::{Holder, ShardState, StaticPlacement};
 use peerstream_engine::select::{Offence, SourceRules};
 use peerstream_engine::shape::PassThrough;
 use peerstream_engine::snapshot::{
-    BoxFuture, MemoryStore, Page, Snapshot, Source, SourceError, offload::Inline,
+    BoxFuture, MemoryStore, Overlay, Snapshot, Source, SourceError, offload::Inline,
 };
 use peerstream_engine::transport::access::{AccessRules, SharedAccess};
 use peerstream_engine::transport::memory::{MemoryNetwork, MemoryTransport};
 use peerstream_engine::transport::{ConnectError, Connection, Lane, PeerIdentity, Target, Transport};
 use peerstream_engine::types::{
-    ChainingValue, ChunkRange, ClusterName, Entry, EntryKey, Incarnation, ManifestHeader, NodeId, Operation,
-    Ordinal, PageToken, PlanId, Selector, ShardId, WallClock,
+    ClusterName, EntryKey, Incarnation, NodeId, Operation, Ordinal, PlanId, Selector, ShardId, WallClock,
 };
 use peerstream_engine::{
     Dataset, Datasets, Engine, EngineConfig, Parts, PlanHandle, PlanOutcome, ShardOutcome, StreamPlan,
@@ -89,26 +88,9 @@ impl Source for Moody {
     }
 }
 
-impl Snapshot for MoodySnapshot {
-    fn header(&self) -> ManifestHeader {
-        self.0.header()
-    }
-
-    fn page<'a>(&'a self, token: &'a PageToken, limit: usize) -> BoxFuture<'a, Result<Page, SourceError>> {
-        self.0.page(token, limit)
-    }
-
-    fn entries(&self, first: Ordinal, count: u32) -> BoxFuture<'_, Result<Vec<Entry>, SourceError>> {
-        self.0.entries(first, count)
-    }
-
-    fn outline(
-        &self,
-        ordinal: Ordinal,
-        level: u8,
-        range: ChunkRange,
-    ) -> BoxFuture<'_, Result<Vec<ChainingValue>, SourceError>> {
-        self.0.outline(ordinal, level, range)
+impl Overlay for MoodySnapshot {
+    fn under(&self) -> &dyn Snapshot {
+        &*self.0
     }
 
     fn read(&self, ordinal: Ordinal, offset: u64, len: usize) -> BoxFuture<'_, Result<Bytes, SourceError>> {

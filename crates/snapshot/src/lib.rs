@@ -45,6 +45,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`source`] | [`Source`], [`Snapshot`]: list and read an immutable image of a shard |
+//! | `overlay` | [`Overlay`]: a snapshot that changes some of what another one answers |
 //! | [`sink`] | [`Sink`], [`Staging`]: stage, seal, publish |
 //! | [`verify`] | [`VerifiedTop`], [`VerifiedOutline`], [`VerifiedChunk`]: the only way into a staging |
 //! | [`manifest`] | [`ManifestHasher`], [`ManifestCheck`]: the digest of a manifest, page by page, and whether a listing is it |
@@ -83,6 +84,7 @@ pub mod listing;
 pub mod manifest;
 pub mod memory;
 pub mod offload;
+mod overlay;
 pub mod pace;
 pub mod sink;
 pub mod source;
@@ -108,6 +110,7 @@ pub use memory::MemoryStore;
 #[cfg(feature = "tokio")]
 pub use offload::BlockingPool;
 pub use offload::{Offload, OffloadGone, run_for};
+pub use overlay::Overlay;
 pub use pace::ReadPacer;
 pub use sink::{Fence, Generation, Held, Sink, SinkError, Staging};
 pub use source::{Content, Page, Snapshot, Source, SourceError};

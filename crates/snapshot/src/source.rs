@@ -93,20 +93,27 @@ pub trait Snapshot: Send + Sync + fmt::Debug {
     /// [`SourceError::NoSuchEntry`] for the first ordinal that the manifest does not have,
     /// [`SourceError::BadRange`] for the first entry of more than one chunk.
     fn contents(&self, first: Ordinal, count: u32) -> BoxFuture<'_, Result<Vec<Content>, SourceError>> {
-        Box::pin(async move {
-            let size = self.header().chunk_size;
-            let mut contents = Vec::new();
-            for entry in self.entries(first, count).await? {
-                if entry.chunks(size) > 1 {
-                    return Err(SourceError::BadRange(entry.ordinal));
-                }
-                let len = usize::try_from(entry.len).map_err(|_| SourceError::BadRange(entry.ordinal))?;
-                let bytes = self.read(entry.ordinal, 0, len).await;
-                contents.push(Content { entry, bytes });
-            }
-            Ok(contents)
-        })
+        Box::pin(read_one_by_one(self, first, count))
     }
+}
+
+/// The contents of a run of small entries, each read by itself.
+pub(crate) async fn read_one_by_one<S: Snapshot + ?Sized>(
+    snapshot: &S,
+    first: Ordinal,
+    count: u32,
+) -> Result<Vec<Content>, SourceError> {
+    let size = snapshot.header().chunk_size;
+    let mut contents = Vec::new();
+    for entry in snapshot.entries(first, count).await? {
+        if entry.chunks(size) > 1 {
+            return Err(SourceError::BadRange(entry.ordinal));
+        }
+        let len = usize::try_from(entry.len).map_err(|_| SourceError::BadRange(entry.ordinal))?;
+        let bytes = snapshot.read(entry.ordinal, 0, len).await;
+        contents.push(Content { entry, bytes });
+    }
+    Ok(contents)
 }
 
 /// A small entry with its content.

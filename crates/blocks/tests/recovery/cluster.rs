@@ -10,13 +10,12 @@ use peerstream_blocks::{Block, BlockKey, BlockOptions, BlockStore, Point, Series
 use peerstream_engine::placement::{Holder, StaticPlacement};
 use peerstream_engine::select::{Level, LevelScope};
 use peerstream_engine::shape::PassThrough;
-use peerstream_engine::snapshot::{BoxFuture, Page, Snapshot, Source, SourceError, offload::Inline};
+use peerstream_engine::snapshot::{BoxFuture, Overlay, Snapshot, Source, SourceError, offload::Inline};
 use peerstream_engine::transport::PeerIdentity;
 use peerstream_engine::transport::access::{AccessRules, SharedAccess};
 use peerstream_engine::transport::memory::MemoryNetwork;
 use peerstream_engine::types::{
-    ChainingValue, ChunkRange, ClusterName, DatasetKind, Entry, Incarnation, ManifestHeader, NodeId,
-    Operation, Ordinal, PageToken, Selector, ShardId, WallClock,
+    ClusterName, DatasetKind, Incarnation, NodeId, Operation, Ordinal, Selector, ShardId, WallClock,
 };
 use peerstream_engine::{
     Dataset, Datasets, Engine, EngineConfig, Levels, Parts, PlanHandle, PlanOutcome, StreamPlan,
@@ -117,26 +116,9 @@ struct DonorSnapshot {
     donor: Donor,
 }
 
-impl Snapshot for DonorSnapshot {
-    fn header(&self) -> ManifestHeader {
-        self.inner.header()
-    }
-
-    fn page<'a>(&'a self, token: &'a PageToken, limit: usize) -> BoxFuture<'a, Result<Page, SourceError>> {
-        self.inner.page(token, limit)
-    }
-
-    fn entries(&self, first: Ordinal, count: u32) -> BoxFuture<'_, Result<Vec<Entry>, SourceError>> {
-        self.inner.entries(first, count)
-    }
-
-    fn outline(
-        &self,
-        ordinal: Ordinal,
-        level: u8,
-        range: ChunkRange,
-    ) -> BoxFuture<'_, Result<Vec<ChainingValue>, SourceError>> {
-        self.inner.outline(ordinal, level, range)
+impl Overlay for DonorSnapshot {
+    fn under(&self) -> &dyn Snapshot {
+        &*self.inner
     }
 
     fn read(&self, ordinal: Ordinal, offset: u64, len: usize) -> BoxFuture<'_, Result<Bytes, SourceError>> {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use peerstream_engine::snapshot::{BoxFuture, Content, MemoryStore, Page, Snapshot, Source, SourceError};
+use peerstream_engine::snapshot::{
+    BoxFuture, Content, MemoryStore, Overlay, Page, Snapshot, Source, SourceError,
+};
 use peerstream_engine::transport::memory::MemoryNetwork;
 use peerstream_engine::types::{
-    ByteCount, ChainingValue, ChunkRange, DatasetKind, Entry, ManifestHeader, Operation, Ordinal, PageToken,
-    Selector, ShardId,
+    ByteCount, DatasetKind, Entry, Operation, Ordinal, PageToken, Selector, ShardId,
 };
 use peerstream_engine::{Dataset, Engine, EngineConfig, PlanOutcome, StreamPlan};
 
@@ -99,9 +99,9 @@ impl Source for Donor {
     }
 }
 
-impl Snapshot for DonorSnapshot {
-    fn header(&self) -> ManifestHeader {
-        self.inner.header()
+impl Overlay for DonorSnapshot {
+    fn under(&self) -> &dyn Snapshot {
+        &*self.inner
     }
 
     fn page<'a>(&'a self, token: &'a PageToken, limit: usize) -> BoxFuture<'a, Result<Page, SourceError>> {
@@ -125,19 +125,6 @@ impl Snapshot for DonorSnapshot {
             self.donor.listed.fetch_add(u64::from(count), Ordering::Relaxed);
         }
         self.inner.entries(first, count)
-    }
-
-    fn outline(
-        &self,
-        ordinal: Ordinal,
-        level: u8,
-        range: ChunkRange,
-    ) -> BoxFuture<'_, Result<Vec<ChainingValue>, SourceError>> {
-        self.inner.outline(ordinal, level, range)
-    }
-
-    fn read(&self, ordinal: Ordinal, offset: u64, len: usize) -> BoxFuture<'_, Result<Bytes, SourceError>> {
-        self.inner.read(ordinal, offset, len)
     }
 
     fn contents(&self, first: Ordinal, count: u32) -> BoxFuture<'_, Result<Vec<Content>, SourceError>> {

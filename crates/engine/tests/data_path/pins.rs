@@ -6,11 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use peerstream_engine::EngineConfig;
-use peerstream_engine::snapshot::{BoxFuture, MemoryStore, Page, Snapshot, Source, SourceError};
+use peerstream_engine::snapshot::{BoxFuture, MemoryStore, Overlay, Snapshot, Source, SourceError};
 use peerstream_engine::transport::memory::MemoryNetwork;
-use peerstream_engine::types::{
-    ChainingValue, ChunkRange, ChunkSize, Entry, ManifestHeader, Ordinal, PageToken, Selector, ShardId,
-};
+use peerstream_engine::types::{ChunkSize, Ordinal, Selector, ShardId};
 use tokio::sync::Semaphore;
 
 use crate::pair::{Pair, REPLICA, content, key, shard, within};
@@ -57,26 +55,9 @@ impl Source for Pinned {
     }
 }
 
-impl Snapshot for Pin {
-    fn header(&self) -> ManifestHeader {
-        self.inner.header()
-    }
-
-    fn page<'a>(&'a self, token: &'a PageToken, limit: usize) -> BoxFuture<'a, Result<Page, SourceError>> {
-        self.inner.page(token, limit)
-    }
-
-    fn entries(&self, first: Ordinal, count: u32) -> BoxFuture<'_, Result<Vec<Entry>, SourceError>> {
-        self.inner.entries(first, count)
-    }
-
-    fn outline(
-        &self,
-        ordinal: Ordinal,
-        level: u8,
-        range: ChunkRange,
-    ) -> BoxFuture<'_, Result<Vec<ChainingValue>, SourceError>> {
-        self.inner.outline(ordinal, level, range)
+impl Overlay for Pin {
+    fn under(&self) -> &dyn Snapshot {
+        &*self.inner
     }
 
     fn read(&self, ordinal: Ordinal, offset: u64, len: usize) -> BoxFuture<'_, Result<Bytes, SourceError>> {

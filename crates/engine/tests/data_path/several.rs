@@ -7,12 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use peerstream_engine::snapshot::{BoxFuture, MemoryStore, Page, Snapshot, Source, SourceError};
+use peerstream_engine::snapshot::{BoxFuture, MemoryStore, Overlay, Snapshot, Source, SourceError};
 use peerstream_engine::transport::memory::MemoryNetwork;
-use peerstream_engine::types::{
-    ByteCount, ChainingValue, ChunkRange, ChunkSize, Entry, EntryKey, ManifestHeader, Operation, Ordinal,
-    PageToken, Selector, ShardId,
-};
+use peerstream_engine::types::{ByteCount, ChunkSize, EntryKey, Operation, Ordinal, Selector, ShardId};
 use peerstream_engine::{
     Dataset, Engine, EngineConfig, PlanEvent, PlanHandle, PlanOutcome, SourceProgress, StreamPlan,
 };
@@ -88,26 +85,9 @@ impl Source for Donor {
     }
 }
 
-impl Snapshot for DonorSnapshot {
-    fn header(&self) -> ManifestHeader {
-        self.inner.header()
-    }
-
-    fn page<'a>(&'a self, token: &'a PageToken, limit: usize) -> BoxFuture<'a, Result<Page, SourceError>> {
-        self.inner.page(token, limit)
-    }
-
-    fn entries(&self, first: Ordinal, count: u32) -> BoxFuture<'_, Result<Vec<Entry>, SourceError>> {
-        self.inner.entries(first, count)
-    }
-
-    fn outline(
-        &self,
-        ordinal: Ordinal,
-        level: u8,
-        range: ChunkRange,
-    ) -> BoxFuture<'_, Result<Vec<ChainingValue>, SourceError>> {
-        self.inner.outline(ordinal, level, range)
+impl Overlay for DonorSnapshot {
+    fn under(&self) -> &dyn Snapshot {
+        &*self.inner
     }
 
     fn read(&self, ordinal: Ordinal, offset: u64, len: usize) -> BoxFuture<'_, Result<Bytes, SourceError>> {

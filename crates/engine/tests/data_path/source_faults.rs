@@ -9,14 +9,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use peerstream_engine::snapshot::{
-    BoxFuture, DirectorySource, DiskError, MemoryStore, Page, RealDisk, Snapshot, Source, SourceError,
+    BoxFuture, DirectorySource, DiskError, MemoryStore, Overlay, RealDisk, Snapshot, Source, SourceError,
     offload::Inline,
 };
 use peerstream_engine::transport::memory::MemoryNetwork;
-use peerstream_engine::types::{
-    ChainingValue, ChunkRange, ChunkSize, Entry, EntryKey, ManifestHeader, Ordinal, PageToken, Selector,
-    ShardId,
-};
+use peerstream_engine::types::{ChunkSize, EntryKey, Ordinal, PageToken, Selector, ShardId};
 use peerstream_engine::{BadChunk, EngineConfig, ShardOutcome};
 
 use crate::pair::{Pair, content, key, shard, within};
@@ -75,26 +72,9 @@ impl Source for Broken {
     }
 }
 
-impl Snapshot for BrokenSnapshot {
-    fn header(&self) -> ManifestHeader {
-        self.inner.header()
-    }
-
-    fn page<'a>(&'a self, token: &'a PageToken, limit: usize) -> BoxFuture<'a, Result<Page, SourceError>> {
-        self.inner.page(token, limit)
-    }
-
-    fn entries(&self, first: Ordinal, count: u32) -> BoxFuture<'_, Result<Vec<Entry>, SourceError>> {
-        self.inner.entries(first, count)
-    }
-
-    fn outline(
-        &self,
-        ordinal: Ordinal,
-        level: u8,
-        range: ChunkRange,
-    ) -> BoxFuture<'_, Result<Vec<ChainingValue>, SourceError>> {
-        self.inner.outline(ordinal, level, range)
+impl Overlay for BrokenSnapshot {
+    fn under(&self) -> &dyn Snapshot {
+        &*self.inner
     }
 
     fn read(&self, ordinal: Ordinal, offset: u64, len: usize) -> BoxFuture<'_, Result<Bytes, SourceError>> {

@@ -6,10 +6,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use peerstream_snapshot::{BoxFuture, MemoryStore, Page, Snapshot, Source, SourceError};
-use peerstream_types::{
-    ChainingValue, ChunkRange, Entry, EntryKey, ManifestHeader, Ordinal, PageToken, Selector, ShardId,
-};
+use peerstream_snapshot::{BoxFuture, MemoryStore, Overlay, Snapshot, Source, SourceError};
+use peerstream_types::{Entry, EntryKey, Ordinal, Selector, ShardId};
 
 /// Blocks that are kept.
 const WINDOW: usize = 24;
@@ -152,26 +150,9 @@ impl fmt::Debug for Listed {
     }
 }
 
-impl Snapshot for Listed {
-    fn header(&self) -> ManifestHeader {
-        self.image.header()
-    }
-
-    fn page<'a>(&'a self, token: &'a PageToken, limit: usize) -> BoxFuture<'a, Result<Page, SourceError>> {
-        self.image.page(token, limit)
-    }
-
-    fn entries(&self, first: Ordinal, count: u32) -> BoxFuture<'_, Result<Vec<Entry>, SourceError>> {
-        self.image.entries(first, count)
-    }
-
-    fn outline(
-        &self,
-        ordinal: Ordinal,
-        level: u8,
-        range: ChunkRange,
-    ) -> BoxFuture<'_, Result<Vec<ChainingValue>, SourceError>> {
-        self.image.outline(ordinal, level, range)
+impl Overlay for Listed {
+    fn under(&self) -> &dyn Snapshot {
+        &*self.image
     }
 
     fn read(&self, ordinal: Ordinal, offset: u64, len: usize) -> BoxFuture<'_, Result<Bytes, SourceError>> {
