@@ -77,12 +77,11 @@ pub(crate) async fn next_run(
 /// The first frame of the inventory stream that answers a request.
 async fn one_frame<T: Framed>(session: &SessionHandle, ask: Ask, lacking: &str) -> Result<T, ReceiveError> {
     let mut request = session.ask(ask).await.map_err(ReceiveError::NotAsked)?;
-    let id = request.id;
     let frame = async {
         let mut reader = stream_of(&mut request, StreamKind::Inventory).await?;
         reader.frame::<T>().await?.ok_or_else(|| ReceiveError::Wrong(lacking.to_owned()))
     };
     let frame = frame.await;
-    session.done(id).await;
+    request.done().await;
     frame
 }

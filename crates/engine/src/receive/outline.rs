@@ -75,13 +75,12 @@ pub(crate) async fn fetch_outline(
     let (level, range) = wanted.values(size)?;
     let ask = Ask::Outline { offer: offer.offer, ordinal: wanted.there, level, range };
     let mut request = session.ask(ask).await.map_err(ReceiveError::NotAsked)?;
-    let id = request.id;
     let bytes = async {
         let mut reader = stream_of(&mut request, StreamKind::Outline).await?;
         Ok::<_, ReceiveError>(reader.exact(range.count as usize * VALUE_LEN, "an outline").await?)
     };
     let bytes = bytes.await;
-    session.done(id).await;
+    request.done().await;
     let values = bytes?
         .chunks_exact(VALUE_LEN)
         .map(|value| ChainingValue(value.try_into().expect("32 bytes")))

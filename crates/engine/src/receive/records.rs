@@ -86,12 +86,11 @@ impl Fetch {
         let ask = Ask::Fetch { offer, spans, attempt };
         match self.session.ask(ask).await {
             Ok(mut request) => {
-                let id = request.id;
                 let read = match stream_of(&mut request, StreamKind::Records).await {
                     Ok(reader) => self.read(reader, expectation).await,
                     Err(error) => Err(error),
                 };
-                self.session.done(id).await;
+                request.done().await;
                 self.report(read).await;
             }
             Err(why) => self.tell(FetchEvent::Failed { span: None, code: Code::Internal, why }).await,

@@ -69,14 +69,13 @@ async fn nodes(
     let late = |_| ReceiveError::NotAsked("the trees were not there in time".to_owned());
     let asked = timeout_at(until, of.session.ask(ask)).await.map_err(late)?;
     let mut request = asked.map_err(ReceiveError::NotAsked)?;
-    let id = request.id;
     let nodes = async {
         let mut reader = stream_of(&mut request, StreamKind::Tree).await?;
         let nodes = reader.frame::<TreeNodes>().await?;
         nodes.ok_or_else(|| ReceiveError::Wrong("an answer without nodes".to_owned()))
     };
     let nodes = timeout_at(until, nodes).await;
-    of.session.done(id).await;
+    request.done().await;
     let TreeNodes::V1(nodes) = nodes.map_err(late)??;
     Ok(nodes)
 }

@@ -281,11 +281,8 @@ impl Driver {
                 }
                 Err(error) => drop(reply.send(Err(error.to_string()))),
                 Ok(id) => {
-                    let request = Request { id, answer: self.handle.routes.expect(id) };
-                    if reply.send(Ok(request)).is_err() {
-                        self.handle.routes.forget(id);
-                        note(self.session.request_done(self.shared.clock.now(), id));
-                    }
+                    // Whoever does not wait any more gives it up by dropping it.
+                    drop(reply.send(Ok(Request::new(self.handle.clone(), id))));
                 }
             }
         }

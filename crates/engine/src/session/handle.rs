@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use peerstream_types::{FetchId, OfferId, SessionId, Span};
 use peerstream_wire::message::ReleaseReason;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Answer, Ask, Command, Routes};
@@ -45,11 +47,42 @@ pub(crate) struct SessionEnd {
     pub(crate) reason: String,
 }
 
-/// A request under way. Dropping it gives it up; the session is told in [`SessionHandle::done`].
+/// A request under way. Dropped without a word it is given up: an answer that comes later is stopped
+/// unread, and the request no longer counts against what the peer allows.
 #[derive(Debug)]
 pub(crate) struct Request {
-    pub(crate) id: FetchId,
     pub(crate) answer: oneshot::Receiver<Answer>,
+    id: FetchId,
+    session: SessionHandle,
+    is_done: bool,
+}
+
+impl Request {
+    pub(super) fn new(session: SessionHandle, id: FetchId) -> Self {
+        Self { answer: session.routes.expect(id), id, session, is_done: false }
+    }
+
+    /// It has ended on our side. Dropped before the session has taken that, it is given up.
+    pub(crate) async fn done(mut self) {
+        self.session.routes.forget(self.id);
+        self.session.tell(Command::Done(self.id)).await;
+        self.is_done = true;
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        if self.is_done {
+            return;
+        }
+        self.session.routes.forget(self.id);
+        let told = self.session.commands.try_send(Command::Done(self.id));
+        // Without a runtime everything ends anyway; a session that has ended counts nothing.
+        if let (Err(TrySendError::Full(done)), Ok(runtime)) = (told, Handle::try_current()) {
+            let session = self.session.clone();
+            runtime.spawn(async move { session.tell(done).await });
+        }
+    }
 }
 
 impl SessionHandle {
@@ -58,12 +91,6 @@ impl SessionHandle {
         let (reply, answer) = oneshot::channel();
         self.tell(Command::Ask { ask, reply }).await;
         answer.await.unwrap_or_else(|_| Err(self.why_ended()))
-    }
-
-    /// A request has ended on our side.
-    pub(crate) async fn done(&self, request: FetchId) {
-        self.routes.forget(request);
-        self.tell(Command::Done(request)).await;
     }
 
     pub(crate) async fn received(&self, offer: OfferId, spans: Vec<Span>, bytes: u64) {

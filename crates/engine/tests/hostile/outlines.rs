@@ -154,7 +154,7 @@ async fn the_next_source_gives_what_the_first_one_forged() {
     within(async {
         for (picked, honest_chunks) in lies {
             let content = content();
-            let (world, _zealous) = World::beside(&content);
+            let (world, _zealous) = World::beside(peerstream_engine::EngineConfig::default(), &content);
             let donor = Donor::start(&world, &content, forging(picked)).await;
             let outcome = world.bring_up().await;
             assert!(outcome.is_completed(), "{outcome:?}");

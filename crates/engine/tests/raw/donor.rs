@@ -33,6 +33,8 @@ pub(crate) enum Reply {
     Endless(Vec<u8>),
     /// The same as `Whole`, but after the next answer.
     Later(Vec<u8>),
+    /// The same as `Whole`, but so much later.
+    After(Duration, Vec<u8>),
     /// A data stream that answers another request.
     Stray(FetchId, Vec<u8>),
     /// A control message.
@@ -145,6 +147,13 @@ impl Donor {
                         });
                     }
                     Reply::Later(body) => later.push((request, kind, body)),
+                    Reply::After(wait, body) => {
+                        let (donor, init) = (self.clone(), init.clone());
+                        tokio::spawn(async move {
+                            tokio::time::sleep(wait).await;
+                            donor.send(&init, request, kind, &body).await;
+                        });
+                    }
                     Reply::Stray(request, body) => self.send(init, request, kind, &body).await,
                     Reply::Say(message) => control.say(&message).await,
                     Reply::HangUp => self.hang_up(),

@@ -92,8 +92,7 @@ impl World {
 
     /// An engine that takes the raw peer, and after it another engine, for holders of everything. The
     /// other engine is there as long as it is kept.
-    pub(crate) fn beside(content: &MemoryStore) -> (Self, Engine) {
-        let config = EngineConfig::default();
+    pub(crate) fn beside(config: EngineConfig, content: &MemoryStore) -> (Self, Engine) {
         let world = Self::between(config.clone(), &[("raw", 2), ("zealous", 3)]);
         let nobody = StaticPlacement::new([]).unwrap();
         let parts = parts(&world.network, ("zealous", 3), content, nobody, world.access.clone());
