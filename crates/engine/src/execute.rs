@@ -11,11 +11,12 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 
 use crate::discover::{Known, Whom, discover};
-use crate::job::{Origin, PlanSessions, ShardJob};
+use crate::job::{Asked, Origin, PlanSessions, ShardJob};
 use crate::plan::{
     PlanOutcome, PlanRecord, PlanResult, ShardOutcome, ShardProgress, ShardResult, StreamPlan, Task,
 };
-use crate::session::{Opening, Wanted};
+use crate::regards::Incident;
+use crate::session::Wanted;
 use crate::shared::Shared;
 use crate::spread::spread;
 use crate::transfer::{Transfer, first_offers};
@@ -27,7 +28,7 @@ struct Request {
     shard: ShardId,
     selector: Selector,
     whom: Whom,
-    first: Option<(NodeId, oneshot::Receiver<Opening>)>,
+    first: Option<(NodeId, Asked)>,
 }
 
 /// Carries a plan out to its end.
@@ -123,7 +124,7 @@ fn spawn_request(
 /// Opens one session per peer for all that can begin at once: the first requests and all transfers
 /// (row C03). What comes later gets sessions of its own.
 async fn open_first(sessions: &Arc<PlanSessions>, requests: &mut [Request], transfers: &mut [Transfer]) {
-    let mut wanted: BTreeMap<NodeId, Vec<Wanted>> = BTreeMap::new();
+    let mut sought: BTreeMap<NodeId, (Incident, Vec<Wanted>)> = BTreeMap::new();
     let shared = &sessions.shared;
     let now = shared.clock.now();
     for request in requests.iter_mut().take(shared.config.shards_in_parallel) {
@@ -131,17 +132,15 @@ async fn open_first(sessions: &Arc<PlanSessions>, requests: &mut [Request], tran
         let Some(peer) = Candidate::first(&candidates, now).cloned() else { continue };
         let (reply, answer) = oneshot::channel();
         let (shard, selector) = (request.shard.clone(), request.selector.clone());
-        wanted
-            .entry(peer.clone())
-            .or_default()
-            .push(Wanted { request: RequestV1 { shard, selector }, reply });
-        request.first = Some((peer, answer));
+        let (incident, wanted) = sought.entry(peer.clone()).or_default();
+        wanted.push(Wanted { request: RequestV1 { shard, selector }, reply });
+        request.first = Some((peer, Asked { answer, incident: incident.clone() }));
     }
     let mut offers = first_offers(transfers).await;
-    let peers: BTreeSet<NodeId> = wanted.keys().chain(offers.keys()).cloned().collect();
+    let peers: BTreeSet<NodeId> = sought.keys().chain(offers.keys()).cloned().collect();
     for peer in peers {
-        let wanted = wanted.remove(&peer).unwrap_or_default();
-        sessions.open(&peer, wanted, offers.remove(&peer).unwrap_or_default());
+        let (incident, wanted) = sought.remove(&peer).unwrap_or_default();
+        sessions.open(&peer, incident, wanted, offers.remove(&peer).unwrap_or_default());
     }
 }
 

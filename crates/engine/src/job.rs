@@ -14,5 +14,5 @@ mod reports;
 mod source;
 mod task;
 
-pub(crate) use opening::{Origin, PlanSessions};
+pub(crate) use opening::{Asked, Origin, PlanSessions};
 pub(crate) use task::ShardJob;

@@ -21,6 +21,7 @@ pub use table::PeerStatus;
 pub(crate) use table::PeerTable;
 
 use crate::io::IoError;
+use crate::regards::Incident;
 
 /// A greeted connection to a peer.
 #[derive(Debug, Clone)]
@@ -57,6 +58,20 @@ pub(crate) enum ReachError {
     Lost(#[from] ConnectionError),
 }
 
+/// How an attempt to reach a peer failed.
+#[derive(Debug, Clone)]
+pub(crate) struct Unreached {
+    pub(crate) why: ReachError,
+    /// The dial, which others may have waited for too.
+    pub(crate) incident: Incident,
+}
+
+impl From<ReachError> for Unreached {
+    fn from(why: ReachError) -> Self {
+        Self { why, incident: Incident::default() }
+    }
+}
+
 /// How long a peer that has no room asks to be left alone: until some of those that are in are done.
 const NO_ROOM_FOR: Duration = Duration::from_secs(5);
 
@@ -73,6 +88,11 @@ impl ReachError {
             | Self::GreetingTimedOut => return None,
         };
         (code == u32::from(Code::Busy.number())).then_some(NO_ROOM_FOR)
+    }
+
+    /// Whether this node failed, and says nothing of the peer.
+    pub(crate) fn is_own(&self) -> bool {
+        matches!(self, Self::Connect(ConnectError::Closed | ConnectError::Local(_)) | Self::NoAddress(_))
     }
 
     /// Whether asking again is useless until someone changes a certificate, a version or a config.

@@ -1,6 +1,7 @@
 //! What this node knows of its peers beyond one job: how much all jobs wait for from each, and who is
 //! avoided, why, and until when.
 
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use peerstream_recovery::Regard;
@@ -36,9 +37,16 @@ impl Regards {
         Regard { outstanding, avoided_until: known.penalties.avoided(now, peer) }
     }
 
-    /// Holds something against a peer, for a while.
-    pub(crate) fn blame(&self, now: Timestamp, peer: &NodeId, offence: Offence) {
-        self.lock().penalties.blame(now, peer, offence);
+    /// Holds a lie against a peer, for a while.
+    pub(crate) fn lied(&self, now: Timestamp, peer: &NodeId) {
+        self.lock().penalties.blame(now, peer, Offence::Lied);
+    }
+
+    /// Holds against a peer what came of a dial or a session: every lie, and of each other kind the first.
+    pub(crate) fn blame(&self, now: Timestamp, peer: &NodeId, offence: Offence, incident: &Incident) {
+        if offence == Offence::Lied || incident.is_first(offence) {
+            self.lock().penalties.blame(now, peer, offence);
+        }
     }
 
     /// What is held against a peer.
@@ -53,6 +61,18 @@ impl Regards {
 
     pub(crate) fn forgive(&self, peer: &NodeId) {
         self.lock().penalties.forgive(peer);
+    }
+}
+
+/// One dial, or one session, with a peer. Several jobs may learn that it came to nothing; it did so once.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Incident(Arc<AtomicU8>);
+
+impl Incident {
+    /// Whether nobody has told of such an offence before.
+    fn is_first(&self, offence: Offence) -> bool {
+        let bit = 1 << offence as u8;
+        self.0.fetch_or(bit, Ordering::Relaxed) & bit == 0
     }
 }
 

@@ -10,6 +10,7 @@ use tracing::info;
 
 use crate::job::PlanSessions;
 use crate::plan::{PlanRecord, ShardOutcome, Stage};
+use crate::regards::Incident;
 use crate::session::{Lease, LeaseEnd, OpeningFailed, Outgoing, offer_id};
 
 /// A shard that goes to a peer.
@@ -113,7 +114,7 @@ impl Transfer {
 
     async fn offer_alone(&self) -> Result<Pending, String> {
         let (outgoing, pending) = self.offer(0).await?;
-        self.sessions.open(&self.to, Vec::new(), vec![outgoing]);
+        self.sessions.open(&self.to, Incident::default(), Vec::new(), vec![outgoing]);
         Ok(pending)
     }
 

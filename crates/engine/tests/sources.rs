@@ -3,10 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
 
+#[path = "sources/blame.rs"]
+mod blame;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -110,6 +113,8 @@ impl Overlay for MoodySnapshot {
 struct Recorded {
     inner: MemoryTransport,
     dialled: Arc<Mutex<Vec<SocketAddr>>>,
+    /// How long a dial takes, in milliseconds.
+    dial_ms: Arc<AtomicU64>,
 }
 
 impl Transport for Recorded {
@@ -119,7 +124,12 @@ impl Transport for Recorded {
         lane: Lane,
     ) -> BoxFuture<'static, Result<Arc<dyn Connection>, ConnectError>> {
         self.dialled.lock().unwrap().push(target.addr);
-        self.inner.connect(target, lane)
+        let takes = Duration::from_millis(self.dial_ms.load(Ordering::Relaxed));
+        let dial = self.inner.connect(target, lane);
+        Box::pin(async move {
+            tokio::time::sleep(takes).await;
+            dial.await
+        })
     }
 
     fn accept(&self) -> BoxFuture<'_, Option<Arc<dyn Connection>>> {
@@ -137,9 +147,11 @@ impl Transport for Recorded {
 
 /// A replica, and donors that have everything.
 struct World {
+    network: MemoryNetwork,
     replica: Engine,
     donors: BTreeMap<String, (Engine, Arc<Mood>)>,
     dialled: Arc<Mutex<Vec<SocketAddr>>>,
+    dial_ms: Arc<AtomicU64>,
 }
 
 impl World {
@@ -149,18 +161,24 @@ impl World {
     }
 
     fn placed(placement: StaticPlacement, donors: &[&str], sources: SourceRules) -> Self {
+        Self::with(placement, donors, EngineConfig { sources, ..EngineConfig::default() })
+    }
+
+    /// The replica has these settings.
+    fn with(placement: StaticPlacement, donors: &[&str], config: EngineConfig) -> Self {
         let network = MemoryNetwork::new();
-        let dialled = Arc::<Mutex<Vec<SocketAddr>>>::default();
+        let (dialled, dial_ms) = <(Arc<Mutex<Vec<SocketAddr>>>, Arc<AtomicU64>)>::default();
         let into = Dataset { sink: Some(Arc::new(MemoryStore::new())), ..Dataset::default() };
-        let config = EngineConfig { sources, ..EngineConfig::default() };
-        let replica = engine(&network, "replica", into, (placement, config), &dialled);
+        let replica = engine(&network, "replica", into, (placement, config), (&dialled, &dial_ms));
         let donor = |name: &&str| {
             let mood = Arc::<Mood>::default();
             let from = Dataset { source: Some(Arc::new(Moody(full(), mood.clone()))), ..Dataset::default() };
             let alone = (StaticPlacement::default(), EngineConfig::default());
-            ((*name).to_owned(), (engine(&network, name, from, alone, &Arc::default()), mood))
+            let unseen = (&Arc::default(), &Arc::default());
+            ((*name).to_owned(), (engine(&network, name, from, alone, unseen), mood))
         };
-        Self { replica, donors: donors.iter().map(donor).collect(), dialled }
+        let donors = donors.iter().map(donor).collect();
+        Self { network, replica, donors, dialled, dial_ms }
     }
 
     fn mood(&self, donor: &str) -> &Mood {
@@ -221,13 +239,14 @@ fn engine(
     name: &str,
     dataset: Dataset,
     (placement, config): (StaticPlacement, EngineConfig),
-    dialled: &Arc<Mutex<Vec<SocketAddr>>>,
+    (dialled, dial_ms): (&Arc<Mutex<Vec<SocketAddr>>>, &Arc<AtomicU64>),
 ) -> Engine {
     let (node, cluster) = (node(name), ClusterName::new("demo.internal").unwrap());
     let datasets = Datasets::new();
     datasets.insert(shard(0).dataset, dataset);
     let identity = PeerIdentity { cluster: cluster.clone(), node: node.clone() };
-    let transport = Recorded { inner: network.node(identity, addr(name)), dialled: dialled.clone() };
+    let inner = network.node(identity, addr(name));
+    let transport = Recorded { inner, dialled: dialled.clone(), dial_ms: dial_ms.clone() };
     let parts = Parts {
         node,
         cluster,

@@ -60,12 +60,13 @@ impl Running {
                     return;
                 }
                 info!(%peer, attempt, "opening a source");
-                self.opening.insert(source, peer.clone());
-                let opening = self.job.origin.open(&peer, &self.job.shard, &self.job.selector);
+                let asked = self.job.origin.open(&peer, &self.job.shard, &self.job.selector);
+                self.opening.insert(source, (peer, asked.incident));
                 let events = self.events.clone();
                 tokio::spawn(async move {
-                    let opening = opening.await;
-                    let opening = opening.unwrap_or_else(|_| Err(OpeningFailed::lost("the session ended")));
+                    let opening = asked.answer.await;
+                    let opening =
+                        opening.unwrap_or_else(|_| Err(OpeningFailed::lost("the session ended", None)));
                     let _ = events.send(JobEvent::Opened(source, Box::new(opening))).await;
                 });
             }
@@ -124,15 +125,13 @@ impl Running {
     /// A peer has answered an open: keep its offer, or pass its refusal on.
     pub(super) fn opened(&mut self, source: SourceId, opening: Opening) -> Result<(), Misuse> {
         let now = self.job.shared.clock.now();
-        let Some(peer) = self.opening.remove(&source) else {
+        let Some((peer, _)) = self.opening.remove(&source) else {
             // Closed before it answered: an offer is released by dropping it.
             return Ok(());
         };
-        if let Err(failed) = &opening
-            && !self.job.origin.is_offered()
-        {
-            let offence = if failed.refused { Offence::Refused } else { Offence::Failed };
-            self.job.shared.regards.blame(now, &peer, offence);
+        if let Err(OpeningFailed { refused, incident: Some(incident), .. }) = &opening {
+            let offence = if *refused { Offence::Refused } else { Offence::Failed };
+            self.job.shared.regards.blame(now, &peer, offence, incident);
         }
         match opening {
             Ok(opened) => {
@@ -226,11 +225,12 @@ impl Running {
         self.closes.insert(reason.name());
         let link = self.sources.remove(&source);
         self.lose_mirrors_of(source);
-        let peer = link.as_ref().map(|link| link.session.id.peer.clone()).or(unanswered);
-        if let (Some(peer), Some(offence)) = (&peer, reason.offence()) {
-            self.job.shared.regards.blame(self.job.shared.clock.now(), peer, offence);
+        let session = link.as_ref().map(|link| (link.session.id.peer.clone(), link.session.incident.clone()));
+        let session = session.or(unanswered);
+        if let (Some((peer, incident)), Some(offence)) = (&session, reason.offence()) {
+            self.job.shared.regards.blame(self.job.shared.clock.now(), peer, offence, incident);
         }
-        let (Some(mut link), Some(peer)) = (link, peer) else { return };
+        let (Some(mut link), Some((peer, _))) = (link, session) else { return };
         // What was released waits for the outcome if that is all that is missing.
         let (left, ended) = match reason {
             CloseReason::Complete => return,

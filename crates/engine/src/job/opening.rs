@@ -7,6 +7,7 @@ use peerstream_types::{NodeId, Operation, PlanId, Selector, ShardId};
 use peerstream_wire::message::RequestV1;
 use tokio::sync::oneshot;
 
+use crate::regards::Incident;
 use crate::session::{Opened, Opening, OpeningFailed, Outgoing, Route, Wanted, initiate};
 use crate::shared::Shared;
 use crate::watch;
@@ -18,9 +19,17 @@ pub(crate) enum Origin {
     Offered(Box<Opened>),
     /// A plan of this node: the first source may have been asked already, together with the plan's
     /// other shards; every further one gets a session of its own.
-    Plan { sessions: Arc<PlanSessions>, first: Option<(NodeId, oneshot::Receiver<Opening>)> },
+    Plan { sessions: Arc<PlanSessions>, first: Option<(NodeId, Asked)> },
     /// The offer was used up, and why there is no other.
     Spent(String),
+}
+
+/// An offer that was asked for.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) answer: oneshot::Receiver<Opening>,
+    /// The session that is to bring it.
+    pub(crate) incident: Incident,
 }
 
 /// Opens the sessions of one plan.
@@ -44,7 +53,13 @@ impl PlanSessions {
     }
 
     /// Opens another session with a peer, in a task of its own.
-    pub(crate) fn open(&self, peer: &NodeId, wanted: Vec<Wanted>, outgoing: Vec<Outgoing>) {
+    pub(crate) fn open(
+        &self,
+        peer: &NodeId,
+        incident: Incident,
+        wanted: Vec<Wanted>,
+        outgoing: Vec<Outgoing>,
+    ) {
         let index = {
             let mut next = self.next_index.lock().unwrap_or_else(PoisonError::into_inner);
             let next = next.entry(peer.clone()).or_default();
@@ -53,15 +68,16 @@ impl PlanSessions {
             index
         };
         let (plan, operation, abort) = (self.plan, self.operation, self.abort.clone());
-        let route = Route { plan, operation, peer: peer.clone(), index, abort };
+        let route = Route { plan, operation, peer: peer.clone(), index, abort, incident };
         tokio::spawn(initiate(self.shared.clone(), route, wanted, outgoing));
     }
 
-    fn ask(&self, peer: &NodeId, shard: &ShardId, selector: &Selector) -> oneshot::Receiver<Opening> {
+    fn ask(&self, peer: &NodeId, shard: &ShardId, selector: &Selector) -> Asked {
         let (reply, answer) = oneshot::channel();
         let request = RequestV1 { shard: shard.clone(), selector: selector.clone() };
-        self.open(peer, vec![Wanted { request, reply }], Vec::new());
-        answer
+        let incident = Incident::default();
+        self.open(peer, incident.clone(), vec![Wanted { request, reply }], Vec::new());
+        Asked { answer, incident }
     }
 }
 
@@ -78,35 +94,31 @@ impl Origin {
         }
     }
 
-    /// Begins to open a source at `peer`; the answer comes through the receiver.
-    pub(super) fn open(
-        &mut self,
-        peer: &NodeId,
-        shard: &ShardId,
-        selector: &Selector,
-    ) -> oneshot::Receiver<Opening> {
+    /// Begins to open a source at `peer`.
+    pub(super) fn open(&mut self, peer: &NodeId, shard: &ShardId, selector: &Selector) -> Asked {
         let spent = Self::Spent("the peer offered the shard only once".to_owned());
         match std::mem::replace(self, spent) {
             Self::Plan { sessions, first } => {
-                let answer = match first {
-                    Some((asked, answer)) if asked == *peer => answer,
+                let asked = match first {
+                    Some((at, asked)) if at == *peer => asked,
                     _ => sessions.ask(peer, shard, selector),
                 };
                 *self = Self::Plan { sessions, first: None };
-                answer
+                asked
             }
             Self::Offered(opened) => answered(Ok(*opened)),
             Self::Spent(why) => {
                 let reason = why.clone();
                 *self = Self::Spent(why);
-                answered(Err(OpeningFailed { reason, retry_after: None, permanent: true, refused: true }))
+                let (retry_after, permanent, refused, incident) = (None, true, true, None);
+                answered(Err(OpeningFailed { reason, retry_after, permanent, refused, incident }))
             }
         }
     }
 }
 
-fn answered(opening: Opening) -> oneshot::Receiver<Opening> {
+fn answered(opening: Opening) -> Asked {
     let (reply, answer) = oneshot::channel();
     let _ = reply.send(opening);
-    answer
+    Asked { answer, incident: Incident::default() }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use peerstream_recovery::{Admitted, Fault, Misuse, OutlinePart, Phase, Recovery, SourceId};
-use peerstream_select::{Offence, Part};
+use peerstream_select::Part;
 use peerstream_shape::Class;
 use peerstream_snapshot::{ManifestHasher, Sink, Staging};
 use peerstream_types::{FetchId, NodeId, Ordinal, Selector, ShardId};
@@ -24,6 +24,7 @@ use crate::config::EngineConfig;
 use crate::discover::Whom;
 use crate::plan::{BadChunk, PlanEvent, PlanRecord, ShardOutcome, SourceProgress, Stage};
 use crate::receive::{FetchEvent, ReceiveError, VerifiedPart};
+use crate::regards::Incident;
 use crate::session::{Hold, Opening, SessionEnd};
 use crate::shared::Shared;
 use crate::watch;
@@ -85,7 +86,7 @@ pub(super) struct Running {
     /// Listings are compared before they are asked for: until that has led astray.
     pub(super) compares: bool,
     /// Sources that were asked and have not answered.
-    pub(super) opening: BTreeMap<SourceId, NodeId>,
+    pub(super) opening: BTreeMap<SourceId, (NodeId, Incident)>,
     pub(super) checkpoints: Checkpoints,
     /// What was waited for so far, by name.
     pub(super) waits: BTreeSet<&'static str>,
@@ -375,7 +376,7 @@ impl Running {
     fn lied(&self, source: SourceId) {
         if let Some(link) = self.sources.get(&source) {
             let Shared { regards, clock, .. } = &*self.job.shared;
-            regards.blame(clock.now(), &link.session.id.peer, Offence::Lied);
+            regards.lied(clock.now(), &link.session.id.peer);
         }
     }
 

@@ -7,7 +7,7 @@ use peerstream_transport::{Connection, Lane, Target};
 use peerstream_types::NodeId;
 
 use super::table::Origin;
-use super::{Link, ReachError, greeting, incoming};
+use super::{Link, ReachError, Unreached, greeting, incoming};
 use crate::shared::Shared;
 
 /// The dials of one lane to one peer: one at a time, and those who wait for it share how it ends.
@@ -16,12 +16,12 @@ pub(super) struct Dialling {
     /// Dials that have ended.
     ended: AtomicU64,
     /// Held while one runs; how the last one failed.
-    failed: tokio::sync::Mutex<Option<ReachError>>,
+    failed: tokio::sync::Mutex<Option<Unreached>>,
 }
 
 /// The connection to a peer for a lane: the open one, or a dialled one. One dial at a time per peer
 /// and lane; the others wait for its result, good or bad.
-pub(crate) async fn reach(shared: &Arc<Shared>, node: &NodeId, lane: Lane) -> Result<Link, ReachError> {
+pub(crate) async fn reach(shared: &Arc<Shared>, node: &NodeId, lane: Lane) -> Result<Link, Unreached> {
     if let Some(link) = shared.peers.get(node, lane) {
         return Ok(link);
     }
@@ -39,6 +39,7 @@ pub(crate) async fn reach(shared: &Arc<Shared>, node: &NodeId, lane: Lane) -> Re
     let addr = shared.parts.placement.addr_of(node).or_else(|| shared.addr_heard_of(node));
     let addr = addr.ok_or_else(|| ReachError::NoAddress(node.clone()))?;
     let dialled = connect(shared, &Target { addr, node: Some(node.clone()) }, lane).await;
+    let dialled = dialled.map_err(Unreached::from);
     *failed = dialled.as_ref().err().cloned();
     dialling.ended.fetch_add(1, Ordering::Relaxed);
     dialled

@@ -21,7 +21,7 @@ impl<'a> Outgoing<'a> {
     /// Opens the stream that answers the request, on whatever bulk connection there is.
     pub(super) async fn open(serve: &'a Serve, kind: StreamKind) -> Result<Self, ServeError> {
         let id = &serve.session.id;
-        let link = reach(&serve.shared, &id.peer, Lane::Bulk).await?;
+        let link = reach(&serve.shared, &id.peer, Lane::Bulk).await.map_err(|unreached| unreached.why)?;
         let opened = in_time(serve, link.connection.open_uni()).await?;
         let mut send = opened.map_err(crate::peers::ReachError::from)?;
         let header = DataHeader::V1(DataHeaderV1 {

@@ -12,6 +12,7 @@ use super::{Command, Driver};
 use crate::io::ControlStream;
 use crate::peers::Link;
 use crate::plan::PlanRecord;
+use crate::regards::Incident;
 use crate::shared::Shared;
 use crate::watch;
 
@@ -34,7 +35,8 @@ pub(crate) fn adopt(shared: &Arc<Shared>, link: Link, control: ControlStream, in
     // A first Init cannot be out of place; if the machine says so, the driver ends with its reason.
     let _ = session.handle_message(now, Message::Init(init));
     let identity = link.connection.peer().clone();
-    let (driver, handle) = Driver::new(shared.clone(), session, identity, class, Some(control), called_off);
+    let (driver, handle) =
+        Driver::new(shared.clone(), session, identity, class, Some(control), called_off, Incident::default());
     let admitted = verdict.and_then(|()| {
         let begun = shared
             .plans

@@ -21,6 +21,7 @@ use super::{Command, Leases, Request, Routes, SessionEnd, SessionHandle, Wanted}
 use crate::io::{ControlInput, ControlStream};
 use crate::plan::PlanRecord;
 use crate::plans::PlanKey;
+use crate::regards::Incident;
 use crate::session::{Ask, Outgoing};
 use crate::shared::Shared;
 use crate::watch;
@@ -60,6 +61,7 @@ impl Driver {
         class: Class,
         control: Option<ControlStream>,
         abort: watch::Receiver<Option<String>>,
+        incident: Incident,
     ) -> (Self, SessionHandle) {
         let (send, commands) = mpsc::channel(COMMANDS_MAX);
         let (ended, watching) = watch::channel(None);
@@ -71,6 +73,7 @@ impl Driver {
             ended: watching,
             abort: abort.clone(),
             counted: Arc::new(Counted::default()),
+            incident,
         };
         let driver = Self {
             shared,

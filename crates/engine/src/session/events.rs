@@ -14,6 +14,7 @@ use super::{Driver, LeaseEnd, Opened, OpeningFailed, SessionEnd, Wanted};
 use crate::follow;
 use crate::plan::{PlanRecord, ShardOutcome};
 use crate::plans::PlanKey;
+use crate::regards::Incident;
 use crate::serve::{Asked, Serve};
 
 /// An offer of ours, and who is told if the peer does not take it.
@@ -116,6 +117,7 @@ impl Driver {
             retry_after,
             permanent: !code.is_transient(),
             refused: true,
+            incident: Some(self.handle.incident.clone()),
         };
         self.fail_openings(&failed);
     }
@@ -133,6 +135,7 @@ impl Driver {
     fn offered(&mut self, offers: Vec<OfferV1>, no_requests: Vec<RefusalV1>, no_offers: Vec<RefusalV1>) {
         let Side::Initiator { wanted, refusals, .. } = &mut self.side else { return };
         for Wanted { request, reply } in wanted.drain(..) {
+            let incident = self.handle.incident.clone();
             let is_it = |shard: &ShardId, selector: &Selector| {
                 *shard == request.shard && *selector == request.selector
             };
@@ -140,8 +143,10 @@ impl Driver {
             let no = no_requests.iter().find(|no| is_it(&no.shard, &no.selector));
             let opening = match (offer, no) {
                 (Some(offer), _) => Ok(Opened::new(self.handle.clone(), offer.clone())),
-                (None, Some(no)) => Err(from_refusal(no)),
-                (None, None) => Err(OpeningFailed::lost("the peer did not answer the request")),
+                (None, Some(no)) => Err(from_refusal(no, incident)),
+                (None, None) => {
+                    Err(OpeningFailed::lost("the peer did not answer the request", Some(incident)))
+                }
             };
             // A job that has ended meanwhile drops the offer, which releases it.
             drop(reply.send(opening));
@@ -149,7 +154,7 @@ impl Driver {
         for (shard, selector, offer, told) in refusals.drain(..) {
             if let Some(no) = no_offers.iter().find(|no| no.shard == shard && no.selector == selector) {
                 self.leases.release(offer);
-                drop(told.send(from_refusal(no)));
+                drop(told.send(from_refusal(no, self.handle.incident.clone())));
             }
         }
     }
@@ -185,7 +190,7 @@ impl Driver {
     /// The session has ended: whoever still waits for something of it is told.
     pub(super) fn finish_side(&mut self, end: &SessionEnd) {
         let SessionEnd { called_off, reason } = end;
-        self.fail_openings(&OpeningFailed::lost(reason));
+        self.fail_openings(&OpeningFailed::lost(reason, Some(self.handle.incident.clone())));
         for lease in self.leases.drain() {
             let (record, index) = lease.shown;
             let reason = reason.clone();
@@ -205,12 +210,13 @@ impl Driver {
     }
 }
 
-fn from_refusal(no: &RefusalV1) -> OpeningFailed {
+fn from_refusal(no: &RefusalV1, incident: Incident) -> OpeningFailed {
     OpeningFailed {
         reason: format!("{}: {}", no.code, no.reason),
         retry_after: None,
         permanent: !no.code.is_transient(),
         refused: true,
+        incident: Some(incident),
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Answer, Ask, Command, Routes};
+use crate::regards::Incident;
 use crate::watch;
 
 /// A running session. Cheap to clone; the session does not end because handles are dropped.
@@ -21,6 +22,8 @@ pub(crate) struct SessionHandle {
     pub(super) ended: watch::Receiver<Option<SessionEnd>>,
     pub(super) abort: watch::Receiver<Option<String>>,
     pub(super) counted: Arc<Counted>,
+    /// Names the session in what its peer is blamed for.
+    pub(crate) incident: Incident,
 }
 
 /// Bytes that were counted since the session's task last looked: it looks whenever it wakes and

@@ -14,7 +14,8 @@ use tokio::sync::oneshot;
 
 use super::{Driver, Hold, Lease, SessionHandle};
 use crate::io::{ControlStream, StreamReader};
-use crate::peers::{ReachError, reach};
+use crate::peers::{ReachError, Unreached, reach};
+use crate::regards::Incident;
 use crate::shared::Shared;
 use crate::watch;
 
@@ -34,7 +35,7 @@ impl Opened {
 }
 
 /// Why a peer offered nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct OpeningFailed {
     pub(crate) reason: String,
     pub(crate) retry_after: Option<Duration>,
@@ -42,19 +43,22 @@ pub(crate) struct OpeningFailed {
     pub(crate) permanent: bool,
     /// The peer answered, and said no; otherwise it was not reached or was lost.
     pub(crate) refused: bool,
+    /// The dial or session that came to nothing, unless this node is at fault.
+    pub(crate) incident: Option<Incident>,
 }
 
 impl OpeningFailed {
-    pub(crate) fn lost(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), retry_after: None, permanent: false, refused: false }
+    pub(crate) fn lost(reason: impl Into<String>, incident: Option<Incident>) -> Self {
+        Self { reason: reason.into(), retry_after: None, permanent: false, refused: false, incident }
     }
 }
 
-impl From<ReachError> for OpeningFailed {
-    fn from(error: ReachError) -> Self {
-        let (permanent, retry_after) = (error.is_permanent(), error.retry_after());
+impl From<Unreached> for OpeningFailed {
+    fn from(Unreached { why, incident }: Unreached) -> Self {
+        let (permanent, retry_after) = (why.is_permanent(), why.retry_after());
         let refused = permanent || retry_after.is_some();
-        Self { reason: error.to_string(), retry_after, permanent, refused }
+        let incident = (!why.is_own()).then_some(incident);
+        Self { reason: why.to_string(), retry_after, permanent, refused, incident }
     }
 }
 
@@ -84,6 +88,8 @@ pub(crate) struct Route {
     pub(crate) index: u32,
     /// Calls the plan off.
     pub(crate) abort: watch::Receiver<Option<String>>,
+    /// Names the session in what its peer is blamed for.
+    pub(crate) incident: Incident,
 }
 
 /// Opens a session with a peer and prepares it. Answers come through `wanted` and `outgoing`.
@@ -103,10 +109,10 @@ pub(crate) async fn initiate(
     }
 }
 
-async fn open(shared: &Arc<Shared>, route: &Route) -> Result<ControlStream, ReachError> {
+async fn open(shared: &Arc<Shared>, route: &Route) -> Result<ControlStream, Unreached> {
     let link = reach(shared, &route.peer, Lane::Control).await?;
     reach(shared, &route.peer, Lane::Bulk).await?;
-    let (send, recv) = link.connection.open_bi().await?;
+    let (send, recv) = link.connection.open_bi().await.map_err(ReachError::from)?;
     let mut control = ControlStream::new(send, StreamReader::new(recv));
     control.queue_raw(Bytes::copy_from_slice(&[StreamKind::Control.byte()]));
     Ok(control)
@@ -119,7 +125,7 @@ fn start(
     wanted: Vec<Wanted>,
     outgoing: Vec<Outgoing>,
 ) {
-    let Route { plan, operation, peer, index, abort } = route;
+    let Route { plan, operation, peer, index, abort, incident } = route;
     let init = InitV1 {
         minors: (Minor::OLDEST, Minor::NEWEST),
         plan,
@@ -137,15 +143,17 @@ fn start(
     let now = shared.clock.now();
     let session = Session::initiate(now, shared.config.session.clone(), id, init);
     let class = Class::of(operation);
-    let (driver, handle) = Driver::new(shared.clone(), session, identity, class, Some(control), abort);
+    let (driver, handle) =
+        Driver::new(shared.clone(), session, identity, class, Some(control), abort, incident);
     if !shared.sessions.insert(handle) {
         return fail_all(wanted, outgoing, "this node has as many sessions as it may have");
     }
     tokio::spawn(driver.initiating(wanted, outgoing).run());
 }
 
+/// Tells all who wait that this node could not do it.
 fn fail_all(wanted: Vec<Wanted>, outgoing: Vec<Outgoing>, reason: &str) {
-    let failed = OpeningFailed::lost(reason);
+    let failed = OpeningFailed::lost(reason, None);
     wanted.into_iter().for_each(|wanted| drop(wanted.reply.send(Err(failed.clone()))));
     outgoing.into_iter().for_each(|outgoing| drop(outgoing.refused.send(failed.clone())));
 }
