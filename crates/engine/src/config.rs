@@ -79,7 +79,7 @@ pub struct EngineConfig {
     /// that it has.
     pub own_vote: OwnVote,
     /// Which of those that the placement names may be sources (row C41). Whom a plan names is asked whatever
-    /// they say. Default: all.
+    /// they say, and whom they leave out is no replica that level `all` asks for. Default: all.
     pub sources: SourceRules,
     /// How long a peer may take none of what it asked for before its request is given up, so that it
     /// holds neither memory nor one of `serves_in_parallel` for ever. Default 120 s.

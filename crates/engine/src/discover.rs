@@ -1,26 +1,16 @@
-//! Whom a job may ask: what the placement says at the moment, and which member of the cluster is at an
-//! address where it knows no more.
+//! Whom a job may ask, and whose word counts: what the placement says at the moment.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use peerstream_placement::{Changes, Holder, Placement, ShardState};
-use peerstream_recovery::{Candidate, Regard};
+use peerstream_recovery::{Candidate, Regard, Voters};
 use peerstream_select::availability::{Availability, Birth, NoSource, Replica, ReplicaState};
 use peerstream_select::{Exclusion, Level, NoSourceLeft, OwnVote, Screened, SourceRules, filter};
-use peerstream_transport::{Lane, Target};
 use peerstream_types::{NodeId, ShardId};
-use tokio::task::JoinSet;
-use tracing::debug;
 
-use crate::peers::connect;
-use crate::plan::{StreamPlan, Task};
+use crate::known::Known;
 use crate::shared::Shared;
-
-/// Who is at which address, as it was when the plan began: an address that comes later is asked by the next
-/// plan.
-pub(crate) type Known = Arc<BTreeMap<SocketAddr, NodeId>>;
 
 /// Whom a job may ask for its shard.
 #[derive(Debug)]
@@ -127,67 +117,104 @@ impl Whom {
 
     /// Those in this node's zone, as far as the placement says zones.
     fn near(&self, placed: &Placed) -> BTreeSet<NodeId> {
-        let holders = placed.placement.holders(&self.shard);
+        let holders = placed.holders(&self.shard);
         let own = holders.iter().find(|holder| holder.node.as_ref() == Some(&self.own));
         let Some(zone) = own.and_then(|own| own.zone.clone()) else { return BTreeSet::new() };
         let near = holders.into_iter().filter(|holder| holder.zone.as_ref() == Some(&zone));
-        near.filter_map(|holder| node_of(holder, &placed.known)).collect()
+        near.filter_map(|holder| holder.node).collect()
     }
 
     /// The replicas that the rules let be a source, and those that they do not.
     fn screen(&self, placed: &Placed) -> Result<Screened, NoSourceLeft> {
-        let holders = placed.placement.holders(&self.shard);
+        self.screen_as(placed, |state| state)
+    }
+
+    /// The same as if the replicas were in other states than they are.
+    fn screen_as(
+        &self,
+        placed: &Placed,
+        as_if: impl Fn(ReplicaState) -> ReplicaState,
+    ) -> Result<Screened, NoSourceLeft> {
         let moves_here = self.own_state() == Some(ReplicaState::Initializing);
         let (mut leaving, mut candidates) = (Vec::new(), Vec::new());
-        for holder in holders {
-            let (state, zone) = (state_of(holder.state), holder.zone.clone());
-            let Some(node) = node_of(holder, &placed.known) else { continue };
+        for holder in placed.holders(&self.shard) {
+            let (state, zone) = (state_of(holder.state), holder.zone);
+            let Some(node) = holder.node else { continue };
             if moves_here && state == ReplicaState::Leaving {
                 leaving.push(node.clone());
             }
-            candidates.push(filter::Candidate { node, state, alive: true, zone });
+            candidates.push(filter::Candidate { node, state: as_if(state), alive: true, zone });
         }
         placed.rules.screen(&self.own, &self.shard, self.replicas(), &leaving, &candidates)
     }
 
+    /// Whose word counts besides that of those who may be asked: that of every other replica, in whatever
+    /// state and whether or not it is known who it is. But not of those that the rules leave out.
+    pub(crate) fn voters(&self) -> Voters {
+        let mut voters = Voters::of(self.replicas());
+        let Asked::Placed(placed) = &self.asked else { return voters };
+        let ruled_out = match self.screen_as(placed, |_| ReplicaState::Available) {
+            Ok(screened) => screened.left_out,
+            Err(nobody) => nobody.left_out,
+        };
+        let is_ruled_out = |node: &NodeId| ruled_out.iter().any(|(other, _)| other == node);
+        for holder in self.others(placed) {
+            match holder.node {
+                Some(node) if holder.state.can_serve() || is_ruled_out(&node) => {}
+                None if holder.state.can_serve() => voters.unknown += 1,
+                Some(_) | None => voters.absent += 1,
+            }
+        }
+        voters
+    }
+
     /// How many replicas the shard is meant to have, as far as this node knows.
-    pub(crate) fn replicas(&self) -> u32 {
+    fn replicas(&self) -> u32 {
         let count = |nodes: usize| u32::try_from(nodes).unwrap_or(u32::MAX);
         match &self.asked {
             Asked::Named(named) => count(named.len()),
-            Asked::Placed(Placed { placement, .. }) => {
-                placement.replication(&self.shard).unwrap_or_else(|| {
-                    let holders = placement.holders(&self.shard);
-                    let others = holders.iter().filter(|holder| holder.node.as_ref() != Some(&self.own));
-                    count(others.count() + 1)
-                })
+            Asked::Placed(placed) => {
+                let replication = placed.placement.replication(&self.shard);
+                replication.unwrap_or_else(|| count(self.others(placed).len() + 1))
             }
         }
     }
 
+    /// The replicas besides that of this node.
+    fn others(&self, placed: &Placed) -> Vec<Holder> {
+        let mut holders = placed.holders(&self.shard);
+        holders.retain(|holder| holder.node.as_ref() != Some(&self.own));
+        holders
+    }
+
     /// In which state this node's own replica is, if the placement names it.
     pub(crate) fn own_state(&self) -> Option<ReplicaState> {
-        let Asked::Placed(Placed { placement, .. }) = &self.asked else { return None };
-        let holders = placement.holders(&self.shard);
-        holders
-            .into_iter()
-            .find(|holder| holder.node.as_ref() == Some(&self.own))
-            .map(|own| state_of(own.state))
+        let Asked::Placed(placed) = &self.asked else { return None };
+        let mut holders = placed.holders(&self.shard).into_iter();
+        let own = holders.find(|holder| holder.node.as_ref() == Some(&self.own));
+        own.map(|own| state_of(own.state))
     }
 
     /// Whether others may be asked than at the last look.
     pub(crate) fn may_have_changed(&mut self) -> bool {
         match &mut self.asked {
             Asked::Named(_) => false,
-            Asked::Placed(Placed { changes, .. }) => !changes.are_announced() || changes.take(),
+            Asked::Placed(Placed { changes, known, .. }) => {
+                let is_found = known.take();
+                is_found || !changes.are_announced() || changes.take()
+            }
         }
     }
 
-    /// Waits until the placement says that it has changed. Cancel safe.
+    /// Waits until the placement says that it has changed, or more is known of those it names. Cancel safe.
     pub(crate) async fn changed(&mut self) {
         match &mut self.asked {
             Asked::Named(_) => std::future::pending().await,
-            Asked::Placed(Placed { changes, .. }) => changes.changed().await,
+            Asked::Placed(Placed { changes, known, .. }) => tokio::select! {
+                biased;
+                () = changes.changed() => {}
+                () = known.changed() => {}
+            },
         }
     }
 
@@ -195,10 +222,10 @@ impl Whom {
     /// (row F-21), and who waits for whom is said (row F-23); or the rules leave nobody (row C41).
     pub(crate) fn nobody(&self) -> Option<String> {
         let Asked::Placed(placed) = &self.asked else { return None };
-        let holders = placed.placement.holders(&self.shard);
-        if holders.iter().any(|holder| holder.node.as_ref() != Some(&self.own) && holder.state.can_serve()) {
+        if self.others(placed).iter().any(|holder| holder.state.can_serve()) {
             return self.nobody_left(placed);
         }
+        let holders = placed.holders(&self.shard);
         let replicas: Vec<Replica> = holders.into_iter().filter_map(replica).collect();
         let factor = placed.placement.replication(&self.shard);
         let factor = factor.unwrap_or(u32::try_from(replicas.len()).unwrap_or(u32::MAX));
@@ -225,8 +252,15 @@ impl Whom {
     }
 }
 
-fn node_of(holder: Holder, known: &Known) -> Option<NodeId> {
-    holder.node.or_else(|| known.get(&holder.addr).cloned())
+impl Placed {
+    /// The replicas of a shard, with the names of those who were found at their addresses.
+    fn holders(&self, shard: &ShardId) -> Vec<Holder> {
+        let mut holders = self.placement.holders(shard);
+        for holder in holders.iter_mut().filter(|holder| holder.node.is_none()) {
+            holder.node = self.known.at(holder.addr);
+        }
+        holders
+    }
 }
 
 fn replica(holder: Holder) -> Option<Replica> {
@@ -257,35 +291,4 @@ fn said(why: &NoSource, replicas: &[Replica]) -> String {
             format!("all its other replicas are initializing: {}", names(nodes))
         }
     }
-}
-
-/// The nodes at the addresses that a plan may need: each is dialled once, all at a time, so that dead
-/// ones cost one time-out together. Cancel safe.
-pub(crate) async fn discover(shared: &Arc<Shared>, plan: &StreamPlan) -> BTreeMap<SocketAddr, NodeId> {
-    let mut dials = JoinSet::new();
-    for addr in unnamed(shared, plan) {
-        let shared = shared.clone();
-        dials.spawn(async move {
-            match connect(&shared, &Target { addr, node: None }, Lane::Control).await {
-                Ok(link) => Some((addr, link.node().clone())),
-                Err(error) => {
-                    debug!(%addr, %error, "nobody of the cluster answers there");
-                    None
-                }
-            }
-        });
-    }
-    let mut known = BTreeMap::new();
-    while let Some(dialled) = dials.join_next().await {
-        known.extend(dialled.ok().flatten());
-    }
-    known
-}
-
-fn unnamed(shared: &Shared, plan: &StreamPlan) -> BTreeSet<SocketAddr> {
-    let asks_placement = |task: &&Task| matches!(task, Task::Request { sources, .. } if sources.is_empty());
-    let shards = plan.tasks().iter().filter(asks_placement).map(Task::shard);
-    let holders = shards.flat_map(|shard| shared.parts.placement.holders(shard));
-    let unnamed = holders.filter(|holder| holder.node.is_none() && holder.state.can_serve());
-    unnamed.map(|holder| holder.addr).collect()
 }

@@ -10,8 +10,9 @@ use peerstream_wire::message::RequestV1;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 
-use crate::discover::{Known, Whom, discover};
+use crate::discover::Whom;
 use crate::job::{Asked, Origin, PlanSessions, ShardJob};
+use crate::known::Finder;
 use crate::plan::{
     PlanOutcome, PlanRecord, PlanResult, ShardOutcome, ShardProgress, ShardResult, StreamPlan, Task,
 };
@@ -39,12 +40,13 @@ pub(crate) async fn execute(
     abort: watch::Receiver<Option<String>>,
 ) -> PlanOutcome {
     let called_off = abort.clone();
-    let known = tokio::select! {
+    let finder = Finder::new(&shared, &plan);
+    tokio::select! {
         biased;
-        Ok(_) = called_off.wait_for(Option::is_some) => BTreeMap::new(),
-        known = discover(&shared, &plan) => known,
-    };
-    let known = Known::new(known);
+        Ok(_) = called_off.wait_for(Option::is_some) => {}
+        () = finder.look() => {}
+    }
+    let known = finder.known();
     let sessions = Arc::new(PlanSessions::new(shared.clone(), record.plan, plan.operation(), abort));
     let (mut requests, mut transfers) = (Vec::new(), Vec::new());
     for (index, task) in plan.tasks().iter().enumerate() {
@@ -77,10 +79,17 @@ pub(crate) async fn execute(
         work.spawn(async move { (transfer.index, transfer.run().await) });
     }
     let mut outcomes = BTreeMap::new();
-    while let Some(ended) = work.join_next().await {
-        if let Ok((index, outcome)) = ended {
-            outcomes.insert(index, outcome);
+    let all = async {
+        while let Some(ended) = work.join_next().await {
+            if let Ok((index, outcome)) = ended {
+                outcomes.insert(index, outcome);
+            }
         }
+    };
+    tokio::select! {
+        biased;
+        () = all => {}
+        never = finder.keep_looking() => match never {},
     }
     conclude(&record, outcomes)
 }

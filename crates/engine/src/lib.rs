@@ -65,7 +65,7 @@
 //!
 //! | module | what happens there |
 //! |---|---|
-//! | `engine`, `execute`, `discover`, `spread`, `transfer` | a plan becomes jobs and offers |
+//! | `engine`, `execute`, `discover`, `known`, `spread`, `transfer` | a plan becomes jobs and offers |
 //! | `regards` | what is outstanding with each peer, and what is held against it |
 //! | `levels` | [`Levels`]: how many replicas have to agree, while recoveries run |
 //! | `job` | one shard is brought here, from all sources that have it: drives `peerstream-recovery` |
@@ -92,6 +92,7 @@ mod execute;
 mod follow;
 mod io;
 mod job;
+mod known;
 mod levels;
 mod parts;
 mod peers;

@@ -15,7 +15,7 @@ use peerstream_engine::transport::access::{AccessRules, SharedAccess};
 use peerstream_engine::transport::memory::{MemoryNetwork, MemoryTransport};
 use peerstream_engine::transport::{ConnectError, Connection, Lane, PeerIdentity, Target, Transport};
 use peerstream_engine::types::{
-    ClusterName, EntryKey, Incarnation, NodeId, Operation, Selector, ShardId, WallClock,
+    ClusterName, DatasetKind, EntryKey, Incarnation, NodeId, Operation, Selector, ShardId, WallClock,
 };
 use peerstream_engine::{
     Dataset, Datasets, Engine, EngineConfig, Levels, Parts, PlanHandle, PlanOutcome, ShardOutcome, StreamPlan,
@@ -92,6 +92,26 @@ impl Transport for Recorded {
     }
 }
 
+/// The same nodes by their addresses only.
+fn nameless(names: &[&str]) -> Addresses {
+    let holder = |name: &&str| Holder { node: None, ..Holder::everything(node(name), addr(name)) };
+    Addresses(names.iter().map(holder).collect())
+}
+
+/// A placement without names.
+#[derive(Debug)]
+struct Addresses(Vec<Holder>);
+
+impl Placement for Addresses {
+    fn holders(&self, _: &ShardId) -> Vec<Holder> {
+        self.0.clone()
+    }
+
+    fn addr_of(&self, _: &NodeId) -> Option<SocketAddr> {
+        None
+    }
+}
+
 /// A placement that says nothing when it changes.
 #[derive(Debug)]
 struct Silent(Mutex<StaticPlacement>);
@@ -118,9 +138,20 @@ struct World {
 
 impl World {
     fn new(placement: Arc<dyn Placement>) -> Self {
+        Self::of(DatasetKind::Local, placement)
+    }
+
+    /// The replicas are compared, and that many have to agree.
+    fn at(level: Level, placement: Arc<dyn Placement>) -> Self {
+        let world = Self::of(DatasetKind::Identical, placement);
+        world.levels.set(LevelScope::Node, level).unwrap();
+        world
+    }
+
+    fn of(kind: DatasetKind, placement: Arc<dyn Placement>) -> Self {
         let (network, store) = (MemoryNetwork::new(), MemoryStore::new());
         let dialled = Arc::<Mutex<Vec<SocketAddr>>>::default();
-        let into = Dataset { source: None, sink: Some(Arc::new(store.clone())), ..Dataset::default() };
+        let into = Dataset { sink: Some(Arc::new(store.clone())), kind, ..Dataset::default() };
         let levels = Levels::default();
         let replica = engine(&network, "replica", into, (placement, &levels), &dialled);
         Self { network, donors: Vec::new(), replica, store, dialled, levels }
@@ -347,4 +378,115 @@ async fn who_is_named_is_asked() {
     world.donor("donor", None);
     let plan = StreamPlan::new(Operation::Bootstrap).request_from(shard(), [node("donor")]);
     assert!(within(world.replica.execute(plan).unwrap()).await.is_completed());
+}
+
+/// What a plan with one shard waits for.
+fn waiting(plan: &PlanHandle) -> String {
+    plan.state().shards[0].waiting.clone().unwrap_or_default()
+}
+
+/// F-15, F-21: a replica that is initializing counts for the level that asks for all, though it is not dialled:
+/// the recovery waits for it, says so, and asks it once it is available.
+#[tokio::test(start_paused = true)]
+async fn all_waits_for_a_replica_that_is_initializing() {
+    use ShardState::{Available, Initializing};
+    let others = |state| states(&[("replica", Initializing), ("donor", Available), ("other", state)]);
+    let placement = Arc::new(ReplaceablePlacement::new(others(Initializing)));
+    let mut world = World::at(Level::All, placement.clone());
+    world.donor("donor", None);
+    world.donor("other", None);
+    let plan = world.bring_up();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(plan.state().result, None);
+    let said = waiting(&plan);
+    assert!(said.contains("1 of 2 replicas, 1 cannot be asked: initializing"), "{said}");
+    assert_eq!(world.dials("other"), 0);
+    placement.replace(others(Available));
+    let outcome = within(plan).await;
+    assert!(outcome.is_completed(), "{outcome:?}");
+}
+
+/// F-13, F-20: other levels do without it at once, also if they are set while it is waited for.
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_is_initializing_holds_up_no_other_level() {
+    use ShardState::{Available, Initializing};
+    let replicas = [("replica", Initializing), ("donor", Available), ("other", Initializing)];
+    for level in [Level::None, Level::UnstrictMajority, Level::UnstrictAll] {
+        let mut world = World::at(level, Arc::new(states(&replicas)));
+        world.donor("donor", None);
+        assert!(within(world.bring_up()).await.is_completed(), "{level}");
+        let mut world = World::at(Level::All, Arc::new(states(&replicas)));
+        world.donor("donor", None);
+        let plan = world.bring_up();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(plan.state().result, None);
+        world.levels.set(LevelScope::Node, level).unwrap();
+        assert!(within(plan).await.is_completed(), "{level}");
+    }
+}
+
+/// F-15: a replica that is known by its address only and does not answer counts too. It is looked for again
+/// while the recovery waits.
+#[tokio::test(start_paused = true)]
+async fn all_waits_for_a_replica_that_is_not_found_at_its_address() {
+    let mut world = World::at(Level::All, Arc::new(nameless(&["donor", "late"])));
+    world.donor("donor", None);
+    let plan = world.bring_up();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(plan.state().result, None);
+    let said = waiting(&plan);
+    assert!(said.contains("1 of 2 replicas, 1 cannot be asked"), "{said}");
+    world.donor("late", None);
+    let outcome = within(plan).await;
+    assert!(outcome.is_completed(), "{outcome:?}");
+    assert!(world.dials("late") > 1);
+}
+
+/// F-11: and so it is if nobody answers at first.
+#[tokio::test(start_paused = true)]
+async fn replicas_that_are_found_late_are_asked() {
+    let mut world = World::at(Level::Majority, Arc::new(nameless(&["donor", "other"])));
+    let plan = world.bring_up();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(plan.state().result, None, "{:?}", plan.state());
+    world.donor("donor", None);
+    world.donor("other", None);
+    let outcome = within(plan).await;
+    assert!(outcome.is_completed(), "{outcome:?}");
+}
+
+/// F-17: a placement without names may list this node too: it is found at its own address, and is no replica
+/// besides.
+#[tokio::test(start_paused = true)]
+async fn this_node_is_recognised_by_its_address() {
+    let placement = nameless(&["replica", "donor", "other"]);
+    let mut world = World::at(Level::Majority, Arc::new(placement));
+    world.donor("donor", None);
+    world.donor("other", None);
+    let outcome = within(world.bring_up()).await;
+    assert!(outcome.is_completed(), "{outcome:?}");
+    assert_eq!(world.dials("replica"), 0);
+}
+
+/// F-17, F-75: the majority is that of the replicas that there are now, not of those that there were when the
+/// recovery began.
+#[tokio::test(start_paused = true)]
+async fn the_majority_is_that_of_the_placement_now() {
+    let few = || list(&["replica", "d1", "d2"]);
+    let many = || list(&["replica", "d1", "d2", "g3", "g4"]);
+    // It grows: two votes are no majority any more.
+    let placement = Arc::new(ReplaceablePlacement::new(list(&["replica", "g1", "g2"])));
+    let mut world = World::at(Level::Majority, placement.clone());
+    world.donor("d1", None);
+    world.donor("d2", None);
+    let plan = world.bring_up();
+    tokio::time::sleep(FIRST_ATTEMPTS).await;
+    placement.replace(many());
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(plan.state().result, None);
+    assert!(waiting(&plan).contains("2 of 3 replicas"), "{}", waiting(&plan));
+    // It shrinks: they are again.
+    placement.replace(few());
+    let outcome = within(plan).await;
+    assert!(outcome.is_completed(), "{outcome:?}");
 }

@@ -14,16 +14,42 @@ pub struct Agreement {
     /// How many have to answer and to agree (rows F-15, F-16). Of no meaning for
     /// [`DatasetKind::Local`].
     pub level: Level,
+    /// Whose word counts.
+    pub voters: Voters,
+}
+
+/// Whose word counts, as the placement says: that of the candidates, and of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Voters {
     /// The replication factor, from which a majority is counted (row F-17).
     pub replicas: u32,
+    /// Other replicas that cannot be asked, because they do not have the data yet or are in a state that is
+    /// not known (row F-21). A level that needs them waits until the placement says otherwise; one that is
+    /// met without them does not.
+    pub absent: u32,
+    /// Other replicas that have the data and cannot be asked, because nobody knows yet who they are. Like
+    /// `absent`, and waited for also if there is nobody else.
+    pub unknown: u32,
     /// Whether this node counts itself among those who agree (row F-18).
     pub own_vote: bool,
+}
+
+impl Voters {
+    /// The candidates, of so many replicas.
+    pub fn of(replicas: u32) -> Self {
+        Self { replicas, absent: 0, unknown: 0, own_vote: false }
+    }
+
+    /// How many replicas there are besides this node, with so many candidates.
+    pub(crate) fn others(&self, candidates: u32) -> u32 {
+        candidates.saturating_add(self.absent).saturating_add(self.unknown)
+    }
 }
 
 impl Default for Agreement {
     /// The word of one source.
     fn default() -> Self {
-        Self { kind: DatasetKind::Local, level: Level::One, replicas: 1, own_vote: false }
+        Self { kind: DatasetKind::Local, level: Level::One, voters: Voters::of(1) }
     }
 }
 
@@ -46,9 +72,9 @@ impl Agreement {
     /// The counts of a question put to `others` replicas, of which so many succeeded and failed.
     pub(crate) fn ballot(&self, others: u32, succeeded: u32, failed: u32) -> Ballot {
         Ballot {
-            replicas: self.replicas,
+            replicas: self.voters.replicas,
             others,
-            own_vote: self.own_vote,
+            own_vote: self.voters.own_vote,
             eligible: others,
             asked: others,
             succeeded,
@@ -60,14 +86,14 @@ impl Agreement {
     pub(crate) fn is_settled(&self, others: u32, votes: u32) -> bool {
         let ballot = self.ballot(others, votes, 0);
         votes > 0
-            && self.level.may_stop(self.replicas, ballot.votes(), votes == others)
-            && self.level.is_achieved(self.replicas, ballot.voters(), ballot.votes())
+            && self.level.may_stop(self.voters.replicas, ballot.votes(), votes == others)
+            && self.level.is_achieved(self.voters.replicas, ballot.voters(), ballot.votes())
     }
 
     /// Whether `votes` of the `reporters` of an entry are enough for it. An entry that fewer replicas
     /// report than the level asks for is judged among those who report it (row F-10).
     pub(crate) fn is_enough(&self, reporters: u32, votes: u32) -> bool {
-        let factor = self.replicas.min(reporters.saturating_mul(2).saturating_sub(1));
+        let factor = self.voters.replicas.min(reporters.saturating_mul(2).saturating_sub(1));
         votes > 0 && self.level.is_achieved(factor, reporters, votes)
     }
 }

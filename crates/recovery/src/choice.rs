@@ -233,6 +233,11 @@ impl Candidates {
         }
     }
 
+    /// Whether a candidate may be asked, as the driver said last.
+    pub(crate) fn is_listed(&self, index: usize) -> bool {
+        self.all[index].listed
+    }
+
     /// How many may be asked, and of them how many will not be asked again.
     pub(crate) fn counts(&self) -> (u32, u32) {
         let listed = self.all.iter().filter(|candidate| candidate.listed);

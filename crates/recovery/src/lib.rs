@@ -116,7 +116,7 @@ pub mod status;
 mod wanted;
 
 pub use action::{Action, CloseReason, OutlinePart, SourceId};
-pub use agreement::{Agreement, EqualPositions, PositionOrder};
+pub use agreement::{Agreement, EqualPositions, PositionOrder, Voters};
 pub use candidate::{Candidate, Regard};
 pub use config::{Config, Job};
 pub use input::{Admitted, Fault, Misuse, PageIn, Refusal};

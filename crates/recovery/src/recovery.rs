@@ -76,7 +76,8 @@ pub struct Recovery {
 }
 
 impl Recovery {
-    /// Starts a job. Without candidates it is done at once, with [`Outcome::NoSource`].
+    /// Starts a job. Without candidates, and nobody who may become one, it is done at once, with
+    /// [`Outcome::NoSource`].
     ///
     /// # Errors
     ///
@@ -154,7 +155,7 @@ impl Recovery {
         &self.selector
     }
 
-    /// What is asked of the replicas. The level is the one that was set last.
+    /// What is asked of the replicas. Level and voters are those that were set last.
     pub fn agreement(&self) -> &Agreement {
         &self.agreement
     }

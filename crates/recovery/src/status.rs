@@ -73,6 +73,8 @@ pub enum WaitReason {
         required: u32,
         /// How many there are.
         got: u32,
+        /// How many count that cannot be asked: they do not have the data yet, or nobody knows who they are.
+        absent: u32,
         /// When those that failed are tried again.
         until: Option<Timestamp>,
     },
@@ -140,8 +142,12 @@ impl fmt::Display for WaitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BackOff { peer, .. } => write!(f, "the next attempt at {peer}"),
-            Self::Level { level, required, got, .. } => {
-                write!(f, "level {level}: {got} of {required} replicas")
+            Self::Level { level, required, got, absent, .. } => {
+                write!(f, "level {level}: {got} of {required} replicas")?;
+                match absent {
+                    0 => Ok(()),
+                    _ => write!(f, ", {absent} cannot be asked: initializing, or not found at their address"),
+                }
             }
             Self::Offer => f.write_str("an offer"),
             Self::Page => f.write_str("a page of the manifest"),

@@ -1,6 +1,6 @@
 //! How many replicas of its shard a job asks to agree.
 
-use peerstream_recovery::{Agreement, Job};
+use peerstream_recovery::{Agreement, Job, Voters};
 use peerstream_select::Level;
 use peerstream_types::{DatasetKind, Operation, PlanId, ShardId};
 
@@ -26,8 +26,13 @@ impl ShardJob {
         } else {
             Level::One
         };
+        Agreement { kind, level, voters: self.voters() }
+    }
+
+    /// Whose word counts now.
+    pub(super) fn voters(&self) -> Voters {
         let own_vote = self.shared.config.own_vote.counts(self.whom.own_state(), false);
-        Agreement { kind, level, replicas: self.whom.replicas(), own_vote }
+        Voters { own_vote, ..self.whom.voters() }
     }
 
     fn is_compared(&self, kind: DatasetKind) -> bool {

@@ -222,7 +222,7 @@ impl Running {
         let now = self.job.shared.clock.now();
         let (regards, sources) = (&self.job.shared.regards, &self.sources);
         let candidates = self.job.whom.candidates(|peer| regards.of(now, peer, owed(sources, peer)));
-        self.recovery.handle_candidates(now, &candidates);
+        self.recovery.handle_candidates(now, &candidates, self.job.voters());
     }
 
     fn event(&mut self, event: JobEvent) {

@@ -47,7 +47,7 @@ impl Pass {
     pub(super) fn is_heard_enough(&self, agreement: &Agreement) -> bool {
         let heard = self.roll.heard();
         let all: u32 = self.roll.columns().iter().map(|column| column.votes()).sum();
-        heard == all || (heard > 0 && agreement.level.is_achieved(agreement.replicas, all, heard))
+        heard == all || (heard > 0 && agreement.level.is_achieved(agreement.voters.replicas, all, heard))
     }
 
     /// Whether an item is outstanding with any source.

@@ -11,7 +11,7 @@ use crate::gather::{self, Gathered, Group, Turnout};
 use crate::pass::Pass;
 use crate::phase::{Asked, State};
 use crate::roll::{Column, Roll};
-use crate::{Action, CloseReason, Outcome, SourceId, WaitReason};
+use crate::{Action, Agreement, CloseReason, Outcome, SourceId, WaitReason};
 
 impl Recovery {
     /// Asks all who may be asked, and judges what they offer; says whether anything followed from it.
@@ -19,9 +19,10 @@ impl Recovery {
         if let State::Choosing { since, .. } = self.state {
             self.state = State::Opening { asked: BTreeMap::new(), met_at: None, since };
         }
+        self.close_delisted();
         self.ask_all();
+        let others = self.others();
         let State::Opening { asked, met_at, .. } = &mut self.state else { return false };
-        let others = self.candidates.counts().0;
         let turnout = Turnout {
             others,
             failed: others.saturating_sub(u32::try_from(asked.len()).unwrap_or(u32::MAX)),
@@ -55,6 +56,19 @@ impl Recovery {
         }
     }
 
+    /// How many replicas besides this node count, whether they can be asked or not.
+    pub(super) fn others(&self) -> u32 {
+        self.agreement.voters.others(self.candidates.counts().0)
+    }
+
+    /// Whoever is no candidate any more has no say.
+    fn close_delisted(&mut self) {
+        let State::Opening { asked, .. } = &self.state else { return };
+        let delisted = asked.values().filter(|asked| !self.candidates.is_listed(asked.live.candidate));
+        let delisted: Vec<SourceId> = delisted.map(|asked| asked.live.id).collect();
+        delisted.into_iter().for_each(|source| self.close(source, &CloseReason::NotNeeded));
+    }
+
     fn ask_all(&mut self) {
         while let Next::Open(candidate) = self.candidates.next(self.now)
             && self.state.sources().len() < REPLICAS_MAX
@@ -68,17 +82,19 @@ impl Recovery {
 
     /// Ends the job if those who might still answer are too few for the level.
     fn is_hopeless(&mut self) -> bool {
-        let (others, spent) = self.candidates.counts();
-        let left = others - spent;
-        let ballot = self.agreement.ballot(others, left, 0);
-        let level = self.agreement.level;
-        if left > 0 && level.is_achieved(self.agreement.replicas, ballot.voters(), ballot.votes()) {
+        let Agreement { level, voters, .. } = self.agreement;
+        let (listed, spent) = self.candidates.counts();
+        // Those who are absent may come, but without anybody who has the data they are not waited for.
+        let left = voters.others(listed) - spent;
+        let has_source = left > voters.absent;
+        let ballot = self.agreement.ballot(voters.others(listed), left, 0);
+        if has_source && level.is_achieved(voters.replicas, ballot.voters(), ballot.votes()) {
             return false;
         }
-        if left == 0 {
+        if !has_source {
             self.give_up();
         } else {
-            let required = level.required(self.agreement.replicas, ballot.voters());
+            let required = level.required(voters.replicas, ballot.voters());
             let peers = self.candidates.reports();
             self.stop(Outcome::LevelMissed { level, required, left, peers });
         }
@@ -175,10 +191,11 @@ impl Recovery {
         if !self.agreement.compares() || asked.values().any(|asked| asked.offer.is_none()) {
             return WaitReason::Offer;
         }
-        let level = self.agreement.level;
+        let Agreement { level, voters, .. } = self.agreement;
         let got = u32::try_from(asked.len()).unwrap_or(u32::MAX);
-        let ballot = self.agreement.ballot(self.candidates.counts().0, got, 0);
-        let required = level.required(self.agreement.replicas, ballot.voters());
-        WaitReason::Level { level, required, got: ballot.votes(), until: self.tried_again_at() }
+        let ballot = self.agreement.ballot(self.others(), got, 0);
+        let required = level.required(voters.replicas, ballot.voters());
+        let absent = voters.others(0);
+        WaitReason::Level { level, required, got: ballot.votes(), absent, until: self.tried_again_at() }
     }
 }

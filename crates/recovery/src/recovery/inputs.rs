@@ -10,7 +10,7 @@ use crate::pass::{Ended, Pass};
 use crate::phase::{Asked, State};
 use crate::{
     Action, Admitted, Candidate, CloseReason, Fault, Misuse, Outcome, OutlinePart, PageIn, Phase, Refusal,
-    Regard, SourceId, Step,
+    Regard, SourceId, Step, Voters,
 };
 
 /// What comes from sources.
@@ -374,15 +374,16 @@ impl Recovery {
         }
     }
 
-    /// Who may be asked from now on, in place of who might be before: say it whenever the placement says
-    /// otherwise, before anything else. Sources in use, and those that are being opened, go on (row
-    /// F-75); others are asked at once if the job waits. Beyond [`CANDIDATES_MAX`] peers in the life of
-    /// a job, no new ones are taken.
+    /// Who may be asked and whose word counts from now on, in place of what was said before: say it whenever
+    /// the placement says otherwise, before anything else. Sources in use go on (row F-75). Whoever was asked
+    /// to be compared, and is no candidate any more, has no vote and is closed. Others are asked at once if
+    /// the job waits. Beyond [`CANDIDATES_MAX`] peers in the life of a job, no new ones are taken.
     ///
     /// [`CANDIDATES_MAX`]: crate::config::CANDIDATES_MAX
-    pub fn handle_candidates(&mut self, now: Timestamp, candidates: &[Candidate]) {
+    pub fn handle_candidates(&mut self, now: Timestamp, candidates: &[Candidate], voters: Voters) {
         self.tick(now);
-        if self.candidates.relist(candidates) {
+        let counts_others = std::mem::replace(&mut self.agreement.voters, voters) != voters;
+        if self.candidates.relist(candidates) || counts_others {
             self.advance();
         }
     }

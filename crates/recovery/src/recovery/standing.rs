@@ -8,10 +8,11 @@ use crate::standing::{Replica, ReplicaStanding, Standing};
 impl Recovery {
     pub(super) fn standing(&self) -> Standing {
         let level = self.agreement.compares().then_some(self.agreement.level);
-        let ballot = self.agreement.ballot(self.candidates.counts().0, 0, 0);
-        let required = level.map_or(1, |level| level.required(self.agreement.replicas, ballot.voters()));
+        let ballot = self.agreement.ballot(self.others(), 0, 0);
+        let replicas = self.agreement.voters.replicas;
+        let required = level.map_or(1, |level| level.required(replicas, ballot.voters()));
         let (heard, agreed) = self.heard();
-        let own_vote = level.is_some() && self.agreement.own_vote;
+        let own_vote = level.is_some() && self.agreement.voters.own_vote;
         let replicas = self.candidates.all().map(|(candidate, _)| self.replica(candidate));
         Standing { level, required, heard, agreed, own_vote, replicas: replicas.collect() }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use peerstream_recovery::{
     Action, Admitted, Agreement, CloseReason, Config, Fault, Job, Outcome, Phase, ReplicaStanding, SourceId,
-    WaitReason,
+    Voters, WaitReason,
 };
 use peerstream_select::Level;
 use peerstream_types::{
@@ -17,7 +17,7 @@ use crate::support::{Hand, Manifest, asked_of, closes, done, fetches, job, keyed
 const SECOND: Duration = Duration::from_secs(1);
 
 fn agreement(kind: DatasetKind, level: Level, replicas: u32) -> Agreement {
-    Agreement { kind, level, replicas, own_vote: false }
+    Agreement { kind, level, voters: Voters::of(replicas) }
 }
 
 fn identical(level: Level) -> Agreement {
@@ -176,7 +176,8 @@ fn level_none_gives_up_when_nobody_answers() {
 fn the_own_vote_makes_one_answer_a_majority_of_three() {
     for own_vote in [false, true] {
         let manifest = Manifest::new(&[100]);
-        let (mut hand, sources) = begun(Agreement { own_vote, ..identical(Level::Majority) }, &["a", "b"]);
+        let voters = Voters { own_vote, ..Voters::of(3) };
+        let (mut hand, sources) = begun(Agreement { voters, ..identical(Level::Majority) }, &["a", "b"]);
         let actions = offer(&mut hand, sources[0], &manifest);
         assert_eq!(actions.iter().any(|action| matches!(action, Action::Begin { .. })), own_vote);
     }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use peerstream_recovery::{Action, Agreement, Candidate, CloseReason, Config, Fault, Job, Outcome, Regard};
+use peerstream_recovery::{
+    Action, Agreement, Candidate, CloseReason, Config, Fault, Job, Outcome, Regard, Voters,
+};
 use peerstream_select::{Level, Loads};
 use peerstream_types::{ByteCount, DatasetKind, NodeId, Span, Timestamp};
 
@@ -27,7 +29,7 @@ fn avoiding(names: &[&str], avoided: &str, until: Timestamp) -> Job {
 }
 
 fn compared(level: Level, job: Job) -> Job {
-    Job { agreement: Agreement { kind: DatasetKind::Identical, level, replicas: 3, own_vote: false }, ..job }
+    Job { agreement: Agreement { kind: DatasetKind::Identical, level, voters: Voters::of(3) }, ..job }
 }
 
 fn offer(hand: &mut Hand, source: peerstream_recovery::SourceId, manifest: &Manifest) -> Vec<Action> {
@@ -130,7 +132,7 @@ fn little_work_goes_to_the_less_loaded_source() {
 #[test]
 fn every_copy_is_fetched_and_a_single_reporter_is_asked() {
     for level in [Level::UnstrictMajority, Level::Majority, Level::UnstrictAll, Level::All] {
-        let agreement = Agreement { kind: DatasetKind::Mergeable, level, replicas: 3, own_vote: false };
+        let agreement = Agreement { kind: DatasetKind::Mergeable, level, voters: Voters::of(3) };
         let config = Config { compare_wait: Duration::ZERO, ..Config::default() };
         let mut hand = Hand::of(config, Job { agreement, ..job(&["a", "b", "c"]) });
         let of = [keyed(1, &[("k", 1)]), keyed(2, &[("k", 2), ("lone", 7)]), keyed(1, &[("k", 1)])];

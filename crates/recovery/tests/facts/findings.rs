@@ -1,7 +1,7 @@
 //! What a job tells of the replicas: where each of them stands, what one alone had, what nobody could give.
 
 use peerstream_recovery::{
-    Action, Agreement, Config, Fault, Findings, Job, Outcome, ReplicaStanding, SourceId, Standing,
+    Action, Agreement, Config, Fault, Findings, Job, Outcome, ReplicaStanding, SourceId, Standing, Voters,
 };
 use peerstream_select::Level;
 use peerstream_types::{ByteCount, DatasetKind, EntryKey, Ordinal, Span};
@@ -9,7 +9,7 @@ use peerstream_types::{ByteCount, DatasetKind, EntryKey, Ordinal, Span};
 use crate::support::{Hand, Manifest, asked_of, done, fetches, job, keyed};
 
 fn agreement(kind: DatasetKind, level: Level) -> Agreement {
-    Agreement { kind, level, replicas: 3, own_vote: false }
+    Agreement { kind, level, voters: Voters::of(3) }
 }
 
 /// A job that has asked all of its peers, and asks nobody to join.
@@ -131,8 +131,8 @@ fn level_none_drops_what_nobody_gives_and_lists_it() {
     ];
     for (manifests, gone) in shapes {
         let names = &["a", "b"][..manifests.len()];
-        let replicas = names.len() as u32;
-        let agreement = Agreement { replicas, ..agreement(DatasetKind::Mergeable, Level::All) };
+        let voters = Voters::of(names.len() as u32);
+        let agreement = Agreement { voters, ..agreement(DatasetKind::Mergeable, Level::All) };
         let (mut hand, sources) = begun(agreement, names);
         let all: Vec<_> = sources.iter().copied().zip(&manifests).collect();
         let actions = listed(&mut hand, &all);
@@ -213,7 +213,8 @@ fn the_standing_says_who_agrees_to_the_end() {
 #[test]
 fn the_own_vote_is_part_of_what_is_met() {
     for own_vote in [false, true] {
-        let agreement = Agreement { own_vote, ..agreement(DatasetKind::Identical, Level::Majority) };
+        let voters = Voters { own_vote, ..Voters::of(3) };
+        let agreement = Agreement { voters, ..agreement(DatasetKind::Identical, Level::Majority) };
         let (mut hand, sources) = begun(agreement, &["a", "b"]);
         hand.job.handle_offer(hand.now, sources[0], keyed(1, &[("a", 1)]).header).unwrap();
         let standing = hand.job.status().standing;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use peerstream_recovery::{Action, Agreement, Config, Fault, Job, SourceId};
+use peerstream_recovery::{Action, Agreement, Config, Fault, Job, SourceId, Voters};
 use peerstream_select::Level;
 use peerstream_types::{ByteCount, DatasetKind, FetchId, Ordinal, Span};
 
@@ -13,7 +13,7 @@ mod faults;
 
 /// Of three replicas.
 fn agreement(kind: DatasetKind, level: Level) -> Agreement {
-    Agreement { kind, level, replicas: 3, own_vote: false }
+    Agreement { kind, level, voters: Voters::of(3) }
 }
 
 /// Fetches of one entry of 100 bytes, two of them under way at each source.

@@ -19,5 +19,6 @@ mod several;
 mod stall;
 mod status;
 mod support;
+mod voters;
 mod window;
 mod world;

@@ -12,7 +12,7 @@ use peerstream_transport::memory::MemoryNetwork;
 use peerstream_types::{ByteCount, ClusterName, EntryKey, Incarnation, NodeId, Operation, PlanId, WallClock};
 
 use super::*;
-use crate::discover::Known;
+use crate::known::Known;
 use crate::parts::{Datasets, Parts};
 
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use peerstream_recovery::{
-    Action, Agreement, Config, Fault, Job, Outcome, ReplicaStanding, SourceId, WaitReason,
+    Action, Agreement, Config, Fault, Job, Outcome, ReplicaStanding, SourceId, Voters, WaitReason,
 };
 use peerstream_select::Level;
 use peerstream_types::{ChunkIndex, ChunkRange, DatasetKind, EntryKey, Ordinal, Span};
@@ -110,7 +110,8 @@ fn what_has_expired_shifts_no_other_answer() {
 fn the_own_vote_hides_no_failure() {
     for level in Level::ALL.into_iter().filter(|level| *level != Level::None) {
         let manifest = Manifest::new(&[100, 100]);
-        let agreement = Agreement { own_vote: true, ..agreement(DatasetKind::Identical, level) };
+        let voters = Voters { own_vote: true, ..Voters::of(3) };
+        let agreement = Agreement { voters, ..agreement(DatasetKind::Identical, level) };
         let mut hand = Hand::of(Config::default(), Job { agreement, ..job(&["a", "b"]) });
         let mut rest = Vec::new();
         // At level one, the peers are asked one after the other.
