@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::Wait;
 use crate::failure::{Failure, Result};
 
+/// Shortest `poll`: looking more often costs more than anybody gains by it.
+const POLL_MIN: Duration = Duration::from_millis(100);
+
 /// Where it stands who holds what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -17,7 +20,7 @@ pub struct PlacementConfig {
     /// none: the [`Peer`](super::Peer)s hold what they say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
-    /// How often the file is looked at. Default 2s.
+    /// How often the file is looked at. Default 2s, at least 100ms.
     pub poll: Wait,
     /// How many replicas a shard is meant to have, where there is no file to say it. Default: as many as
     /// are known, this node among them.
@@ -34,8 +37,10 @@ impl Default for PlacementConfig {
 impl PlacementConfig {
     /// What does not go together.
     pub(super) fn check(&self, names_peers: bool) -> Result<()> {
-        if self.poll.0.is_zero() {
-            return Err(Failure::new("placement.poll is zero").hint("leave it out for the default"));
+        if self.poll.0 < POLL_MIN {
+            let (got, least) = (self.poll, Wait(POLL_MIN));
+            let what = format!("placement.poll is {got}, at least {least} is needed");
+            return Err(Failure::new(what).hint("leave it out for the default"));
         }
         if self.file.is_some() && names_peers {
             return Err(Failure::new("placement.file and [[peer]] both say who holds what")

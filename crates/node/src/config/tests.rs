@@ -201,7 +201,7 @@ fn what_takes_more_than_one_field_to_see_is_refused() {
         ("[[dataset]]\nname = \"m\"\nserve = \".\"", "dataset m@1: serve: data_dir ("),
         ("[[dataset]]\nname = \"m\"\nserve = \"data\"", "dataset m@1: serve: data_dir ("),
         ("[[dataset]]\nname = \"m\"\nserve = \"tls\"", "dataset m@1: serve: tls.key ("),
-        ("[placement]\npoll = \"0s\"", "placement.poll is zero"),
+        ("[placement]\npoll = \"99ms\"", "placement.poll is 99ms, at least 100ms is needed"),
         (
             "[placement]\nfile = \"p.toml\"\n[[peer]]\naddr = \"[::1]:1\"",
             "placement.file and [[peer]] both say who holds what",

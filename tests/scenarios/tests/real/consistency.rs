@@ -68,7 +68,8 @@ fn a_change_names_the_recoveries_that_it_concerns() {
     // Nobody answers there, so the recovery waits for a majority of three.
     let nobody = "[[peer]]\nnode = \"nobody\"\naddr = \"127.0.0.1:9\"\n\
                   [[peer]]\nnode = \"no-one\"\naddr = \"127.0.0.1:10\"\n";
-    let node = scenario.cluster.start("node", &format!("{RECEIVE}{IDENTICAL}{nobody}")).unwrap();
+    let others = format!("[[dataset]]\nname = \"others\"\n{IDENTICAL}");
+    let node = scenario.cluster.start("node", &format!("{RECEIVE}{IDENTICAL}{others}{nobody}")).unwrap();
     let plan = block_on(async { start_files(&client(&node)).await });
     let said = consistency(&node, &["set", "one", "--output", "json"]);
     let change: ConsistencyChange = serde_json::from_str(&said.out).unwrap();
@@ -82,6 +83,9 @@ fn a_change_names_the_recoveries_that_it_concerns() {
     assert_eq!((change.recoveries[0].before.as_str(), change.recoveries[0].now.as_str()), ("one", "none"));
     assert_eq!(get(&node, &of_plan[..6]).in_force.set_for, format!("shard files@1/0 of plan {}", plan.plan));
     assert_eq!(get(&node, &of_plan[..4]).in_force.level, "one", "it is set for the one recovery only");
+    let of_another = ["set", "none", "--dataset", "others", "--shard", "0", "--plan", &plan.plan];
+    let said = consistency(&node, &of_another);
+    assert!(said.code == Some(1) && said.err.contains("running that brings others@1/0 up"), "{said:?}");
     let said = consistency(&node, &["set", "one"]);
     assert!(said.out.ends_with("no running recovery is concerned\n"), "it is the same level: {said:?}");
 }
@@ -92,7 +96,7 @@ fn a_placement_file_is_read_again() {
     let scenario = Scenario::new();
     let content = scenario.content("content", &[("a", 1_000)]);
     let donor = scenario.donor("donor", &content, "");
-    let placement = "[placement]\nfile = \"placement.toml\"\npoll = \"10ms\"\n";
+    let placement = "[placement]\nfile = \"placement.toml\"\npoll = \"100ms\"\n";
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let body = format!("{RECEIVE}{placement}{SERVE_EVERYTHING}");
     let dir = scenario.cluster.prepare("node", listen, &body).unwrap();

@@ -7,6 +7,7 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use peerstream_select::policy::{InForce, LevelScope, LevelSettings, LevelSource};
 use peerstream_select::{Level, LevelPolicy};
+use peerstream_types::{PlanId, ShardId};
 use serde::Deserialize;
 
 use super::{ConcernedView, ConsistencyChange, ConsistencyRequest, ConsistencyView, LevelView};
@@ -77,17 +78,19 @@ fn scope(
     plan: Option<&str>,
 ) -> Result<LevelScope, Problem> {
     let scope = request::scope(dataset, shard, plan, node.config()).map_err(Problem::bad_request)?;
-    if let LevelScope::Recovery(plan, _) = &scope
-        && node.plan(*plan).is_none_or(|state| state.result.is_some())
-    {
-        let failure = Failure::new(format!("no plan {plan} is running"));
-        return Err(Problem::new(
-            StatusCode::NOT_FOUND,
-            failure
-                .hint("`peerstream status` lists the plans; a level of a shard counts for its next recovery"),
-        ));
+    match &scope {
+        LevelScope::Recovery(plan, shard) if !is_recovering(node, *plan, shard) => {
+            let failure = Failure::new(format!("no plan {plan} is running that brings {shard} up"));
+            let hint = "`peerstream status` lists the plans; a level of a shard counts for its next recovery";
+            Err(Problem::new(StatusCode::NOT_FOUND, failure.hint(hint)))
+        }
+        _ => Ok(scope),
     }
-    Ok(scope)
+}
+
+fn is_recovering(node: &Node, plan: PlanId, shard: &ShardId) -> bool {
+    let running = node.plan(plan).filter(|state| state.result.is_none());
+    running.is_some_and(|state| state.shards.iter().any(|progress| progress.shard == *shard))
 }
 
 fn view(scope: &LevelScope, policy: &LevelPolicy) -> ConsistencyView {
