@@ -1,6 +1,8 @@
 //! SIGTERM stops a node in order: nothing is left behind, and what is under way may end.
 
-use crate::support::{Scenario, block_on, bring_up, client, say, status};
+use devcluster::SERVE_EVERYTHING;
+
+use crate::support::{Scenario, assert_published, block_on, bring_up, client, say, status};
 use peerstream_node::admin::model::PlanRequest;
 
 const MIB: usize = 1024 * 1024;
@@ -49,16 +51,20 @@ fn a_donor_that_is_asked_to_stop_ends_what_it_serves() {
     assert!(donor.wait().unwrap().success());
 }
 
-/// MI-09, MI-15: a restarted node still has what it published.
+/// MI-09, MI-15: a restarted node still has what it published, and serves it when nobody else is left.
 #[test]
 fn a_restarted_node_still_has_what_it_published() {
     let scenario = Scenario::new();
     let content = scenario.content("content", &[("a", 100_000)]);
-    let donor = scenario.donor("donor", &content, "");
-    let mut replica = scenario.replica("replica", &[&donor], "");
+    let mut donor = scenario.donor("donor", &content, "");
+    let mut replica = scenario.replica("replica", &[&donor], SERVE_EVERYTHING);
     bring_up(&replica);
+    donor.kill().unwrap();
     replica.kill().unwrap();
     let replica = devcluster::Running::start(replica.dir().clone()).unwrap();
     let published = &status(&replica).datasets[0].published[0];
     assert_eq!((published.generation, published.bytes), (1, 100_000));
+    let next = scenario.replica("next", &[&replica], "");
+    bring_up(&next);
+    assert_published(&next, 1, &content);
 }

@@ -78,14 +78,14 @@ fn scope(
     plan: Option<&str>,
 ) -> Result<LevelScope, Problem> {
     let scope = request::scope(dataset, shard, plan, node.config()).map_err(Problem::bad_request)?;
-    match &scope {
-        LevelScope::Recovery(plan, shard) if !is_recovering(node, *plan, shard) => {
-            let failure = Failure::new(format!("no plan {plan} is running that brings {shard} up"));
-            let hint = "`peerstream status` lists the plans; a level of a shard counts for its next recovery";
-            Err(Problem::new(StatusCode::NOT_FOUND, failure.hint(hint)))
-        }
-        _ => Ok(scope),
+    if let LevelScope::Recovery(plan, shard) = &scope
+        && !is_recovering(node, *plan, shard)
+    {
+        let failure = Failure::new(format!("no plan {plan} is running that brings {shard} up"));
+        let hint = "`peerstream status` lists the plans; a level of a shard counts for its next recovery";
+        return Err(Problem::new(StatusCode::NOT_FOUND, failure.hint(hint)));
     }
+    Ok(scope)
 }
 
 fn is_recovering(node: &Node, plan: PlanId, shard: &ShardId) -> bool {
