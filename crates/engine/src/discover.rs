@@ -226,11 +226,16 @@ impl Whom {
             return self.nobody_left(placed);
         }
         let holders = placed.holders(&self.shard);
+        let unnamed = holders.iter().filter(|holder| holder.node.is_none());
+        let unnamed: Vec<String> = unnamed.map(|holder| holder.addr.to_string()).collect();
         let replicas: Vec<Replica> = holders.into_iter().filter_map(replica).collect();
         let factor = placed.placement.replication(&self.shard);
         let factor = factor.unwrap_or(u32::try_from(replicas.len()).unwrap_or(u32::MAX));
         let found = Availability::of(&replicas, &self.own, factor, Level::None, OwnVote::default());
         match found {
+            Ok(Availability::NoSource(NoSource::NotPlaced | NoSource::OnlySelf)) if !unnamed.is_empty() => {
+                Some(format!("none of its other replicas has the data: those at {}", unnamed.join(", ")))
+            }
             Ok(Availability::NoSource(why)) => Some(said(&why, &replicas)),
             Ok(Availability::Fulfillable { .. } | Availability::Short { .. }) => None,
             Err(unknown) => Some(unknown.to_string()),

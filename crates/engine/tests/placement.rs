@@ -2,13 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use peerstream_engine::placement::{Holder, Placement, ReplaceablePlacement, ShardState, StaticPlacement};
-use peerstream_engine::select::{Level, LevelScope};
+use peerstream_engine::select::{Level, LevelScope, SourceRules};
 use peerstream_engine::shape::PassThrough;
 use peerstream_engine::snapshot::{BoxFuture, MemoryStore, Snapshot, Source, SourceError, offload::Inline};
 use peerstream_engine::transport::access::{AccessRules, SharedAccess};
@@ -138,22 +139,27 @@ struct World {
 
 impl World {
     fn new(placement: Arc<dyn Placement>) -> Self {
-        Self::of(DatasetKind::Local, placement)
+        Self::of(DatasetKind::Local, placement, SourceRules::default())
     }
 
     /// The replicas are compared, and that many have to agree.
     fn at(level: Level, placement: Arc<dyn Placement>) -> Self {
-        let world = Self::of(DatasetKind::Identical, placement);
+        Self::ruled(level, placement, SourceRules::default())
+    }
+
+    fn ruled(level: Level, placement: Arc<dyn Placement>, rules: SourceRules) -> Self {
+        let world = Self::of(DatasetKind::Identical, placement, rules);
         world.levels.set(LevelScope::Node, level).unwrap();
         world
     }
 
-    fn of(kind: DatasetKind, placement: Arc<dyn Placement>) -> Self {
+    fn of(kind: DatasetKind, placement: Arc<dyn Placement>, sources: SourceRules) -> Self {
         let (network, store) = (MemoryNetwork::new(), MemoryStore::new());
         let dialled = Arc::<Mutex<Vec<SocketAddr>>>::default();
         let into = Dataset { sink: Some(Arc::new(store.clone())), kind, ..Dataset::default() };
         let levels = Levels::default();
-        let replica = engine(&network, "replica", into, (placement, &levels), &dialled);
+        let config = EngineConfig { sources, ..EngineConfig::default() };
+        let replica = engine(&network, "replica", (config, into), (placement, &levels), &dialled);
         Self { network, donors: Vec::new(), replica, store, dialled, levels }
     }
 
@@ -162,7 +168,8 @@ impl World {
         let source = source.unwrap_or_else(|| Arc::new(full()));
         let from = Dataset { source: Some(source), sink: None, ..Dataset::default() };
         let seams = (Arc::new(StaticPlacement::default()) as Arc<dyn Placement>, &Levels::default());
-        self.donors.push(engine(&self.network, name, from, seams, &Arc::default()));
+        let parts = (EngineConfig::default(), from);
+        self.donors.push(engine(&self.network, name, parts, seams, &Arc::default()));
     }
 
     fn bring_up(&self) -> PlanHandle {
@@ -184,7 +191,7 @@ fn full() -> MemoryStore {
 fn engine(
     network: &MemoryNetwork,
     name: &str,
-    dataset: Dataset,
+    (config, dataset): (EngineConfig, Dataset),
     (placement, levels): (Arc<dyn Placement>, &Levels),
     dialled: &Arc<Mutex<Vec<SocketAddr>>>,
 ) -> Engine {
@@ -207,7 +214,7 @@ fn engine(
         wall_clock: Arc::new(Stopped),
         seed: 7,
     };
-    Engine::start(EngineConfig::default(), parts)
+    Engine::start(config, parts)
 }
 
 async fn within<T>(test: impl Future<Output = T>) -> T {
@@ -337,6 +344,20 @@ async fn without_data_anywhere_nobody_is_dialled_and_why_is_said() {
     }
 }
 
+/// F-21: nor without names: a replica that does not have the data is not dialled to learn its name.
+#[tokio::test(start_paused = true)]
+async fn without_names_and_data_nobody_is_dialled_either() {
+    let mut placement = nameless(&["replica", "other"]);
+    placement.0.iter_mut().for_each(|holder| holder.state = ShardState::Initializing);
+    let world = World::new(Arc::new(placement));
+    let said = reason(&within(world.bring_up()).await);
+    assert_eq!(
+        said,
+        format!("no source: none of its other replicas has the data: those at {}", addr("other"))
+    );
+    assert!(world.dialled.lock().unwrap().is_empty());
+}
+
 /// G-15, F-23: replicas that turn to waiting for each other while a recovery waits for them are recognised
 /// then.
 #[tokio::test(start_paused = true)]
@@ -423,6 +444,19 @@ async fn a_replica_that_is_initializing_holds_up_no_other_level() {
         world.levels.set(LevelScope::Node, level).unwrap();
         assert!(within(plan).await.is_completed(), "{level}");
     }
+}
+
+/// F-15, C41: whom an operator leaves out has no vote: not if it is there, and not if it is initializing.
+#[tokio::test(start_paused = true)]
+async fn all_asks_for_no_replica_that_is_excluded() {
+    use ShardState::{Available, Initializing};
+    let replicas = [("donor", Available), ("bad", Available), ("young", Initializing)];
+    let mut rules = SourceRules::default();
+    rules.everywhere.not_nodes = BTreeSet::from([node("bad"), node("young")]);
+    let mut world = World::ruled(Level::All, Arc::new(states(&replicas)), rules);
+    world.donor("donor", None);
+    let outcome = within(world.bring_up()).await;
+    assert!(outcome.is_completed(), "{outcome:?}");
 }
 
 /// F-15: a replica that is known by its address only and does not answer counts too. It is looked for again
