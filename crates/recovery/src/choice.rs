@@ -42,7 +42,10 @@ struct Known {
     in_use: bool,
     /// The manifest of others that it could not join.
     not_joining: Option<Digest>,
+    /// It is not asked again at this level.
     spent: bool,
+    /// It is not asked again at any level.
+    is_gone: bool,
     /// Whether it may be asked, as the driver said last.
     listed: bool,
 }
@@ -59,6 +62,7 @@ impl Known {
             in_use: false,
             not_joining: None,
             spent: false,
+            is_gone: false,
             listed: true,
         }
     }
@@ -169,6 +173,11 @@ impl Candidates {
         if avoided < some.len() { some.len() - avoided } else { some.len() }
     }
 
+    /// Whether it is not to be asked while others can be.
+    pub(crate) fn is_avoided(&self, now: Timestamp, index: usize) -> bool {
+        self.all[index].regard.is_avoided(now)
+    }
+
     /// What other jobs of this node wait for from a candidate.
     pub(crate) fn outstanding(&self, index: usize) -> u64 {
         self.all[index].regard.outstanding.0
@@ -203,7 +212,10 @@ impl Candidates {
         let wait = if is_blameless { Duration::ZERO } else { wait };
         let began_in_vain = self.is_patient && reason == CloseReason::WorkedThrough;
         match if began_in_vain { Some(Duration::ZERO) } else { may_ask_again(&reason) } {
-            None => candidate.spent = true,
+            None => {
+                candidate.spent = true;
+                candidate.is_gone = reason != CloseReason::WorkedThrough;
+            }
             Some(asked_for) => {
                 candidate.not_before = Some(now + wait.max(asked_for));
                 let is_used_up =
@@ -226,10 +238,11 @@ impl Candidates {
         self.is_patient = is_patient;
     }
 
-    /// Whoever waits may be asked now.
+    /// Whoever waits may be asked now, and so may those who are spent, unless they are gone for good.
     pub(crate) fn wake(&mut self, now: Timestamp) {
         for candidate in &mut self.all {
             candidate.not_before = candidate.not_before.min(Some(now));
+            candidate.spent = candidate.is_gone;
         }
     }
 
@@ -249,6 +262,12 @@ impl Candidates {
         let is_blameless =
             |candidate: &Known| candidate.report.ended.as_ref().is_none_or(CloseReason::is_blameless);
         self.all.iter().any(|candidate| candidate.is_left() && is_blameless(candidate))
+    }
+
+    /// Whether somebody who refused for a while only will be asked again.
+    pub(crate) fn awaits_refused(&self) -> bool {
+        let mut left = self.all.iter().filter(|candidate| candidate.is_left());
+        left.any(|candidate| matches!(candidate.report.ended, Some(CloseReason::Refused(_))))
     }
 
     /// When a candidate that is not in use may be asked; `None` if never.

@@ -85,8 +85,9 @@ pub struct Config {
     pub page_timeout: Duration,
     /// How long a peer may take from dial to offer. Default 50 s.
     pub open_timeout: Duration,
-    /// How long the rest of the replicas is waited for once enough have offered and do not agree. What
-    /// comes later takes part only if it has a manifest that is in use. Default 5 s.
+    /// How long the rest of the replicas is waited for once enough have offered and do not agree, or, at
+    /// level `none`, once one has offered what others may add to. What comes later takes part only if it
+    /// has a manifest that is in use. Default 5 s.
     pub compare_wait: Duration,
     /// How long the whole job may take up to the publish; `None` is no limit. Default none: a large
     /// shard may take days, and the no-progress timeout ends what does not move.

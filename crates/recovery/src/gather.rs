@@ -49,8 +49,8 @@ pub(crate) enum Gathered {
     Enough,
     /// These do not go with the others.
     Unfit(Vec<(SourceId, &'static str)>),
-    /// Begin with these; whoever else has offered is not needed.
-    Begin(Vec<Group>),
+    /// Begin with these under this header; whoever else has offered is not needed.
+    Begin(Box<ManifestHeader>, Vec<Group>),
     /// Best effort, and nobody has answered.
     Nobody,
 }
@@ -78,69 +78,65 @@ pub(crate) fn judge(
     turnout: Turnout,
 ) -> Gathered {
     let Turnout { others, failed, is_late } = turnout;
-    if let Some(place) = settled(&groups, agreement, others) {
-        return Gathered::Begin(groups.into_iter().skip(place).take(1).collect());
+    if let Some(place) = settled(&groups, agreement, turnout) {
+        return together(groups.into_iter().skip(place).take(1).collect(), agreement, order);
     }
     let offers = groups.iter().map(Group::votes).sum();
     match agreement.ballot(others, offers, failed).judge(agreement.level) {
         Standing::Met if !is_late && offers + failed < others => Gathered::Enough,
-        Standing::Met => {
-            let unfit = unfit(&groups, agreement, order);
-            if unfit.is_empty() { Gathered::Begin(groups) } else { Gathered::Unfit(unfit) }
-        }
+        Standing::Met => together(groups, agreement, order),
         Standing::Dropped => Gathered::Nobody,
         Standing::NotAttempted | Standing::Open { .. } | Standing::Missed { .. } => Gathered::TooFew,
     }
 }
 
-/// The manifest that needs no comparing: so many have it that the others cannot outvote it, or, where
-/// what the others have would be merged, nobody has another.
-fn settled(groups: &[Group], agreement: &Agreement, others: u32) -> Option<usize> {
-    let is_alone = groups.len() == 1;
+/// The manifest that needs no comparing: so many have it that those who may still answer cannot have as many
+/// votes for another, or, where what the others have would be merged, nobody who has answered has another.
+/// Best effort takes the first that comes, or all that can be merged.
+fn settled(groups: &[Group], agreement: &Agreement, turnout: Turnout) -> Option<usize> {
+    let Turnout { others, failed, .. } = turnout;
+    let best_effort = agreement.is_best_effort();
+    let is_final = |group: &Group| match agreement.kind {
+        DatasetKind::Mergeable => groups.len() == 1 && !best_effort,
+        DatasetKind::Identical | DatasetKind::Local => {
+            let ballot = agreement.ballot(others.saturating_sub(failed), group.votes(), 0);
+            best_effort || ballot.votes().saturating_mul(2) > ballot.voters()
+        }
+    };
     let is_settled = |group: &Group| {
-        group.header.is_sealed()
-            && (is_alone || agreement.kind == DatasetKind::Identical)
-            && agreement.is_settled(others, group.votes())
+        group.header.is_sealed() && is_final(group) && agreement.is_settled(others, group.votes())
     };
     groups.iter().position(is_settled)
 }
 
-/// The group that the others have to go with.
-fn base(groups: &[Group]) -> Option<&Group> {
-    groups.iter().min_by_key(|group| Reverse(group.votes()))
-}
-
-fn unfit(
-    groups: &[Group],
-    agreement: &Agreement,
-    order: &dyn PositionOrder,
-) -> Vec<(SourceId, &'static str)> {
-    let Some(base) = base(groups) else { return Vec::new() };
-    let why = |header: &ManifestHeader| {
-        if header.chunk_size != base.header.chunk_size {
-            Some("it is cut into chunks of another size")
-        } else if agreement.kind == DatasetKind::Identical && header.state != base.header.state {
-            Some("its store state is another")
-        } else if earlier(order, base.header.position.as_ref(), header.position.as_ref()).is_err() {
-            Some("its position in the change log cannot be compared with theirs")
-        } else {
-            None
-        }
+/// Begins with these groups, unless some do not go with the one that most have. Under the one header, or
+/// under what they have in common, with the position from which nothing of any of them is skipped.
+fn together(groups: Vec<Group>, agreement: &Agreement, order: &dyn PositionOrder) -> Gathered {
+    let votes = groups.iter().enumerate().min_by_key(|(_, group)| Reverse(group.votes()));
+    let Some((most, base)) = votes.map(|(most, group)| (most, group.header.clone())) else {
+        return Gathered::TooFew;
     };
-    let unfit = groups.iter().filter_map(|group| Some((group, why(&group.header)?)));
-    unfit.flat_map(|(group, why)| group.members.iter().map(move |(_, source)| (*source, why))).collect()
-}
-
-/// What a staging begins with for these groups: the one header, or what they have in common, with the
-/// position from which nothing of any of them is skipped.
-pub(crate) fn header_of(groups: &[Group], order: &dyn PositionOrder) -> Option<ManifestHeader> {
-    let base = base(groups)?.header.clone();
-    if groups.len() == 1 {
-        return Some(base);
+    let (mut position, mut unfit) = (base.position.clone(), Vec::new());
+    for (_, Group { header, members }) in groups.iter().enumerate().filter(|(place, _)| *place != most) {
+        let why = if header.chunk_size != base.chunk_size {
+            "it is cut into chunks of another size"
+        } else if agreement.kind == DatasetKind::Identical && header.state != base.state {
+            "its store state is another"
+        } else if let Ok(earlier) = earlier(order, position.as_ref(), header.position.as_ref()) {
+            position = earlier;
+            continue;
+        } else {
+            "its position in the change log cannot be compared with theirs"
+        };
+        unfit.extend(members.iter().map(|(_, source)| (*source, why)));
     }
-    let mut position = base.position.clone();
-    for group in groups {
-        position = earlier(order, position.as_ref(), group.header.position.as_ref()).ok()?;
+    if !unfit.is_empty() {
+        return Gathered::Unfit(unfit);
     }
-    Some(ManifestHeader { counts: Default::default(), digest: None, position, ..base })
+    let header = if groups.len() == 1 {
+        base
+    } else {
+        ManifestHeader { counts: Default::default(), digest: None, position, ..base }
+    };
+    Gathered::Begin(Box::new(header), groups)
 }

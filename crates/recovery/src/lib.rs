@@ -80,7 +80,7 @@
 //! | `choice` | who is asked next |
 //! | `gather` | whether the offers are enough, and which go together |
 //! | `roll` | the manifests in use, joined entry by entry, over `listing`, `row` |
-//! | `pass` | one roll and those who serve it, over `wanted`, `link`, `flights`, `cut`, `shortfall` |
+//! | `pass` | one roll and those who serve it, over `wanted`, `link`, `flights`, `cut`, `shortfall`, `verdicts` |
 //! | `link` | a source in use: what it owes, how it answers, what it does not give |
 //! | `phase` | the phases, and what may follow what |
 //!
@@ -114,6 +114,7 @@ mod shortfall;
 pub mod standing;
 pub mod status;
 mod wanted;
+mod verdicts;
 
 pub use action::{Action, CloseReason, OutlinePart, SourceId};
 pub use agreement::{Agreement, EqualPositions, PositionOrder, Voters};

@@ -26,6 +26,7 @@ use crate::roll::Roll;
 use crate::shortfall::Shortfall;
 use crate::wanted::{Finished, Item, Wanted};
 use crate::{Action, CloseReason, Config, Findings, Found, Gap, OutlinePart, SourceId, Stats, WaitReason};
+use crate::verdicts::Verdicts;
 
 /// What a pass needs of the job while it takes an input.
 pub(crate) struct Context<'a> {
@@ -62,6 +63,7 @@ pub(crate) struct Pass {
     contests: Contests,
     /// Who gives what may have become another question.
     recheck: bool,
+    verdicts: Verdicts,
     shortfall: Shortfall,
     /// What the last source that was worked through could not give.
     earlier: Option<Shortfall>,
@@ -88,6 +90,7 @@ impl Pass {
             wanted: Wanted::new(header.chunk_size),
             contests: Contests::default(),
             recheck: false,
+            verdicts: Verdicts::default(),
             header,
             shortfall: Shortfall::default(),
             earlier,

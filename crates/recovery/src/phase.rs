@@ -8,6 +8,7 @@ use crate::SourceId;
 use crate::choice::Yield;
 use crate::link::Link;
 use crate::pass::Pass;
+use crate::verdicts::Verdicts;
 
 /// Where a job is.
 ///
@@ -72,6 +73,10 @@ pub(crate) enum State {
     /// The sources keep their snapshots until everything is durable here; losing one now costs nothing.
     Sealing {
         sources: BTreeMap<SourceId, (Live, Yield)>,
+        /// What the level said of unequal copies of what is sealed.
+        verdicts: Verdicts,
+        /// The level was raised meanwhile, and asks for more than was heard.
+        is_below_level: bool,
         since: Timestamp,
     },
     Publishing {

@@ -2,6 +2,7 @@
 
 mod gathering;
 mod inputs;
+mod level;
 mod sources;
 mod standing;
 

@@ -16,6 +16,7 @@ use crate::config::PAGE_ENTRIES_MAX;
 use crate::gather::is_same_manifest;
 use crate::listing::Listing;
 use crate::row::{Holders, Row};
+use crate::verdicts::{Count, Verdicts};
 use crate::{PageIn, SourceId};
 
 /// Most entries that the store is asked to take at once.
@@ -205,7 +206,12 @@ impl Roll {
     }
 
     /// Joins what is there, until a batch is full.
-    pub(crate) fn join(&mut self, agreement: &Agreement, mut tell: impl FnMut(Told)) {
+    pub(crate) fn join(
+        &mut self,
+        agreement: &Agreement,
+        verdicts: &mut Verdicts,
+        mut tell: impl FnMut(Told),
+    ) {
         while self.drafts.len() < BATCH_MAX && !self.is_joined {
             let Self { columns, join, drafts, contests, .. } = self;
             match join.poll() {
@@ -250,7 +256,7 @@ impl Roll {
                                 }));
                             }
                         } else if let Some((_, camp)) =
-                            camps.first().filter(|(votes, _)| agreement.is_enough(reporters, *votes))
+                            camps.first().filter(|_| verdicts.judge(agreement, first_of(reporters, &camps)))
                         {
                             let copy = draft(&joined, *camp);
                             drafts.extend(copy.map(|draft| Draft { is_contested: true, ..draft }));
@@ -351,6 +357,13 @@ impl Roll {
     pub(crate) fn heard(&self) -> u32 {
         self.columns.iter().filter(|column| !column.is_dismissed).map(Column::votes).sum()
     }
+}
+
+/// The votes for the first of some camps, those with most votes first.
+fn first_of(reporters: u32, camps: &[(u32, Slots)]) -> Count {
+    let votes = camps.first().map_or(0, |(votes, _)| *votes);
+    let is_tied = camps.get(1).is_some_and(|(others, _)| *others == votes);
+    Count { reporters, votes, is_tied }
 }
 
 /// How many replicas say what these columns say.

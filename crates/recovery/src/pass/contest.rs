@@ -7,6 +7,7 @@ use peerstream_types::Ordinal;
 
 use super::{Context, Pass};
 use crate::Action;
+use crate::verdicts::{Count, Verdicts};
 use crate::wanted::Finished;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +99,7 @@ impl Contests {
     }
 
     /// Takes out what is decided.
-    fn judge(&mut self, is_enough: impl Fn(u32, u32) -> bool) -> Vec<Judged> {
+    fn judge(&mut self, mut is_enough: impl FnMut(u32, u32) -> bool) -> Vec<Judged> {
         let mut judged = Vec::new();
         for number in std::mem::take(&mut self.ripe) {
             let Some(contest) = self.all.remove(&number) else { continue };
@@ -116,11 +117,17 @@ impl Contests {
 }
 
 impl Pass {
+    /// What the level said of unequal copies so far.
+    pub(crate) fn verdicts(&self) -> &Verdicts {
+        &self.verdicts
+    }
+
     /// Does without the copies that the level can do without.
     pub(super) fn judge_contests(&mut self, context: &mut Context<'_>) {
-        for Judged { failed, is_met } in
-            self.contests.judge(|reporters, votes| context.agreement.is_enough(reporters, votes))
-        {
+        let verdicts = &mut self.verdicts;
+        for Judged { failed, is_met } in self.contests.judge(|reporters, votes| {
+            verdicts.judge(context.agreement, Count { reporters, votes, is_tied: false })
+        }) {
             for ordinal in failed {
                 if is_met {
                     self.shortfall.forgive(ordinal);

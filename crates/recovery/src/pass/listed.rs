@@ -39,7 +39,7 @@ impl Pass {
     /// Joins what has come, and asks the store to take it.
     pub(super) fn admit(&mut self, context: &mut Context<'_>) {
         let mut told = Vec::new();
-        self.roll.join(context.agreement, |news| told.push(news));
+        self.roll.join(context.agreement, &mut self.verdicts, |news| told.push(news));
         for news in told {
             match news {
                 Told::Contested { contest, legs, reporters } => self.contests.begin(contest, legs, reporters),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use peerstream_select::roster::REPLICAS_MAX;
-use peerstream_types::Timestamp;
+use peerstream_types::{ManifestHeader, Timestamp};
 
 use super::Recovery;
 use crate::choice::Next;
@@ -34,7 +34,10 @@ impl Recovery {
         });
         let groups = gather::groups(offers);
         match gather::judge(groups, &self.agreement, &*self.positions, turnout) {
-            Gathered::Begin(groups) => self.begin(groups),
+            Gathered::Begin(header, groups) => {
+                self.begin(*header, groups);
+                true
+            }
             Gathered::Unfit(unfit) => {
                 for (source, why) in unfit {
                     self.close(source, &CloseReason::Incompatible(why.to_owned()));
@@ -45,6 +48,8 @@ impl Recovery {
                 met_at.get_or_insert(self.now);
                 false
             }
+            // Best effort waits for nobody who is out of reach; who said when to come again is another matter.
+            Gathered::Nobody if self.candidates.awaits_refused() => false,
             Gathered::Nobody => {
                 self.give_up();
                 true
@@ -108,19 +113,16 @@ impl Recovery {
         match first {
             Some((live, header)) => {
                 let members = vec![(self.candidates.peer(live.candidate).clone(), live.id)];
-                self.begin(vec![Group { header, members }]);
+                self.begin(header.clone(), vec![Group { header, members }]);
             }
             None => self.state = State::Choosing { wait: None, since: self.now },
         }
     }
 
     /// Begins to list what these have.
-    fn begin(&mut self, mut groups: Vec<Group>) -> bool {
+    fn begin(&mut self, header: ManifestHeader, mut groups: Vec<Group>) {
         let choosing = State::Choosing { wait: None, since: self.now };
-        let Some(header) = gather::header_of(&groups, &*self.positions) else { return false };
-        let State::Opening { mut asked, .. } = std::mem::replace(&mut self.state, choosing) else {
-            return false;
-        };
+        let State::Opening { mut asked, .. } = std::mem::replace(&mut self.state, choosing) else { return };
         let mut room = (self.config.sources_max as usize).saturating_sub(groups.len());
         let (mut columns, mut links) = (Vec::new(), BTreeMap::new());
         // Once something is missing, all are needed.
@@ -144,7 +146,7 @@ impl Recovery {
         } else {
             groups.iter().map(|group| group.header.clone()).collect()
         };
-        let Some(roll) = Roll::new(columns) else { return false };
+        let Some(roll) = Roll::new(columns) else { return };
         self.stored_before = self.stats.stored_bytes;
         let pass = Pass::new(header.clone(), roll, links, self.shortfall.take());
         self.actions.push_back(Action::Begin { header, joined });
@@ -153,7 +155,6 @@ impl Recovery {
         let all = offered.iter().chain(&pending).map(|asked| (asked.live.id, (asked.live, asked.since)));
         self.state = State::Streaming { pass: Box::new(pass), joining: all.collect() };
         offered.into_iter().for_each(|asked| self.send_away(asked));
-        true
     }
 
     /// Closes a source that has offered and is not used: there are enough, or it has something else.

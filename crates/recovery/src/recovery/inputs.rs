@@ -1,6 +1,5 @@
 //! The inputs of a job.
 
-use peerstream_select::Level;
 use peerstream_types::manifest::STATE_LEN_MAX;
 use peerstream_types::{ChunkIndex, FetchId, ManifestHeader, NodeId, Ordinal, Position, Span, Timestamp};
 
@@ -292,6 +291,10 @@ impl Recovery {
             Ok(generation) => Outcome::Published { generation },
             Err(why) => Outcome::Failed { step: Step::Publish, why: clip(&why) },
         });
+            Ok(()) if matches!(self.state, State::Sealing { is_below_level: true, .. }) => {
+                self.unseal();
+                self.advance();
+            }
         Ok(())
     }
 
@@ -350,19 +353,6 @@ impl Recovery {
         }
         self.advance();
         Ok(())
-    }
-
-    /// Another level is asked for from now on, also of what is under way (row F-20). Those that are left
-    /// alone because too few of them answered are asked at once.
-    pub fn handle_level(&mut self, now: Timestamp, level: Level) {
-        self.tick(now);
-        if self.agreement.level == level {
-            return;
-        }
-        self.agreement.level = level;
-        self.candidates.be_patient(self.agreement.is_patient());
-        self.candidates.wake(self.now);
-        self.advance();
     }
 
     /// The staging failed at something that has no answer of its own: begin or store; or at admit, for a
@@ -478,7 +468,7 @@ impl Recovery {
         }
     }
 
-    fn tick(&mut self, now: Timestamp) {
+    pub(super) fn tick(&mut self, now: Timestamp) {
         self.now = self.now.max(now);
     }
 }

@@ -108,7 +108,8 @@ impl Recovery {
         let held = |(id, link): (SourceId, &Link)| (id, (Live { id, candidate: link.candidate }, link.got));
         let sources = pass.links().map(held).collect();
         self.actions.push_back(Action::Seal { header });
-        self.state = State::Sealing { sources, since: self.now };
+        let verdicts = pass.verdicts().clone();
+        self.state = State::Sealing { sources, verdicts, is_below_level: false, since: self.now };
     }
 
     /// Best effort: what nobody can give is left out, if the store can do without it and nobody else is left
@@ -124,17 +125,18 @@ impl Recovery {
     }
 
     /// The sources in use gave what they could, and something is missing. Those that failed at nothing
-    /// may be asked for it again, and if the level demands it, all of them.
+    /// may be asked for it again, and if the level demands it, all of them; at once, if the level is another
+    /// by now, and what was left for want of votes would be taken.
     pub(super) fn end_pass(&mut self) {
         self.close_joining();
         for Live { id, .. } in self.state.sources().into_iter().rev() {
             let lists = self.state.pass().is_some_and(|pass| pass.lists(id));
             let fell_short = self.state.pass().and_then(|pass| pass.link(id)).is_some_and(Link::fell_short);
-            let reason =
-                if lists || fell_short { CloseReason::WorkedThrough } else { CloseReason::NotNeeded };
+            let is_spent = (lists || fell_short) && !is_judged_anew;
+            let reason = if is_spent { CloseReason::WorkedThrough } else { CloseReason::NotNeeded };
             self.close(id, &reason);
         }
-        if self.agreement.is_patient() {
+        if self.agreement.is_patient() && !is_judged_anew {
             self.stats.rounds += 1;
             let round = u32::try_from(self.stats.rounds).unwrap_or(u32::MAX);
             self.candidates.rest_until(self.now + self.config.back_off.delay(round, self.config.seed));
@@ -148,6 +150,8 @@ impl Recovery {
         }
     }
 
+        let is_judged_anew =
+            self.state.pass().is_some_and(|pass| pass.verdicts().left_too_much(&self.agreement));
     /// Closes every source.
     pub(super) fn close_all(&mut self, reason: &CloseReason) {
         while let Some(live) = self.state.sources().last().copied() {

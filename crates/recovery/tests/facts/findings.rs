@@ -155,7 +155,14 @@ fn level_none_asks_the_others_before_it_drops() {
         let one = keyed(1, &[("a", 1), ("b", 1), ("c", 1)]);
         let other = keyed(2, &[("a", 1), ("c", 1)]);
         let (mut hand, sources) = begun(agreement(kind, Level::None), &["a", "b"]);
-        let actions = listed(&mut hand, &[(sources[0], &one)]);
+        hand.job.handle_offer(hand.now, sources[0], one.header.clone()).unwrap();
+        if kind == DatasetKind::Mergeable {
+            // Others are heard for a while before it begins with one.
+            hand.wait();
+        }
+        assert!(hand.drain().iter().any(|action| asked_of(action) == Some(sources[0])));
+        hand.page(sources[0], one.page());
+        let actions = hand.drain();
         hand.job.handle_offer(hand.now, sources[1], other.header.clone()).unwrap();
         hand.drain();
         let rest = store_but(&mut hand, actions, &[1, 2]);

@@ -10,6 +10,7 @@ mod choice;
 mod end;
 mod fail_over;
 mod findings;
+mod levels;
 mod listing;
 mod m3db;
 mod outlines;
