@@ -104,6 +104,7 @@ pub mod input;
 mod link;
 mod listing;
 pub mod outcome;
+mod pace;
 mod pass;
 mod phase;
 pub mod recovery;

@@ -8,6 +8,7 @@ use peerstream_types::{FetchId, NodeId, Ordinal, Timestamp};
 use crate::choice::Yield;
 use crate::config::RETRY_AFTER_MAX;
 use crate::flights::Flights;
+use crate::pace::Pace;
 use crate::retry::Tries;
 use crate::wanted::Item;
 use crate::{CloseReason, Config, OutlinePart, SourceId};
@@ -52,9 +53,7 @@ pub(crate) struct Link {
     /// Of what failed here, what others failed at less often: it is theirs.
     yields: BTreeSet<Item>,
     pause: Pause,
-    /// How long it owed something, until it rested last, and since when it does.
-    owed: Duration,
-    owes_since: Option<Timestamp>,
+    pace: Pace,
     /// The last thing that came, or the first request after a time without any.
     moved_at: Timestamp,
     /// Fetches of which something has come that the store is at work on.
@@ -76,8 +75,7 @@ impl Link {
             refused: Refused::default(),
             yields: BTreeSet::new(),
             pause: Pause::default(),
-            owed: Duration::ZERO,
-            owes_since: None,
+            pace: Pace::default(),
             moved_at: now,
             in_hand: BTreeSet::new(),
             got: Yield::default(),
@@ -110,18 +108,25 @@ impl Link {
         self.moved_at
     }
 
-    /// It is asked for something after a time in which it owed nothing.
-    pub(crate) fn begins_to_owe(&mut self, now: Timestamp) {
-        self.owes_since = Some(now);
-        self.moved_at = now;
-    }
-
-    /// It is about to be asked for an outline or content: if it owed none, its time begins now, however
-    /// long it has been at a page.
-    pub(crate) fn is_asked_to_give(&mut self, now: Timestamp) {
+    /// It is about to be asked for something: if it owes no outline and no content, its time begins now,
+    /// however long it has been at a page.
+    pub(crate) fn is_asked(&mut self, now: Timestamp) {
         if !self.owes() {
             self.moved_at = now;
         }
+    }
+
+    /// It is about to be asked for an outline or content.
+    pub(crate) fn is_asked_to_give(&mut self, now: Timestamp) {
+        self.is_asked(now);
+        self.pace.starts(now);
+    }
+
+    /// It gave content, which is stored.
+    pub(crate) fn gave(&mut self, now: Timestamp, bytes: u64) {
+        self.moved(now);
+        self.got.stored_bytes += bytes;
+        self.pace.gave(now, bytes);
     }
 
     /// Content has come, and the store is at work on it.
@@ -150,22 +155,21 @@ impl Link {
         }
     }
 
-    /// It owes nothing any more.
+    /// It owes no outline and no content any more.
     pub(crate) fn rests(&mut self, now: Timestamp) {
-        if let Some(since) = self.owes_since.take() {
-            self.owed += now - since;
-        }
+        self.pace.rests(now);
     }
 
-    /// From when on this one counts as `times` slower than another one that rests: each by what it
-    /// gave in the time in which it owed something, this one as if it gave its next fetch then. `None` if the other one gave nothing yet.
+    /// From when on this one counts as `times` slower than another one that rests, as if it gave its next
+    /// fetch then. `None` if the other one gave nothing yet.
     pub(crate) fn slow_from(&self, other: &Self, times: u32) -> Option<Timestamp> {
-        let since = self.owes_since?;
-        let own = self.got.stored_bytes.saturating_add(self.flights.next_bytes());
-        let (own, others) = (u128::from(own), u128::from(other.got.stored_bytes));
-        let share = own * other.owed.as_nanos() * u128::from(times) / Some(others).filter(|got| *got > 0)?;
-        let share = Duration::from_nanos(u64::try_from(share).unwrap_or(u64::MAX));
-        Some(since + share.saturating_sub(self.owed))
+        self.pace.slow_from(self.flights.next_bytes(), &other.pace, times)
+    }
+
+    /// From when on it counts as still, if nothing comes until then; never while the store is at work on
+    /// what has come.
+    pub(crate) fn still_from(&self, after: Duration) -> Option<Timestamp> {
+        self.in_hand.is_empty().then(|| self.moved_at + after)
     }
 
     pub(crate) fn refuses(&self, item: Item) -> bool {

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use peerstream_types::{
-    ByteCount, ChunkIndex, Digest, Entry, EntryCounts, FetchId, ManifestHeader, Ordinal, Timestamp,
+    ByteCount, ChunkIndex, Digest, Entry, EntryCounts, FetchId, ManifestHeader, NodeId, Ordinal, Timestamp,
 };
 
 use self::contest::Contests;
@@ -72,8 +72,6 @@ pub(crate) struct Pass {
     does_without_some: bool,
     done: EntryCounts,
     held_bytes: u64,
-    /// Bytes that were asked of a second source while the first still owed them.
-    twice_bytes: u64,
 }
 
 impl Pass {
@@ -98,7 +96,6 @@ impl Pass {
             does_without_some: false,
             done: EntryCounts::default(),
             held_bytes: 0,
-            twice_bytes: 0,
         }
     }
 
@@ -110,15 +107,22 @@ impl Pass {
         Some(Self::new(header, roll, links, self.earlier))
     }
 
+    /// Another peer says that it has this manifest.
+    pub(crate) fn hear(&mut self, column: usize, peer: &NodeId) {
+        if let Some(column) = self.roll.column_mut(column)
+            && !column.peers.contains(peer)
+        {
+            column.peers.push(peer.clone());
+        }
+    }
+
     /// Another source joins those that have the same manifest.
     pub(crate) fn join(&mut self, source: SourceId, link: Link) {
-        if let Some(column) = self.roll.column_mut(link.column) {
-            if !column.peers.contains(&link.peer) {
-                column.peers.push(link.peer.clone());
-            }
-            if column.lister.is_none() && column.listing.is_done() {
-                column.lister = Some(source);
-            }
+        if let Some(column) = self.roll.column_mut(link.column)
+            && column.lister.is_none()
+            && column.listing.is_done()
+        {
+            column.lister = Some(source);
         }
         self.links.insert(source, link);
     }
@@ -134,13 +138,8 @@ impl Pass {
 
     /// Asks for as much as the limits allow: the next page, outlines, data.
     pub(crate) fn ask(&mut self, context: &mut Context<'_>) {
-        let idle: Vec<SourceId> =
-            self.links.keys().copied().filter(|source| !self.owes_anything(*source)).collect();
-        for source in &idle {
-            if let Some(link) = self.links.get_mut(source) {
-                link.rests(context.now);
-            }
-        }
+        let idle = self.links.values_mut().filter(|link| !link.owes());
+        idle.for_each(|link| link.rests(context.now));
         self.set_aside_orphans(context);
         self.judge_contests(context);
         self.admit(context);
@@ -153,13 +152,6 @@ impl Pass {
                 break;
             }
         }
-        for source in idle {
-            if self.owes_anything(source)
-                && let Some(link) = self.links.get_mut(&source)
-            {
-                link.begins_to_owe(context.now);
-            }
-        }
     }
 
     fn ask_pages(&mut self, context: &mut Context<'_>) {
@@ -170,7 +162,12 @@ impl Pass {
         let links = &self.links;
         let may_ask = |source| links.get(&source).is_some_and(|link: &Link| link.paused_until().is_none());
         let asked = self.roll.ask(may_ask);
-        context.actions.extend(asked.into_iter().map(|(source, token)| Action::List { source, token }));
+        for (source, token) in asked {
+            if let Some(link) = self.links.get_mut(&source) {
+                link.is_asked(context.now);
+            }
+            context.actions.push_back(Action::List { source, token });
+        }
     }
 
     /// Fills the windows, and finds work for those who have none; who lost some may have room again.
@@ -307,10 +304,6 @@ impl Pass {
         if let Some(link) = self.links.get_mut(&source) {
             link.moved(now);
         }
-    }
-
-    fn owes_anything(&self, source: SourceId) -> bool {
-        self.awaits_page(source) || self.links.get(&source).is_some_and(Link::owes)
     }
 
     /// Whether a page is asked of this source.

@@ -136,7 +136,7 @@ impl Recovery {
                 let pass_at = [
                     pass.stalls_at(&self.config),
                     pass.paused_until(),
-                    pass.steals_at(self.now, &self.config),
+                    pass.steals_at(self.now, &self.config, self.stats.twice_bytes),
                 ];
                 pass_at.into_iter().flatten().chain(joins).min()
             }

@@ -133,8 +133,7 @@ impl Pass {
         context.stats.surplus += named(span).saturating_sub(answered as u64);
         for (item, len) in taken {
             if let Some(link) = self.links.get_mut(&source) {
-                link.moved(context.now);
-                link.got.stored_bytes += len;
+                link.gave(context.now, len);
             }
             self.done.bytes = self.done.bytes.saturating_add(len);
             context.stats.stored_bytes += len;

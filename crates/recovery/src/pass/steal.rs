@@ -1,7 +1,9 @@
 //! A source with nothing left to do takes work from one that still has much: first what that one has
-//! not begun, which costs nothing, then, from a slow one, what it is at, asked twice within a budget.
+//! not begun, which costs nothing, then, from a slow one, what it is at, asked twice within a budget. As
+//! long as more is about to be listed, nothing is taken but from a source that is still.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use peerstream_types::Timestamp;
 
@@ -13,17 +15,39 @@ use crate::{Action, Config, SourceId};
 
 /// A source that is that many times slower is not waited for at the end.
 const SLOWER: u32 = 2;
+/// While more is being listed, a source of which something came this lately keeps what it has not begun:
+/// whoever has nothing to do has soon, and far away is not slow.
+const STILL: Duration = Duration::from_secs(1);
 
 impl Pass {
     /// Finds work for one who has none; says whether it did.
     pub(super) fn steal(&mut self, context: &mut Context<'_>) -> bool {
-        let idle: Vec<SourceId> = self.able().filter(|source| !self.owes_anything(*source)).collect();
-        idle.into_iter().any(|thief| {
-            let victim = self.busiest(thief);
-            victim.is_some_and(|victim| {
+        let idle: Vec<SourceId> = self.idle().collect();
+        idle.into_iter().any(|thief| match self.busiest(thief) {
+            Some(victim) if self.awaits_more() => {
+                self.still_from(victim).is_some_and(|from| from <= context.now)
+                    && self.take_unbegun(context, thief, victim)
+            }
+            Some(victim) => {
                 self.take_unbegun(context, thief, victim) || self.ask_twice(context, thief, victim)
-            })
+            }
+            None => false,
         })
+    }
+
+    /// Who has nothing to give, though it may owe a page.
+    fn idle(&self) -> impl Iterator<Item = SourceId> {
+        self.able().filter(|source| !self.links[source].owes())
+    }
+
+    /// Whether more is about to be wanted, whatever the sources give: not if they owe so much that no page
+    /// is asked for.
+    fn awaits_more(&self) -> bool {
+        self.roll.is_admitting() || self.roll.columns().iter().any(|column| column.listing.is_asked())
+    }
+
+    fn still_from(&self, victim: SourceId) -> Option<Timestamp> {
+        self.links.get(&victim)?.still_from(STILL)
     }
 
     /// Who owes most, of the others.
@@ -71,12 +95,11 @@ impl Pass {
         if self.slow_from(thief, victim).is_none_or(|from| from > context.now) {
             return false;
         }
-        let items = self.twice(context.config, thief, victim);
+        let items = self.twice(context.config, context.stats.twice_bytes, thief, victim);
         let link = self.links.get(&thief);
         let cut = link.and_then(|link| Cut::twice(items, &self.wanted, link, context.config));
         let Some(cut) = cut else { return false };
         let bytes: u64 = cut.items.values().sum();
-        self.twice_bytes += bytes;
         context.stats.twice_bytes += bytes;
         self.send(context, thief, cut);
         true
@@ -87,13 +110,15 @@ impl Pass {
     }
 
     /// What of a source's debts another one may be asked for too: the last of it, as far as the budget
-    /// goes.
-    fn twice(&self, config: &Config, thief: SourceId, victim: SourceId) -> BTreeMap<Item, u64> {
+    /// goes of which the job has `spent` some.
+    fn twice(&self, config: &Config, spent: u64, thief: SourceId, victim: SourceId) -> BTreeMap<Item, u64> {
         let (Some(fast), Some(slow)) = (self.links.get(&thief), self.links.get(&victim)) else {
             return BTreeMap::new();
         };
-        let allowed = self.header.counts.bytes / 1000 * u64::from(config.twice_per_mille);
-        let most = allowed.saturating_sub(self.twice_bytes).min(config.fetch_bytes.0).min(config.window.0);
+        // Several manifests, and one that is not sealed, have no counts: what was taken of them counts.
+        let known = self.header.counts.bytes.max(self.roll.counts().bytes);
+        let allowed = (known / 1000).saturating_mul(u64::from(config.twice_per_mille));
+        let most = allowed.saturating_sub(spent).min(config.fetch_bytes.0).min(config.window.0);
         let mut bytes = 0;
         let is_once = |item: Item| self.links.values().filter(|link| link.flights.has(item)).count() == 1;
         let owed = slow.flights.the_last_first();
@@ -105,13 +130,17 @@ impl Pass {
         within.collect()
     }
 
-    /// When somebody may be asked twice who may not be yet.
-    pub(crate) fn steals_at(&self, now: Timestamp, config: &Config) -> Option<Timestamp> {
-        let idle = self.able().filter(|source| !self.owes_anything(*source));
-        let at = idle.filter_map(|thief| {
+    /// When something may be taken, or asked twice, that may not be yet; the job has `spent` this much on
+    /// asking twice.
+    pub(crate) fn steals_at(&self, now: Timestamp, config: &Config, spent: u64) -> Option<Timestamp> {
+        let at = self.idle().filter_map(|thief| {
             let victim = self.busiest(thief)?;
+            if self.awaits_more() {
+                let is_some = self.links.get(&victim)?.flights.last_untouched().is_some();
+                return self.still_from(victim).filter(|from| is_some && *from > now);
+            }
             let from = self.slow_from(thief, victim).filter(|from| *from > now)?;
-            (!self.twice(config, thief, victim).is_empty()).then_some(from)
+            (!self.twice(config, spent, thief, victim).is_empty()).then_some(from)
         });
         at.min()
     }

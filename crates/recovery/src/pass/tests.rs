@@ -111,7 +111,7 @@ fn finished_entries_leave_nothing_behind() {
         pass.fetch_failed(context, fetch, None, Fault::Gone("compacted".into())).unwrap();
     });
     let pass = &bench.pass;
-    assert!(pass.is_worked_through() && !pass.owes_anything(SourceId(0)));
+    assert!(pass.is_worked_through() && !pass.awaits_page(SourceId(0)));
     let fresh = Wanted::new(pass.header.chunk_size);
     assert_eq!(format!("{:?}", pass.wanted), format!("{fresh:?}"));
     let link = &pass.links[&SourceId(0)];

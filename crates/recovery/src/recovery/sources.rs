@@ -64,18 +64,40 @@ impl Recovery {
                     asked.offer = Some(header);
                 }
             }
-            State::Streaming { pass, joining } => match pass.column_of(&header) {
-                Some(column) => {
-                    let Some((live, _)) = joining.remove(&source) else { return };
-                    let link = self.new_link(live, column);
-                    if let State::Streaming { pass, .. } = &mut self.state {
-                        pass.join(source, link);
-                    }
-                }
-                None => self.left_out(source),
-            },
+            State::Streaming { .. } => self.offered_late(source, &header),
             State::Choosing { .. } | State::Sealing { .. } | State::Publishing { .. } | State::Done => {}
         }
+    }
+
+    /// Who offers while others serve joins those that have the same, under the rules by which they were
+    /// chosen. Its word for the manifest counts in any case.
+    fn offered_late(&mut self, source: SourceId, header: &ManifestHeader) {
+        let State::Streaming { pass, joining } = &mut self.state else { return };
+        let Some(live) = joining.get(&source).map(|(live, _)| *live) else { return };
+        let Some(column) = pass.column_of(header) else { return self.left_out(source) };
+        pass.hear(column, self.candidates.peer(live.candidate));
+        if self.is_wanted(live, column) {
+            let link = self.new_link(live, column);
+            if let State::Streaming { pass, joining } = &mut self.state {
+                joining.remove(&source);
+                pass.join(source, link);
+            }
+        } else {
+            self.actions.push_back(Action::Release { source });
+            self.close(source, &CloseReason::NotNeeded);
+        }
+    }
+
+    /// Whether a source of a manifest in use is to serve too: there is room for it, and it is not avoided
+    /// while others can do without it. One that alone has its manifest is.
+    fn is_wanted(&self, live: Live, column: usize) -> bool {
+        let Some(pass) = self.state.pass() else { return false };
+        let has_room = (pass.links().count() as u64) < u64::from(self.config.sources_max);
+        let is_avoided = |candidate: usize| self.candidates.is_avoided(self.now, candidate);
+        let mut others = pass.links().filter(|(_, link)| link.column == column).peekable();
+        let is_alone = others.peek().is_none();
+        let has_better = pass.entries_missing() == 0 && others.any(|(_, link)| !is_avoided(link.candidate));
+        is_alone || (has_room && !(is_avoided(live.candidate) && has_better))
     }
 
     /// A source has another manifest than those in use.

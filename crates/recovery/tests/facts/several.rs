@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use peerstream_recovery::{Action, CloseReason, Config, Fault, Outcome, SourceId};
-use peerstream_types::{ByteCount, ChunkIndex, FetchId, Ordinal, PageToken, Span};
+use peerstream_recovery::{
+    Action, Agreement, Candidate, CloseReason, Config, Fault, Job, Outcome, SourceId, Voters,
+};
+use peerstream_select::Level;
+use peerstream_types::{ByteCount, ChunkIndex, DatasetKind, FetchId, Ordinal, PageToken, Span, Timestamp};
 
 use crate::support::*;
 
@@ -45,9 +48,8 @@ fn asked(actions: &[Action]) -> Vec<Asked> {
     actions.iter().filter_map(fetch).collect()
 }
 
-/// Three sources with an entry of many chunks, listed whole, and what is asked when all are there.
-fn three(config: Config, chunks: u64) -> (Hand, [SourceId; 3], Vec<Action>) {
-    let manifest = Manifest::new(&[chunks * CHUNK]);
+/// Three sources that have the same, the first of which is asked to list it.
+fn joined(config: Config, manifest: &Manifest) -> (Hand, [SourceId; 3]) {
     let mut hand = Hand::with(config, &["a", "b", "c"]);
     let a = hand.opened().0;
     hand.job.handle_offer(hand.now, a, manifest.header.clone()).unwrap();
@@ -57,6 +59,14 @@ fn three(config: Config, chunks: u64) -> (Hand, [SourceId; 3], Vec<Action>) {
         hand.job.handle_offer(hand.now, *source, manifest.header.clone()).unwrap();
     }
     assert_eq!(hand.drain(), [], "they list nothing");
+    (hand, [a, others[0], others[1]])
+}
+
+/// Three sources with an entry of many chunks, listed whole, and what is asked when all are there.
+fn three(config: Config, chunks: u64) -> (Hand, [SourceId; 3], Vec<Action>) {
+    let manifest = Manifest::new(&[chunks * CHUNK]);
+    let (mut hand, all) = joined(config, &manifest);
+    let a = all[0];
     hand.page(a, manifest.page());
     assert!(hand.drain().contains(&Action::Outline {
         source: a,
@@ -66,7 +76,7 @@ fn three(config: Config, chunks: u64) -> (Hand, [SourceId; 3], Vec<Action>) {
     }));
     hand.job.handle_outline(hand.now, a, Ordinal(0), GROUP, Ok(())).unwrap();
     let actions = hand.drain();
-    (hand, [a, others[0], others[1]], actions)
+    (hand, all, actions)
 }
 
 fn store(hand: &mut Hand, fetch: &Asked) -> Vec<Action> {
@@ -287,4 +297,168 @@ fn the_last_of_a_slow_source_is_asked_twice() {
     assert!(end.contains(&Action::Cancel { source: b, fetch: of(b)[0].1 }), "{end:?}");
     let is_seal = |action: &Action| matches!(action, Action::Seal { .. });
     hand.published(&end.into_iter().filter(is_seal).collect::<Vec<_>>());
+}
+
+/// Stores what a source owes first, if it owes anything; gives what is asked then.
+fn give_one(hand: &mut Hand, owed: &mut Vec<Asked>, source: SourceId) -> Vec<Action> {
+    let Some(first) = owed.iter().position(|(of, ..)| *of == source) else { return Vec::new() };
+    let fetch = owed.remove(first);
+    let actions = store(hand, &fetch);
+    let is_cancelled = |fetch: FetchId| {
+        let is_it =
+            |action: &Action| matches!(action, Action::Cancel { fetch: other, .. } if *other == fetch);
+        actions.iter().any(is_it)
+    };
+    owed.retain(|(_, fetch, _)| !is_cancelled(*fetch));
+    owed.extend(asked(&actions));
+    actions
+}
+
+/// F-07: while pages are awaited, a source that moves keeps what it has not begun, however far away it is:
+/// there will be work for the others. From one that is still it is taken, also by the one that lists.
+#[test]
+fn unbegun_work_is_left_while_more_is_listed() {
+    let config = Config { window: ByteCount(3 * CHUNK), ..eager() };
+    let manifest = Manifest::new(&[CHUNK; 20]);
+    let (mut hand, [a, b, c]) = joined(config, &manifest);
+    hand.page(a, manifest.part(0, 9));
+    let actions = hand.drain();
+    assert!(actions.iter().any(|action| asked_of(action) == Some(a)), "another page is asked for");
+    let mut owed = asked(&actions);
+    let last = owed.iter().rfind(|(of, ..)| *of == c).unwrap().clone();
+    for source in [a, b].repeat(3) {
+        hand.now = hand.now + Duration::from_millis(2);
+        assert_eq!(give_one(&mut hand, &mut owed, source), [], "far away is not slow");
+    }
+    hand.pass(Duration::from_millis(900));
+    assert_eq!(give_one(&mut hand, &mut owed, c), [], "it moves");
+    let from = hand.now + Duration::from_secs(1);
+    while hand.now < from {
+        assert_eq!(hand.drain(), [], "it is left alone until {from}");
+        hand.wait();
+    }
+    let actions = hand.drain();
+    assert!(actions.contains(&Action::Cancel { source: c, fetch: last.1 }), "{actions:?}");
+    assert_eq!(asked(&actions).iter().map(|(of, _, items)| (*of, items)).collect::<Vec<_>>(), [(a, &last.2)]);
+    assert_eq!(hand.job.stats().twice_bytes, 0, "the end is not near");
+}
+
+/// D6: what counts is how fast a source is now: the longer the rest took, the longer it was waited for.
+#[test]
+fn a_source_that_slows_at_the_end_of_a_long_pass_is_not_waited_for() {
+    let manifest = Manifest::new(&[CHUNK; 900]);
+    let (mut hand, [a, b, c]) = joined(eager(), &manifest);
+    hand.page(a, manifest.page());
+    let mut owed = asked(&hand.drain());
+    let mut given = 0;
+    while !owed.is_empty() && hand.job.stats().twice_bytes == 0 {
+        hand.now = hand.now + Duration::from_millis(100);
+        given += 3;
+        for source in [a, b, c].into_iter().filter(|source| *source != b || given < 890) {
+            give_one(&mut hand, &mut owed, source);
+        }
+        if given > 890 && owed.iter().all(|(of, ..)| *of == b) {
+            break;
+        }
+    }
+    let end = hand.now;
+    while hand.job.stats().twice_bytes == 0 {
+        hand.wait();
+        hand.drain();
+    }
+    let waited = hand.now - end;
+    assert!(waited < Duration::from_secs(3), "after 30 s, {waited:?} more");
+}
+
+/// D6: the end of a shard that is put together from unequal manifests is not waited for either.
+#[test]
+fn the_last_of_joined_manifests_is_asked_twice() {
+    let keys: Vec<String> = (0..40).map(|n| format!("e{n:02}")).collect();
+    let with = |own: &'static str| {
+        let mut entries: Vec<(&str, u8)> = keys.iter().map(|key| (key.as_str(), 1)).collect();
+        entries.push((own, 1));
+        entries
+    };
+    let manifests = [keyed(1, &with("x")), keyed(2, &with("y"))];
+    let voters = Voters::of(3);
+    let agreement = Agreement { kind: DatasetKind::Identical, level: Level::Majority, voters };
+    let mut hand = Hand::of(eager(), Job { agreement, ..job(&["a", "b"]) });
+    let sources = hand.opens();
+    for (source, manifest) in sources.iter().zip(&manifests) {
+        hand.job.handle_offer(hand.now, *source, manifest.header.clone()).unwrap();
+    }
+    assert!(
+        hand.drain().iter().any(|action| matches!(action, Action::Begin { joined, .. } if joined.len() == 2))
+    );
+    let mut owed = Vec::new();
+    for (source, manifest) in sources.iter().zip(&manifests) {
+        hand.page(*source, manifest.page());
+        owed.extend(asked(&hand.drain()));
+    }
+    while owed.iter().any(|(of, ..)| *of == sources[0]) {
+        hand.now = hand.now + Duration::from_millis(10);
+        give_one(&mut hand, &mut owed, sources[0]);
+    }
+    hand.wait();
+    hand.drain();
+    assert!(hand.job.stats().twice_bytes > 0, "{owed:?}");
+}
+
+/// D6: what may be asked twice is a share of the shard, however often its listing begins anew.
+#[test]
+fn a_new_listing_has_no_new_budget() {
+    let manifest = Manifest::new(&[CHUNK; 12]);
+    let config = Config { entries_ahead: 1, twice_per_mille: 100, ..eager() };
+    let (mut hand, [a, b, c]) = joined(config, &manifest);
+    for (lister, fast) in [(a, a), (b, c)] {
+        hand.page(lister, manifest.part(0, 2));
+        let mut owed = asked(&hand.drain());
+        assert_eq!(owed.len(), 2, "one of each");
+        hand.now = hand.now + Duration::from_millis(10);
+        give_one(&mut hand, &mut owed, fast);
+        hand.pass(Duration::from_secs(1));
+        hand.drain();
+        assert_eq!(hand.job.stats().twice_bytes, CHUNK);
+        hand.job.handle_source_lost(hand.now, a, "reset").unwrap();
+        assert!(lister != a || hand.drain().iter().any(|action| asked_of(action) == Some(b)));
+    }
+}
+
+/// Who offers when others serve already finds the rules by which they were chosen: no more than may serve,
+/// and nobody who is avoided as long as others have the same. Its word counts.
+#[test]
+fn a_late_offer_takes_no_place_that_is_not_there() {
+    let manifest = Manifest::new(&[CHUNK; 40]);
+    for (sources_max, is_avoided, is_one_lost, joins) in
+        [(4, false, false, true), (2, false, false, false), (2, false, true, true), (4, true, false, false)]
+    {
+        let agreement =
+            Agreement { kind: DatasetKind::Identical, level: Level::Majority, voters: Voters::of(3) };
+        let mut candidates = Candidate::in_order(["a", "b", "c"].map(peer));
+        candidates[2].regard.avoided_until = is_avoided.then_some(Timestamp::from_millis(90_000));
+        let config = Config { sources_max, ..eager() };
+        let mut hand = Hand::of(config, Job { candidates, agreement, ..job(&[]) });
+        let sources = hand.opens();
+        let offered = |hand: &mut Hand, place: usize| {
+            hand.job.handle_offer(hand.now, sources[place], manifest.header.clone()).unwrap();
+            hand.drain()
+        };
+        offered(&mut hand, 0);
+        offered(&mut hand, 1);
+        hand.page(sources[0], manifest.page());
+        hand.drain();
+        if is_one_lost {
+            hand.job.handle_source_lost(hand.now, sources[1], "reset").unwrap();
+            hand.drain();
+        }
+        let actions = offered(&mut hand, 2);
+        assert_eq!(hand.job.status().standing.heard, 3);
+        if joins {
+            assert!(asked(&actions).iter().any(|(of, ..)| *of == sources[2]), "{actions:?}");
+        } else {
+            let source = sources[2];
+            let gone = [Action::Release { source }, Action::Close { source, reason: CloseReason::NotNeeded }];
+            assert_eq!(actions, gone);
+        }
+    }
 }
