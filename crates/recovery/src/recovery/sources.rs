@@ -150,6 +150,8 @@ impl Recovery {
     /// may be asked for it again, and if the level demands it, all of them; at once, if the level is another
     /// by now, and what was left for want of votes would be taken.
     pub(super) fn end_pass(&mut self) {
+        let is_judged_anew =
+            self.state.pass().is_some_and(|pass| pass.verdicts().left_too_much(&self.agreement));
         self.close_joining();
         for Live { id, .. } in self.state.sources().into_iter().rev() {
             let lists = self.state.pass().is_some_and(|pass| pass.lists(id));
@@ -172,8 +174,6 @@ impl Recovery {
         }
     }
 
-        let is_judged_anew =
-            self.state.pass().is_some_and(|pass| pass.verdicts().left_too_much(&self.agreement));
     /// Closes every source.
     pub(super) fn close_all(&mut self, reason: &CloseReason) {
         while let Some(live) = self.state.sources().last().copied() {
