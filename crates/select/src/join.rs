@@ -3,8 +3,8 @@
 //! Every replica lists its entries in key order, page by page, mutable state before sealed state, so
 //! that an entry which is sealed meanwhile may be listed twice but never not at all (row F-04). The
 //! join holds the pages in flight and nothing else. An entry is handed on when every replica has
-//! reached or passed it, has ended, or is lost; each comes with the latest report of every replica
-//! that listed it (row F-06).
+//! reached or passed it, or has ended; each comes with the latest report of every replica that listed it
+//! (row F-06). Who goes on without a replica begins a join without it.
 //!
 //! After every input: [`Join::poll`] until it is [`Step::Pending`] or [`Step::Done`], then
 //! [`Join::poll_request`] until it is `None`.
@@ -57,12 +57,8 @@ pub struct JoinStats {
     /// Reports that a later one of the same replica replaced, or that came after their entry was
     /// handed on.
     pub repeats: u64,
-    /// Entries handed on late.
-    pub late: u64,
     /// Pages taken.
     pub pages: u64,
-    /// Pages refused.
-    pub faults: u64,
 }
 
 /// What comes next out of a join.
@@ -72,7 +68,7 @@ pub enum Step<'a> {
     Entry(Joined<'a>),
     /// A page is needed before anything else can be handed on: the join waits for these replicas.
     Pending(Slots),
-    /// Every inventory has ended or is lost, and everything was handed on.
+    /// Every inventory has ended, and everything was handed on.
     Done,
 }
 
@@ -82,11 +78,6 @@ pub struct Joined<'a> {
     cursors: &'a [Cursor],
     /// Who reported it.
     pub reporters: Slots,
-    /// Who is lost and was not heard on this key. That they are no reporters says nothing.
-    pub unheard: Slots,
-    /// Whether the join has been here before: a replica that was lost has returned, or began again. If
-    /// others have the entry, it was handed on before.
-    pub late: bool,
 }
 
 impl<'a> Joined<'a> {
@@ -110,10 +101,6 @@ pub struct Join {
     config: JoinConfig,
     /// Whose heads were handed on, and are passed at the next poll.
     handed_on: Slots,
-    /// The entry with the highest key that was handed on.
-    frontier: Option<Arc<Entry>>,
-    /// Whether a replica may list what lies before the frontier.
-    rewound: bool,
     stats: JoinStats,
 }
 
@@ -121,8 +108,7 @@ impl Join {
     /// Begins at the start of every replica's inventory.
     pub fn new(roster: Roster, config: JoinConfig) -> Self {
         let cursors = roster.slots().iter().map(|_| Cursor::default()).collect();
-        let (handed_on, frontier, rewound) = (Slots::NONE, None, false);
-        Self { roster, cursors, config, handed_on, frontier, rewound, stats: JoinStats::default() }
+        Self { roster, cursors, config, handed_on: Slots::NONE, stats: JoinStats::default() }
     }
 
     /// The replicas.
@@ -140,26 +126,16 @@ impl Join {
         self.cursors.iter().map(Cursor::held).sum()
     }
 
-    /// Who is lost.
-    pub fn lost(&self) -> Slots {
-        let slots = self.roster.slots().iter();
-        slots.filter(|slot| self.cursors[slot.index()].is_lost()).collect()
-    }
-
     /// The next entry, as soon as it is known who has it. Hands on nothing twice by itself: what was
     /// borrowed is passed with the next call.
     pub fn poll(&mut self) -> Step<'_> {
         self.pass();
         let (mut least, mut reporters): (Option<&EntryKey>, Slots) = (None, Slots::NONE);
-        let (mut pending, mut unheard) = (Slots::NONE, Slots::NONE);
+        let mut pending = Slots::NONE;
         for (slot, cursor) in self.roster.slots().iter().zip(&self.cursors) {
             let key = match cursor.head() {
                 Head::Entry(entry) => &entry.key,
                 Head::Ended => continue,
-                Head::Lost => {
-                    unheard.insert(slot);
-                    continue;
-                }
                 Head::Awaited => {
                     pending.insert(slot);
                     continue;
@@ -174,13 +150,13 @@ impl Join {
         if !pending.is_empty() {
             return Step::Pending(pending);
         }
-        let Some(least) = least else { return Step::Done };
-        let late = self.rewound && self.frontier.as_ref().is_some_and(|frontier| *least <= frontier.key);
+        if least.is_none() {
+            return Step::Done;
+        }
         self.handed_on = reporters;
         self.stats.entries += 1;
         self.stats.reports += u64::from(reporters.len());
-        self.stats.late += u64::from(late);
-        Step::Entry(Joined { cursors: &self.cursors, reporters, unheard, late })
+        Step::Entry(Joined { cursors: &self.cursors, reporters })
     }
 
     /// Who is to be asked for which page now. Those that the join waits for come first; one page per
@@ -196,8 +172,8 @@ impl Join {
     ///
     /// # Errors
     ///
-    /// [`PageError`] names the replica and what is wrong. Nothing of the page was taken, and the
-    /// replica counts as lost, until [`Join::handle_returned`] has it asked again from where it was.
+    /// [`PageError`] names the replica and what is wrong. Nothing of the page was taken, and what was listed
+    /// before it counts; the request stands, and another page may answer it.
     pub fn handle_page(&mut self, slot: Slot, page: Page) -> Result<(), PageError> {
         let handed_on = self.handed_on.contains(slot);
         let Some(cursor) = self.cursors.get_mut(slot.index()) else { return Ok(()) };
@@ -208,58 +184,15 @@ impl Join {
                 Ok(())
             }
             Err(fault) => {
-                cursor.lose();
-                self.stats.faults += 1;
                 let replica = self.roster.node(slot).expect("it has a cursor").clone();
                 Err(PageError { replica, fault })
             }
         }
     }
 
-    /// A request for a page failed: the replica is asked again, for the same page.
-    pub fn handle_failed(&mut self, slot: Slot) {
-        if let Some(cursor) = self.cursors.get_mut(slot.index()) {
-            cursor.ask_again();
-        }
-    }
-
-    /// A replica is given up: nobody waits for it any more. What it has listed is still handed on.
-    pub fn handle_lost(&mut self, slot: Slot) {
-        if let Some(cursor) = self.cursors.get_mut(slot.index()) {
-            cursor.lose();
-        }
-    }
-
-    /// A lost replica is there again: its listing continues where it was. What the others have passed
-    /// meanwhile is handed on late, so that nothing is missed.
-    pub fn handle_returned(&mut self, slot: Slot) {
-        if let Some(cursor) = self.cursors.get_mut(slot.index())
-            && cursor.is_lost()
-        {
-            cursor.resume();
-            self.rewound = true;
-        }
-    }
-
-    /// A replica no longer knows the place where its listing was to continue (row F-03): it lists
-    /// again from the beginning, and what was handed on already is handed on again, late.
-    pub fn handle_position_vanished(&mut self, slot: Slot) {
-        self.pass();
-        if let Some(cursor) = self.cursors.get_mut(slot.index()) {
-            *cursor = Cursor::default();
-            self.rewound = true;
-        }
-    }
-
     /// Passes what was handed on.
     fn pass(&mut self) {
         let handed_on = std::mem::take(&mut self.handed_on);
-        let Some(first) = handed_on.first() else { return };
-        if let Some(entry) = self.cursors[first.index()].current()
-            && !(self.rewound && self.frontier.as_ref().is_some_and(|frontier| entry.key < frontier.key))
-        {
-            self.frontier = Some(Arc::clone(entry));
-        }
         handed_on.iter().for_each(|slot| self.cursors[slot.index()].pass());
     }
 }

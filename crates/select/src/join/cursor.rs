@@ -18,22 +18,12 @@ pub(super) enum Head<'a> {
     Awaited,
     /// Nothing: it was listed to its end.
     Ended,
-    /// Unknown: the replica is lost.
-    Lost,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum State {
-    #[default]
-    Listing,
-    Lost,
-    Ended,
 }
 
 /// Pages hold no key twice: of repeats, [`Cursor::take`] keeps the latest.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Cursor {
-    state: State,
+    has_ended: bool,
     page: Vec<Arc<Entry>>,
     at: usize,
     ahead: VecDeque<Vec<Arc<Entry>>>,
@@ -51,18 +41,13 @@ impl Cursor {
     }
 
     pub(super) fn head(&self) -> Head<'_> {
-        match (self.current(), self.state) {
+        match self.current() {
             // Mutable state is listed before sealed state, so a sealed report is the last of its key.
-            (Some(entry), State::Listing) if entry.digest.is_none() && self.held() == 1 => Head::Awaited,
-            (Some(entry), _) => Head::Entry(entry),
-            (None, State::Listing) => Head::Awaited,
-            (None, State::Ended) => Head::Ended,
-            (None, State::Lost) => Head::Lost,
+            Some(entry) if entry.digest.is_none() && self.held() == 1 && !self.has_ended => Head::Awaited,
+            Some(entry) => Head::Entry(entry),
+            None if self.has_ended => Head::Ended,
+            None => Head::Awaited,
         }
-    }
-
-    pub(super) fn is_lost(&self) -> bool {
-        self.state == State::Lost
     }
 
     pub(super) fn held(&self) -> usize {
@@ -70,27 +55,12 @@ impl Cursor {
     }
 
     pub(super) fn wants(&self, pages_ahead: usize) -> bool {
-        self.state == State::Listing && !self.asked && self.ahead.len() < pages_ahead
+        !self.has_ended && !self.asked && self.ahead.len() < pages_ahead
     }
 
     pub(super) fn ask(&mut self) -> PageToken {
         self.asked = true;
         self.token.clone()
-    }
-
-    pub(super) fn ask_again(&mut self) {
-        self.asked = false;
-    }
-
-    pub(super) fn lose(&mut self) {
-        self.asked = false;
-        if self.state == State::Listing {
-            self.state = State::Lost;
-        }
-    }
-
-    pub(super) fn resume(&mut self) {
-        self.state = State::Listing;
     }
 
     pub(super) fn pass(&mut self) {
@@ -118,7 +88,7 @@ impl Cursor {
         }
         match next {
             Some(next) => self.token = next,
-            None => self.state = State::Ended,
+            None => self.has_ended = true,
         }
         self.turn_page();
         Ok(repeats)
@@ -185,12 +155,6 @@ impl Cursor {
             return false;
         }
         if self.held() == 0 || (self.held() == 1 && handed_on) {
-            // A mutable report is handed on before its sealed one only if its replica was lost meanwhile.
-            let sealed_since = self.last.as_ref().is_some_and(|last| last.digest.is_none())
-                && entries.first().is_some_and(|first| first.digest.is_some());
-            if sealed_since {
-                return false;
-            }
             entries.remove(0);
             return true;
         }

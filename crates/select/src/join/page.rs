@@ -27,7 +27,7 @@ pub struct Page {
     pub next: Option<PageToken>,
 }
 
-/// A replica gave a page that cannot be right. It is at fault, and counts as lost.
+/// A replica gave a page that cannot be right. It is at fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the inventory of {replica} is refused: {fault}")]
 pub struct PageError {
