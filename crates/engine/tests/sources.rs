@@ -39,6 +39,8 @@ const A_MOMENT: Duration = Duration::from_millis(10);
 const FORGOTTEN: Duration = Duration::from_secs(3600);
 /// Shards that every donor has.
 const SHARDS: u32 = 30;
+/// One more, with a file where another needs a directory: no store takes it.
+const UNKEEPABLE: u32 = 99;
 
 #[derive(Debug)]
 struct Stopped;
@@ -230,6 +232,9 @@ fn full() -> MemoryStore {
     let store = MemoryStore::new();
     for index in 0..SHARDS {
         store.put(&shard(index), EntryKey::from_path("a").unwrap(), format!("content {index}"), Vec::new());
+    }
+    for path in ["d", "d/x"] {
+        store.put(&shard(UNKEEPABLE), EntryKey::from_path(path).unwrap(), path, Vec::new());
     }
     store
 }

@@ -166,8 +166,10 @@ pub enum CloseReason {
     Stalled,
     /// It said busy again and again.
     Busy,
-    /// Its manifest cannot be right, or cannot be kept here. Not asked again.
+    /// Its manifest cannot be right. Not asked again.
     BadManifest(String),
+    /// Its manifest has something that the store here cannot keep, be it right or not. Not asked again.
+    CannotKeep(String),
     /// It could not list its snapshot.
     ListFailed(String),
     /// It was asked to join others and has another manifest. It may still be asked alone.
@@ -182,7 +184,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Every name that [`CloseReason::name`] gives.
-    pub const NAMES: [&'static str; 13] = [
+    pub const NAMES: [&'static str; 14] = [
         "complete",
         "worked through",
         "refused",
@@ -196,6 +198,7 @@ impl CloseReason {
         "not needed",
         "incompatible",
         "job ended",
+        "cannot keep",
     ];
 
     /// Whether it says nothing against the peer, which may be asked again at once.
@@ -215,6 +218,7 @@ impl CloseReason {
             | Self::OtherManifest
             | Self::NotNeeded
             | Self::Incompatible(_)
+            | Self::CannotKeep(_)
             | Self::JobEnded(_) => None,
         }
     }
@@ -235,6 +239,7 @@ impl CloseReason {
             Self::NotNeeded => 10,
             Self::Incompatible(_) => 11,
             Self::JobEnded(_) => 12,
+            Self::CannotKeep(_) => 13,
         };
         Self::NAMES[place]
     }
@@ -251,6 +256,7 @@ impl fmt::Display for CloseReason {
             Self::Stalled => f.write_str("stalled"),
             Self::Busy => f.write_str("busy for too long"),
             Self::BadManifest(why) => write!(f, "manifest is wrong: {why}"),
+            Self::CannotKeep(why) => write!(f, "manifest cannot be kept here: {why}"),
             Self::ListFailed(why) => write!(f, "cannot list its snapshot: {why}"),
             Self::OtherManifest => f.write_str("has another manifest than the sources in use"),
             Self::NotNeeded => f.write_str("not needed"),

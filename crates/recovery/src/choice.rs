@@ -299,6 +299,7 @@ fn may_ask_again(reason: &CloseReason) -> Option<Duration> {
         CloseReason::Complete
         | CloseReason::WorkedThrough
         | CloseReason::BadManifest(_)
+        | CloseReason::CannotKeep(_)
         | CloseReason::JobEnded(_) => None,
         CloseReason::Refused(refusal) if refusal.permanent => None,
         CloseReason::Refused(refusal) => Some(refusal.retry_after.unwrap_or_default().min(RETRY_AFTER_MAX)),

@@ -19,9 +19,9 @@ const LEN: usize = CHUNK;
 const PAGE: usize = 8;
 /// Requests that the distant donor takes at a time.
 const REQUESTS_MAX: u32 = 16;
-/// How far away it is, and how long it takes over a page.
-const LATENCY: Duration = Duration::from_millis(100);
-const PAGE_TIME: Duration = Duration::from_secs(1);
+/// How long it takes over an answer, so that others have the time to do its work, and over a page.
+const LATENCY: Duration = Duration::from_secs(3);
+const PAGE_TIME: Duration = Duration::from_secs(6);
 
 fn config() -> EngineConfig {
     let mut config = EngineConfig::default();

@@ -97,6 +97,18 @@ async fn a_session_that_stalls_counts_once() {
     .await;
 }
 
+/// Nobody has lied because this node's store cannot keep what all have.
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_kept_here_is_nobodys_lie() {
+    within(async {
+        let world = World::new(&["a", "b"]);
+        let outcome = world.bring_up([UNKEEPABLE]).await;
+        assert!(reason(&outcome).contains("needs it as a directory"), "{outcome:?}");
+        assert_eq!(world.replica.penalties(), []);
+    })
+    .await;
+}
+
 /// No peer is blamed for what this node has no room for.
 #[tokio::test(start_paused = true)]
 async fn the_own_limit_on_sessions_is_nobodys_fault() {

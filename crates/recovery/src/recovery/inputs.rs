@@ -332,7 +332,7 @@ impl Recovery {
 
     /// The store cannot take the entries that [`Action::Admit`] named, because of what the sources say of
     /// them: a key that it cannot keep, say. None of them was taken. They are asked for again in smaller
-    /// numbers, until it is clear whose fault it is.
+    /// numbers, until it is clear who lists what cannot be kept: these are left, and blamed for nothing.
     ///
     /// # Errors
     ///
@@ -343,7 +343,7 @@ impl Recovery {
         }
         if let Some(refused) = self.with_pass(|pass, _| pass.refused()).flatten() {
             for source in self.with_pass(|pass, _| pass.members(&refused.columns)).unwrap_or_default() {
-                self.close(source, &CloseReason::BadManifest(clip(why)));
+                self.close(source, &CloseReason::CannotKeep(clip(why)));
             }
             let goes_on = self.with_pass(|pass, context| pass.dismiss(&refused, context.agreement));
             if goes_on == Some(false) {

@@ -479,7 +479,7 @@ fn an_entry_that_cannot_be_kept_costs_those_who_list_it() {
     offer(&mut hand, sources[0], &good);
     let actions = offer(&mut hand, sources[1], &bad);
     let actions = list_all(&mut hand, &actions, &[(sources[0], &good), (sources[1], &bad)]);
-    assert!(matches!(closes(&actions).as_slice(), [CloseReason::BadManifest(_)]), "{actions:?}");
+    assert!(matches!(closes(&actions).as_slice(), [CloseReason::CannotKeep(_)]), "{actions:?}");
     let sealing = hand.store_all(actions);
     let seal = sealing.iter().find(|action| matches!(action, Action::Seal { .. }));
     let Some(Action::Seal { header }) = seal else { panic!("{sealing:?}") };
@@ -536,7 +536,7 @@ fn without_a_copy_that_cannot_be_kept_the_others_are_judged_anew() {
         hand.page(sources[0], one.page());
         hand.page(sources[1], other.page());
         let actions = drain_refusing(&mut hand, 1);
-        let [CloseReason::BadManifest(_), CloseReason::NotNeeded] = closes(&actions).as_slice() else {
+        let [CloseReason::CannotKeep(_), CloseReason::NotNeeded] = closes(&actions).as_slice() else {
             panic!("{kind:?}: {actions:?}")
         };
         let again = actions.iter().find_map(|action| match action {

@@ -116,9 +116,26 @@ fn an_oversized_offer_is_refused() {
     assert!(matches!(closes(&hand.drain())[..], [CloseReason::BadManifest(_)]));
 }
 
-/// A page that the store cannot keep (a hostile name, say) costs the peer.
+/// What the store here cannot keep is no lie of those who have it: they are left for good, and nothing is
+/// held against them.
 #[test]
-fn a_page_that_cannot_be_kept_costs_the_peer() {
+fn what_cannot_be_kept_here_is_nobodys_lie() {
+    let manifest = Manifest::of(1, vec![entry(0, 100, 0), entry(1, 100, 0)]);
+    let mut hand = Hand::new(&["a", "b"]);
+    hand.refuses = Some(manifest.entries[1].key.to_string());
+    let mut actions = hand.listed(&manifest).1;
+    actions.extend(hand.listed(&manifest).1);
+    let left = closes(&actions);
+    let is_left_for_that =
+        |reason: &CloseReason| matches!(reason, CloseReason::CannotKeep(why) if why == "no such key here");
+    assert!(left.len() == 2 && left.iter().all(is_left_for_that), "{actions:?}");
+    assert!(left.iter().all(|reason| reason.offence().is_none()));
+    assert!(matches!(done(&actions), Outcome::NoSource { .. }));
+}
+
+/// A page that is wrong (a hostile name, say) costs the peer.
+#[test]
+fn a_page_that_is_wrong_costs_the_peer() {
     let mut hand = Hand::new(&["a"]);
     let a = hand.opened().0;
     hand.job.handle_offer(hand.now, a, Manifest::new(&[]).header).unwrap();
