@@ -138,7 +138,7 @@ pub enum Action {
     /// [`handle_sealed`](crate::Recovery::handle_sealed).
     Seal {
         /// The sealed header. If several manifests were joined it has no digest: that is to be
-        /// computed from what was admitted.
+        /// computed from what was admitted; and no position, if something was left out of them.
         header: ManifestHeader,
     },
     /// Make the sealed generation visible. Answered by

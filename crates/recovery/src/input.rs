@@ -69,6 +69,16 @@ pub enum Fault {
     Failed(String),
 }
 
+/// Why the store did not take a copy of an entry that fits its digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotTaken {
+    /// It is not what the dataset has: who gave it is at fault.
+    Bad(String),
+    /// It is good, and cannot become one with what is here already: too long together, say. Nobody is at
+    /// fault.
+    Unmergeable(String),
+}
+
 /// An input that no correct driver gives. Nothing was changed; the driver is at fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

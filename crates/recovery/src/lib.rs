@@ -72,7 +72,7 @@
 //! | [`action`] | [`Action`], [`OutlinePart`], [`SourceId`], [`CloseReason`]: what the driver carries out |
 //! | [`candidate`] | [`Candidate`], [`Regard`]: who may be asked, and what is known of them |
 //! | [`agreement`] | [`Agreement`], [`PositionOrder`]: who has to say the same |
-//! | [`input`] | [`PageIn`], [`Admitted`], [`Refusal`], [`Fault`], [`Misuse`]: what the driver says |
+//! | [`input`] | [`PageIn`], [`Admitted`], [`Refusal`], [`Fault`], [`NotTaken`], [`Misuse`]: what the driver says |
 //! | [`outcome`] | [`Outcome`], [`Gap`], [`PeerReport`], [`Findings`]: how it ended, and why |
 //! | [`standing`] | [`Standing`]: where each replica stands |
 //! | [`status`] | [`Status`], [`Waiting`], [`Stats`]: the truth at any moment |
@@ -114,14 +114,14 @@ mod row;
 mod shortfall;
 pub mod standing;
 pub mod status;
-mod wanted;
 mod verdicts;
+mod wanted;
 
 pub use action::{Action, CloseReason, OutlinePart, SourceId};
 pub use agreement::{Agreement, EqualPositions, PositionOrder, Voters};
 pub use candidate::{Candidate, Regard};
 pub use config::{Config, Job};
-pub use input::{Admitted, Fault, Misuse, PageIn, Refusal};
+pub use input::{Admitted, Fault, Misuse, NotTaken, PageIn, Refusal};
 pub use outcome::{Findings, Found, Gap, Outcome, PeerReport, Step};
 pub use phase::Phase;
 pub use recovery::Recovery;

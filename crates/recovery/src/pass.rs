@@ -5,6 +5,7 @@ mod answers;
 mod contest;
 mod leave;
 mod listed;
+mod not_taken;
 mod steal;
 #[cfg(test)]
 mod tests;
@@ -18,15 +19,16 @@ use peerstream_types::{
 };
 
 use self::contest::Contests;
+use self::not_taken::Untaken;
 use crate::agreement::Agreement;
 use crate::config::clip;
 use crate::cut::Cut;
 use crate::link::{Link, Part};
 use crate::roll::Roll;
 use crate::shortfall::Shortfall;
+use crate::verdicts::Verdicts;
 use crate::wanted::{Finished, Item, Wanted};
 use crate::{Action, CloseReason, Config, Findings, Found, Gap, OutlinePart, SourceId, Stats, WaitReason};
-use crate::verdicts::Verdicts;
 
 /// What a pass needs of the job while it takes an input.
 pub(crate) struct Context<'a> {
@@ -61,10 +63,11 @@ pub(crate) struct Pass {
     roll: Roll,
     wanted: Wanted,
     contests: Contests,
+    verdicts: Verdicts,
     /// Who gives what may have become another question.
     recheck: bool,
-    verdicts: Verdicts,
     shortfall: Shortfall,
+    untaken: Untaken,
     /// What the last source that was worked through could not give.
     earlier: Option<Shortfall>,
     findings: Findings,
@@ -87,10 +90,11 @@ impl Pass {
             roll,
             wanted: Wanted::new(header.chunk_size),
             contests: Contests::default(),
-            recheck: false,
             verdicts: Verdicts::default(),
+            recheck: false,
             header,
             shortfall: Shortfall::default(),
+            untaken: Untaken::default(),
             earlier,
             findings: Findings::default(),
             does_without_some: false,
@@ -289,7 +293,7 @@ impl Pass {
             return;
         }
         if !finished.complete {
-            self.shortfall.add_entry(finished.ordinal);
+            self.lacks(finished.ordinal);
             return;
         }
         self.done.entries += 1;
@@ -353,8 +357,18 @@ impl Pass {
     }
 
     /// The header to seal with, if nothing is missing; without a digest if several manifests were joined.
+    ///
+    /// Of data that something was left out of, no position in the change log is known. That of a single
+    /// manifest is part of what its digest is over: there the store, which was told, keeps its own.
     pub(crate) fn complete(&self) -> Option<ManifestHeader> {
-        self.is_complete().then(|| ManifestHeader { counts: self.roll.counts(), ..self.header.clone() })
+        if !self.is_complete() {
+            return None;
+        }
+        let mut header = ManifestHeader { counts: self.roll.counts(), ..self.header.clone() };
+        if self.does_without_some && !header.is_sealed() {
+            header.position = None;
+        }
+        Some(header)
     }
 
     fn is_complete(&self) -> bool {

@@ -3,6 +3,7 @@
 mod gathering;
 mod inputs;
 mod level;
+mod not_taken;
 mod sources;
 mod standing;
 
@@ -296,6 +297,10 @@ impl Recovery {
                 State::Streaming { pass, .. } => match pass.complete() {
                     Some(header) => return self.seal(header),
                     None if self.drops_the_rest() => {}
+                    None if self.is_beyond_help() => {
+                        self.end_pass();
+                        return self.give_up();
+                    }
                     None => self.end_pass(),
                 },
                 State::Opening { .. } | State::Sealing { .. } | State::Publishing { .. } | State::Done => {

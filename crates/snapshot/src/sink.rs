@@ -113,14 +113,26 @@ pub trait Staging: Send + Sync + fmt::Debug {
     /// Keeps chunks: many small entries at once, or a few large chunks. Idempotent. After an error
     /// some of them may be kept. Not cancel safe either way: the call is simply repeated.
     ///
+    /// A merge sink may find fault with the content of an entry, when the last chunk of it is stored. It
+    /// forgets what it has of that copy. Other entries of the call lose nothing: those that are not kept
+    /// are, once they are stored again without it.
+    ///
     /// What is kept outlives this writer. Until the next checkpoint, the end of the process, or of the
     /// store's value in it, may cost some of what came last: no more than a fast path has in flight, a few
     /// MiB.
+    ///
+    /// # Errors
+    ///
+    /// Of merge sinks only, and of one entry: [`SinkError::BadEntry`], the source is at fault;
+    /// [`SinkError::Unmergeable`], nobody is.
     fn store(&self, chunks: Vec<VerifiedChunk>) -> BoxFuture<'_, Result<(), SinkError>>;
 
     /// Says that a variant cannot be had, and that the consistency level does without it: `seal` no
     /// longer asks for it. The other variants of its key are merged as ever. For merge sinks only;
     /// no generation is whole without an entry, so other sinks take no notice. Idempotent.
+    ///
+    /// Changes that the left out variant had are missing from then on: what is published after that keeps
+    /// the position that this replica had, or none, whatever the header says.
     ///
     /// # Errors
     ///
@@ -138,7 +150,7 @@ pub trait Staging: Send + Sync + fmt::Debug {
     /// A merge sink has merged an entry into the live store when the last of its chunks was stored, at
     /// the latest here. Its `header` is the sealed one while there is one source. With several, no
     /// source has sealed the union: the sink takes the position from `header`, which is the least of
-    /// theirs, and compares neither counts nor digest.
+    /// theirs, or none if something was [left out](Self::leave_out), and compares neither counts nor digest.
     ///
     /// # Errors
     ///
@@ -172,12 +184,23 @@ pub enum SinkError {
     BadKey(#[from] KeyError),
     /// An entry cannot be kept here for another reason than its key: it cannot be verified, or is of
     /// a kind that this sink does not hold. The source is at fault, or the wrong one for this sink;
-    /// nothing of this page was admitted.
+    /// nothing of this page was admitted. Of [`Staging::store`]: its content, which fits its digest, is not
+    /// what this sink holds. This copy is of no use, whoever has it.
     #[error("entry {key} cannot be kept here: {why}")]
     BadEntry {
         /// The entry.
         key: EntryKey,
         /// What is wrong with it.
+        why: String,
+    },
+    /// A copy of an entry is good, but a merge sink cannot make it one with what it has of the entry: it
+    /// would be too long, say, or that is damaged. No source is at fault. What was here stays as it is: go
+    /// on without this copy.
+    #[error("entry {key} cannot be merged with what is here: {why}")]
+    Unmergeable {
+        /// The entry.
+        key: EntryKey,
+        /// What is in the way.
         why: String,
     },
     /// Two entries with one key, or keys out of order. The source is at fault.

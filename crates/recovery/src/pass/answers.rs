@@ -238,7 +238,7 @@ impl Pass {
 
     /// An item that a source owed is to be asked for again, unless another one owes it too, or it was
     /// left meanwhile. Says whether it is.
-    fn give_back(&mut self, item: Item) -> bool {
+    pub(super) fn give_back(&mut self, item: Item) -> bool {
         if self.is_asked(item) {
             return false;
         }

@@ -130,12 +130,11 @@ impl Pass {
         }) {
             for ordinal in failed {
                 if is_met {
-                    self.shortfall.forgive(ordinal);
+                    self.does_without(ordinal);
                     context.stats.left_out += 1;
-                    self.does_without_some = true;
                     context.actions.push_back(Action::LeaveOut { ordinal });
                 } else {
-                    self.shortfall.add_entry(ordinal);
+                    self.lacks(ordinal);
                 }
             }
         }

@@ -216,7 +216,10 @@ impl Recovery {
     }
 
     /// Gives the pass something; closes a source if that is the end of it.
-    fn give(&mut self, work: impl FnOnce(&mut Pass, &mut crate::pass::Context<'_>) -> Result<(), Ended>) {
+    pub(super) fn give(
+        &mut self,
+        work: impl FnOnce(&mut Pass, &mut crate::pass::Context<'_>) -> Result<(), Ended>,
+    ) {
         if let Some(Err((source, reason))) = self.with_pass(work) {
             self.close(source, &reason);
         }
@@ -243,7 +246,7 @@ impl Recovery {
     }
 
     /// Whether an input is of a fetch that waits for something; counts it as late if not.
-    fn is_flying(&mut self, now: Timestamp, fetch: FetchId) -> Result<bool, Misuse> {
+    pub(super) fn is_flying(&mut self, now: Timestamp, fetch: FetchId) -> Result<bool, Misuse> {
         self.tick(now);
         self.check_fetch(fetch)?;
         let flying = self.state.pass().is_some_and(|pass| pass.is_flying(fetch));
@@ -268,6 +271,10 @@ impl Recovery {
             return Ok(());
         }
         match result {
+            Ok(()) if matches!(self.state, State::Sealing { is_below_level: true, .. }) => {
+                self.unseal();
+                self.advance();
+            }
             Ok(()) => {
                 self.close_all(&CloseReason::Complete);
                 self.state = State::Publishing { since: self.now };
@@ -291,10 +298,6 @@ impl Recovery {
             Ok(generation) => Outcome::Published { generation },
             Err(why) => Outcome::Failed { step: Step::Publish, why: clip(&why) },
         });
-            Ok(()) if matches!(self.state, State::Sealing { is_below_level: true, .. }) => {
-                self.unseal();
-                self.advance();
-            }
         Ok(())
     }
 

@@ -13,6 +13,7 @@ mod findings;
 mod levels;
 mod listing;
 mod m3db;
+mod not_taken;
 mod outlines;
 mod property;
 mod retries;
