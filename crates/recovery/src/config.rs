@@ -87,7 +87,7 @@ pub struct Config {
     pub open_timeout: Duration,
     /// How long the rest of the replicas is waited for once enough have offered and do not agree, or, at
     /// level `none`, once one has offered what others may add to. What comes later takes part only if it
-    /// has a manifest that is in use. Default 5 s.
+    /// has a manifest that is in use, and there is room. Default 5 s.
     pub compare_wait: Duration,
     /// How long the whole job may take up to the publish; `None` is no limit. Default none: a large
     /// shard may take days, and the no-progress timeout ends what does not move.
@@ -107,8 +107,9 @@ pub struct Config {
     /// While less than this is left of a shard, nobody joins: a session costs more than it brings.
     /// Default 32 MiB, which one source gives in less than half a second on a fast network.
     pub join_from: ByteCount,
-    /// Most bytes that are asked of a second source while a slow one still owes them, in thousandths of
-    /// the shard: what the last moments of a slow source may cost. Default 10; 0 for none.
+    /// Most bytes that one job asks of a second source while a slow one still owes them, in thousandths of
+    /// the shard, as far as that is listed where no sealed manifest says it: what the last moments of a slow
+    /// source may cost. Default 10; 0 for none.
     pub twice_per_mille: u32,
     /// Seed of the jitter. Give each job another one, or nodes that start together retry together.
     /// Default 0.

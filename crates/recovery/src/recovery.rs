@@ -41,8 +41,9 @@ use crate::{
 /// and the window, whatever the size of the shard.
 ///
 /// **Several sources.** While enough is left of the shard, further candidates are asked to join. They
-/// give chunks of the same entries at once; one with nothing left to do takes work from the slowest. A
-/// source that dies, slows down, lies or refuses costs what it had in flight.
+/// give chunks of the same entries at once; one with nothing left to do takes work from the slowest, before
+/// all is listed only from one that is still. A source that dies, slows down, lies or refuses costs what it
+/// had in flight.
 ///
 /// **Fail-over.** Page tokens belong to the source that made them. What was listed counts
 /// only once all of it was checked against its digest, so whoever takes over lists from the start:
