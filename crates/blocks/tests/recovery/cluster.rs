@@ -171,6 +171,12 @@ impl Cluster {
     }
 
     pub(crate) async fn with(donors: usize, config: EngineConfig, store: BlockStore) -> Self {
+        Self::of((0..donors).map(|_| self::store()).collect(), config, store).await
+    }
+
+    /// Donors that have these stores.
+    pub(crate) async fn of(stores: Vec<BlockStore>, config: EngineConfig, store: BlockStore) -> Self {
+        let donors = stores.len();
         let (network, levels) = (MemoryNetwork::new(), Levels::default());
         let holders = (0..donors).map(|place| Holder::everything(name(place), addr(place)));
         let placement = Arc::new(StaticPlacement::new(holders).unwrap());
@@ -195,8 +201,8 @@ impl Cluster {
             Engine::start(config.clone(), parts)
         };
         let (mut engines, mut all) = (Vec::new(), Vec::new());
-        for place in 0..donors {
-            let donor = Donor { store: self::store(), switches: Arc::default() };
+        for (place, store) in stores.into_iter().enumerate() {
+            let donor = Donor { store, switches: Arc::default() };
             donor.store.create(&shard()).await.unwrap();
             let source = Some(Arc::new(donor.clone()) as Arc<dyn Source>);
             let dataset = Dataset { source, kind: DatasetKind::Mergeable, ..Dataset::default() };

@@ -8,5 +8,6 @@ mod deletes;
 mod dropped;
 mod fan_out;
 mod live;
+mod refused;
 mod tags;
 mod union;

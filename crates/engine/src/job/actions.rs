@@ -181,6 +181,7 @@ impl Running {
             offer: link.offer.clone(),
             class: self.job.class,
             staging: self.staging.clone(),
+            merges: self.job.sink.merges(&self.job.shard),
             fetch,
             spans,
             names,

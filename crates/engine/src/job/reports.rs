@@ -78,9 +78,10 @@ mod tests {
                 FetchEvent::Arrived => (fetch.0, "arrived"),
                 FetchEvent::Stored(..) => (fetch.0, "stored"),
                 FetchEvent::Ended => (fetch.0, "ended"),
-                FetchEvent::Bad { .. } | FetchEvent::Failed { .. } | FetchEvent::StoreFailed(_) => {
-                    (fetch.0, "bad")
-                }
+                FetchEvent::Bad { .. }
+                | FetchEvent::NotTaken { .. }
+                | FetchEvent::Failed { .. }
+                | FetchEvent::StoreFailed(_) => (fetch.0, "bad"),
             });
             names.collect::<Vec<_>>()
         };

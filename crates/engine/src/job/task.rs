@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use peerstream_recovery::{Admitted, Fault, Misuse, OutlinePart, Phase, Recovery, SourceId};
+use peerstream_recovery::{Admitted, Fault, Misuse, NotTaken, OutlinePart, Phase, Recovery, SourceId};
 use peerstream_select::Part;
 use peerstream_shape::Class;
 use peerstream_snapshot::{ManifestHasher, Sink, Staging};
@@ -310,6 +310,10 @@ impl Running {
                 self.lied_in(fetch);
                 self.recovery.handle_bad(now, fetch, ordinal, chunk, &why)
             }
+            FetchEvent::NotTaken { ordinal, reason } => {
+                self.not_taken(fetch, ordinal, &reason);
+                self.recovery.handle_not_taken(now, fetch, ordinal, reason)
+            }
             FetchEvent::Failed { span, code, why } => {
                 if let Some(span) = span {
                     self.blame(fetch, span.first_ordinal(), None, &why);
@@ -341,6 +345,22 @@ impl Running {
         };
         if let Err(misuse) = result {
             warn!(%misuse, "the recovery job was told of a fetch that it had not asked for");
+        }
+    }
+
+    /// The store does not take what a fetch gave of an entry: if that is bad, its source is named.
+    fn not_taken(&self, fetch: FetchId, ordinal: Ordinal, reason: &NotTaken) {
+        match reason {
+            NotTaken::Bad(why) => {
+                self.blame(fetch, ordinal, None, why);
+                self.lied_in(fetch);
+            }
+            NotTaken::Unmergeable(why) => {
+                let source = self.fetches.get(&fetch);
+                if let Some(entry) = source.and_then(|source| self.recovery.entry(*source, ordinal)) {
+                    warn!(key = %entry.key, %why, "a copy was left");
+                }
+            }
         }
     }
 

@@ -26,7 +26,7 @@ pub enum PlanEvent {
         /// Why.
         reason: String,
     },
-    /// A chunk, or an outline, did not fit its digest.
+    /// A chunk, or an outline, did not fit its digest, or what is in an entry is not what the store keeps.
     BadChunk {
         /// The shard.
         shard: ShardId,

@@ -7,7 +7,7 @@ use peerstream_types::{EntryKey, NodeId, PlanId, ShardId};
 
 use super::TaskDirection;
 
-/// A chunk that did not fit its digest, or that its source could not give.
+/// A chunk that did not fit its digest, that its source could not give, or that the store could not keep.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadChunk {
     /// The entry.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use peerstream_recovery::NotTaken;
 use peerstream_shape::{Charge, Class, Direction};
 use peerstream_snapshot::{SinkError, Staging, VerifiedChunk, run_for};
 use peerstream_types::{ChunkIndex, ChunkSize, FetchId, Ordinal, Span};
@@ -45,6 +46,8 @@ pub(crate) struct Fetch {
     pub(crate) offer: Arc<OfferV1>,
     pub(crate) class: Class,
     pub(crate) staging: Arc<dyn Staging>,
+    /// Whether the staging merges what it stores, and may find fault with what fits its digest.
+    pub(crate) merges: bool,
     /// The job's name of the fetch; the session has another.
     pub(crate) fetch: FetchId,
     pub(crate) spans: Vec<Span>,
@@ -65,6 +68,8 @@ pub(crate) enum FetchEvent {
     Arrived,
     /// Did not fit its digest.
     Bad { ordinal: Ordinal, chunk: ChunkIndex, why: String },
+    /// Fits its digest, and the store does not take the entry for another reason.
+    NotTaken { ordinal: Ordinal, reason: NotTaken },
     /// The source cannot give it.
     Failed { span: Option<Span>, code: Code, why: String },
     /// The local store failed.
@@ -216,27 +221,79 @@ impl Fetch {
     }
 
     async fn store(&self, good: Vec<VerifiedChunk>) {
+        let again = if self.merges { good.clone() } else { Vec::new() };
+        let (spans, bytes) = self.named(&good);
+        match self.staging.store(good).await {
+            Ok(()) => self.stored(spans, bytes).await,
+            Err(error) if self.merges && not_taken(&error).is_some() => self.store_each(again).await,
+            Err(error) => self.tell(FetchEvent::StoreFailed(error)).await,
+        }
+    }
+
+    /// One entry after the other, because the store does not take some of them.
+    async fn store_each(&self, good: Vec<VerifiedChunk>) {
+        let (mut taken, mut refused, mut failed) = (Vec::new(), Vec::new(), None);
+        for chunks in good.chunk_by(|a, b| a.entry().ordinal == b.entry().ordinal) {
+            let Err(error) = self.staging.store(chunks.to_vec()).await else {
+                taken.extend_from_slice(chunks);
+                continue;
+            };
+            match not_taken(&error) {
+                Some(reason) => refused.push((chunks, reason)),
+                None => {
+                    failed = Some(error);
+                    break;
+                }
+            }
+        }
+        if !taken.is_empty() {
+            let (spans, bytes) = self.named(&taken);
+            self.stored(spans, bytes).await;
+        }
+        for (chunks, reason) in refused {
+            self.session.wasted(self.named(chunks).1);
+            let ordinal = chunks[0].entry().ordinal;
+            self.tell(FetchEvent::NotTaken { ordinal, reason }).await;
+        }
+        if let Some(error) = failed {
+            self.tell(FetchEvent::StoreFailed(error)).await;
+        }
+    }
+
+    /// What chunks are called, and how many bytes they have.
+    fn named(&self, chunks: &[VerifiedChunk]) -> (Vec<Span>, u64) {
         let (mut spans, mut bytes) = (Vec::new(), 0);
-        for chunk in &good {
+        for chunk in chunks {
             let ordinal = chunk.entry().ordinal;
             let is_whole = chunk.entry().chunks(self.size()) == 1;
             bytes += chunk.bytes().len() as u64;
             let span = if is_whole { Span::entry(ordinal) } else { Span::chunk(ordinal, chunk.index()) };
             join_span(&mut spans, span);
         }
-        match self.staging.store(good).await {
-            Ok(()) => {
-                self.tell(FetchEvent::Stored(spans.clone(), bytes)).await;
-                let spans = spans.into_iter().flat_map(|span| self.names.there(span)).collect();
-                self.session.received(self.offer.offer, spans, bytes).await;
-            }
-            Err(error) => self.tell(FetchEvent::StoreFailed(error)).await,
-        }
+        (spans, bytes)
+    }
+
+    async fn stored(&self, spans: Vec<Span>, bytes: u64) {
+        self.tell(FetchEvent::Stored(spans.clone(), bytes)).await;
+        let spans = spans.into_iter().flat_map(|span| self.names.there(span)).collect();
+        self.session.received(self.offer.offer, spans, bytes).await;
     }
 
     async fn tell(&self, event: FetchEvent) {
         // The job may have ended meanwhile; then nobody wants to know.
         let _ = self.events.send((self.fetch, event)).await;
+    }
+}
+
+/// Why the store does not take an entry, if it is that.
+#[expect(clippy::wildcard_enum_match_arm, reason = "an open enum; all else is no fault of an entry")]
+fn not_taken(error: &SinkError) -> Option<NotTaken> {
+    match error {
+        SinkError::BadEntry { why, .. } => Some(NotTaken::Bad(format!("the store cannot keep it: {why}"))),
+        SinkError::Unmergeable { why, .. } => {
+            Some(NotTaken::Unmergeable(format!("the store cannot merge it with what is here: {why}")))
+        }
+        _ => None,
     }
 }
 
