@@ -1,10 +1,12 @@
 //! Whose word counts: that of every other replica as the placement is now, whether it can answer or not.
 
+use std::collections::BTreeMap;
+
 use peerstream_recovery::{
-    Action, Agreement, Candidate, CloseReason, Config, Job, Outcome, SourceId, Voters, WaitReason,
+    Action, Agreement, Candidate, CloseReason, Config, Job, Outcome, Phase, SourceId, Voters, WaitReason,
 };
 use peerstream_select::Level;
-use peerstream_types::{DatasetKind, ManifestHeader};
+use peerstream_types::{DatasetKind, ManifestHeader, NodeId};
 
 use crate::support::{Hand, Manifest, closes, job, peer, refusal};
 
@@ -172,4 +174,75 @@ fn who_left_the_placement_has_no_vote() {
         assert_eq!((standing.heard, standing.is_met()), (0, false));
         assert!(offer(&mut hand, sources[1]), "{level}");
     }
+}
+
+/// F-20, F-75: whatever changes while replicas are waited for, nothing begins before as many of those whom the
+/// placement names at that moment have offered as the level of that moment asks for.
+#[test]
+fn nothing_begins_before_enough_of_those_of_now_have_offered() {
+    const PEERS: [&str; 4] = ["a", "b", "c", "d"];
+    let mut begun = 0;
+    for seed in 0..2_000u64 {
+        let mut state = seed;
+        let mut below = |limit: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % limit
+        };
+        let compared = [Level::UnstrictMajority, Level::Majority, Level::UnstrictAll, Level::All];
+        let mut level = compared[below(4) as usize];
+        let (mut voters, mut listed) = (Voters::of(5), PEERS.to_vec());
+        let mut hand = Hand::of(Config::default(), asking(level, voters, &listed));
+        // Who is in use, and has offered.
+        let mut sources = BTreeMap::new();
+        for _ in 0..12 {
+            for action in hand.drain() {
+                match action {
+                    Action::Open { source, peer, .. } => drop(sources.insert(source, (peer, false))),
+                    Action::Close { source, .. } => drop(sources.remove(&source)),
+                    _ => {}
+                }
+            }
+            let picked = sources.keys().nth(below(4) as usize).copied();
+            match (below(6), picked) {
+                (0, _) => {
+                    level = compared[below(4) as usize];
+                    hand.job.handle_level(hand.now, level);
+                }
+                (1, _) => {
+                    listed = PEERS.into_iter().filter(|_| below(3) > 0).collect();
+                    let (absent, unknown) = (below(2) as u32, below(2) as u32);
+                    let replicas = listed.len() as u32 + absent + unknown + 1;
+                    voters = Voters { absent, unknown, own_vote: below(4) == 0, ..Voters::of(replicas) };
+                    let candidates = Candidate::in_order(listed.iter().map(|name| peer(name)));
+                    hand.job.handle_candidates(hand.now, &candidates, voters);
+                }
+                (2, Some(source)) => {
+                    sources.remove(&source);
+                    hand.job.handle_source_lost(hand.now, source, "down").unwrap();
+                }
+                (_, Some(source)) if !sources[&source].1 => {
+                    sources.get_mut(&source).unwrap().1 = true;
+                    hand.job.handle_offer(hand.now, source, header()).unwrap();
+                }
+                _ => {
+                    if hand.job.poll_timeout().is_some() {
+                        hand.wait();
+                    }
+                }
+            }
+            if hand.job.status().phase != Phase::Opening {
+                break;
+            }
+        }
+        if hand.job.status().phase == Phase::Streaming {
+            begun += 1;
+            let named = |name: &NodeId| listed.iter().any(|listed| *listed == name.as_str());
+            let votes = sources.values().filter(|(name, offered)| *offered && named(name)).count() as u32;
+            let own = u32::from(voters.own_vote);
+            let others = listed.len() as u32 + voters.absent + voters.unknown;
+            let required = level.required(voters.replicas, others + own);
+            assert!(votes > 0 && votes + own >= required, "seed {seed}: {votes} of {required} at {level}");
+        }
+    }
+    assert!(begun > 500, "{begun}");
 }
