@@ -114,8 +114,8 @@ pub trait Staging: Send + Sync + fmt::Debug {
     /// some of them may be kept. Not cancel safe either way: the call is simply repeated.
     ///
     /// A merge sink may find fault with the content of an entry, when the last chunk of it is stored. It
-    /// forgets what it has of that copy. Other entries of the call lose nothing: those that are not kept
-    /// are, once they are stored again without it.
+    /// forgets what it has of the copy that the error names. Other entries of the call lose nothing: what is
+    /// not kept of them is, or is found fault with in its turn, when they are stored again without it.
     ///
     /// What is kept outlives this writer. Until the next checkpoint, the end of the process, or of the
     /// store's value in it, may cost some of what came last: no more than a fast path has in flight, a few

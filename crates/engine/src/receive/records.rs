@@ -16,7 +16,7 @@ use bytes::Bytes;
 use peerstream_recovery::NotTaken;
 use peerstream_shape::{Charge, Class, Direction};
 use peerstream_snapshot::{SinkError, Staging, VerifiedChunk, run_for};
-use peerstream_types::{ChunkIndex, ChunkSize, FetchId, Ordinal, Span};
+use peerstream_types::{ChunkIndex, ChunkSize, EntryKey, FetchId, Ordinal, Span};
 use peerstream_wire::message::OfferV1;
 use peerstream_wire::{Code, StreamKind};
 use tokio::sync::mpsc;
@@ -225,21 +225,27 @@ impl Fetch {
         let (spans, bytes) = self.named(&good);
         match self.staging.store(good).await {
             Ok(()) => self.stored(spans, bytes).await,
-            Err(error) if self.merges && not_taken(&error).is_some() => self.store_each(again).await,
-            Err(error) => self.tell(FetchEvent::StoreFailed(error)).await,
+            Err(error) => match NotTakenOf::named_by(&error) {
+                Some(first) if again.iter().any(|chunk| first.is_of(chunk)) => {
+                    self.store_each(again, first).await;
+                }
+                _ => self.tell(FetchEvent::StoreFailed(error)).await,
+            },
         }
     }
 
-    /// One entry after the other, because the store does not take some of them.
-    async fn store_each(&self, good: Vec<VerifiedChunk>) {
-        let (mut taken, mut refused, mut failed) = (Vec::new(), Vec::new(), None);
-        for chunks in good.chunk_by(|a, b| a.entry().ordinal == b.entry().ordinal) {
+    /// The store did not take an entry: one after the other, what else there is. A source has one copy of an
+    /// entry, so its key tells which.
+    async fn store_each(&self, good: Vec<VerifiedChunk>, first: NotTakenOf) {
+        let (bad, rest): (Vec<_>, Vec<_>) = good.into_iter().partition(|chunk| first.is_of(chunk));
+        let (mut taken, mut refused, mut failed) = (Vec::new(), vec![(&bad[..], first.reason)], None);
+        for chunks in rest.chunk_by(|a, b| a.entry().ordinal == b.entry().ordinal) {
             let Err(error) = self.staging.store(chunks.to_vec()).await else {
                 taken.extend_from_slice(chunks);
                 continue;
             };
-            match not_taken(&error) {
-                Some(reason) => refused.push((chunks, reason)),
+            match NotTakenOf::named_by(&error) {
+                Some(named) => refused.push((chunks, named.reason)),
                 None => {
                     failed = Some(error);
                     break;
@@ -285,15 +291,30 @@ impl Fetch {
     }
 }
 
-/// Why the store does not take an entry, if it is that.
-#[expect(clippy::wildcard_enum_match_arm, reason = "an open enum; all else is no fault of an entry")]
-fn not_taken(error: &SinkError) -> Option<NotTaken> {
-    match error {
-        SinkError::BadEntry { why, .. } => Some(NotTaken::Bad(format!("the store cannot keep it: {why}"))),
-        SinkError::Unmergeable { why, .. } => {
-            Some(NotTaken::Unmergeable(format!("the store cannot merge it with what is here: {why}")))
-        }
-        _ => None,
+/// The entry that the store does not take, and why.
+struct NotTakenOf {
+    key: EntryKey,
+    reason: NotTaken,
+}
+
+impl NotTakenOf {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "an open enum; all else is no fault of an entry")]
+    fn named_by(error: &SinkError) -> Option<Self> {
+        let (key, reason) = match error {
+            SinkError::BadEntry { key, why } => {
+                (key, NotTaken::Bad(format!("the store cannot keep it: {why}")))
+            }
+            SinkError::Unmergeable { key, why } => {
+                let why = format!("the store cannot merge it with what is here: {why}");
+                (key, NotTaken::Unmergeable(why))
+            }
+            _ => return None,
+        };
+        Some(Self { key: key.clone(), reason })
+    }
+
+    fn is_of(&self, chunk: &VerifiedChunk) -> bool {
+        chunk.entry().key == self.key
     }
 }
 
