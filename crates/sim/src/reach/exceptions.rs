@@ -118,11 +118,6 @@ pub const EXCEPTIONS: &[Exception] = &[
          engine's tests of hostile ones",
         &["busy"],
     ),
-    excuse(
-        Close,
-        "stores of ours keep what sources of ours list: the engine's own tests have a list that none keeps",
-        &["cannot keep"],
-    ),
     excuse(Message, "no engine sends it yet", &["Have", "Throttle", "GoAway"]),
     excuse(
         Code,

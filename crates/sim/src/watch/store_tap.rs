@@ -1,7 +1,7 @@
 //! Sources and sinks that note what passes, between an engine and its stores.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use peerstream_engine::select::Level;
 use peerstream_snapshot::{
@@ -89,7 +89,9 @@ impl Sink for TapSink {
             let (shard, node, books) = (shard.clone(), self.node.clone(), self.books.clone());
             let (glimpses, twice_per_mille) = (self.glimpses.clone(), self.twice_per_mille);
             let (voting, began_at) = (self.voting.clone(), self.voting.level(&shard));
-            let tap = TapStaging { inner, shard, node, books, glimpses, twice_per_mille, voting, began_at };
+            let size = Mutex::default();
+            let tap =
+                TapStaging { inner, shard, node, books, glimpses, twice_per_mille, voting, began_at, size };
             Ok(Arc::new(tap) as Arc<dyn Staging>)
         })
     }
@@ -115,13 +117,28 @@ struct TapStaging {
     twice_per_mille: u32,
     voting: Voting,
     began_at: Level,
+    size: Mutex<Size>,
+}
+
+/// What is known of the size of a shard, in bytes.
+#[derive(Debug, Default)]
+struct Size {
+    offered: u64,
+    /// Several manifests that are joined say nothing before.
+    admitted: u64,
+    /// Of it, what was said to come twice.
+    twice: u64,
 }
 
 impl TapStaging {
-    /// So many bytes more of the shard are listed: some of them may be asked of two sources.
-    fn listed(&self, bytes: u64) {
-        let may_come_twice = bytes / 1000 * u64::from(self.twice_per_mille);
-        self.books.lock().node(&self.node).stored.may_come_twice(&self.shard, may_come_twice);
+    /// More is known of the shard's size: some of it may be asked of two sources.
+    fn sized(&self, learn: impl FnOnce(&mut Size)) {
+        let mut size = self.size.lock().unwrap_or_else(PoisonError::into_inner);
+        learn(&mut size);
+        let twice = size.offered.max(size.admitted) / 1000 * u64::from(self.twice_per_mille);
+        let more = twice.saturating_sub(size.twice);
+        size.twice += more;
+        self.books.lock().node(&self.node).stored.may_come_twice(&self.shard, more);
     }
 
     /// Does what makes durable all that the store has taken by now.
@@ -147,7 +164,7 @@ impl Staging for TapStaging {
     fn begin<'a>(&'a self, header: &'a ManifestHeader) -> BoxFuture<'a, Result<(), SinkError>> {
         Box::pin(async move {
             self.seen(self.inner.begin(header).await)?;
-            self.listed(header.counts.bytes);
+            self.sized(|size| *size = Size { offered: header.counts.bytes, ..Size::default() });
             Ok(())
         })
     }
@@ -157,7 +174,12 @@ impl Staging for TapStaging {
     }
 
     fn admit(&self, entries: Vec<Arc<Entry>>) -> BoxFuture<'_, Result<Vec<Held>, SinkError>> {
-        Box::pin(async move { self.seen(self.inner.admit(entries).await) })
+        Box::pin(async move {
+            let bytes = entries.iter().map(|entry| entry.len).fold(0, u64::saturating_add);
+            let held = self.seen(self.inner.admit(entries).await)?;
+            self.sized(|size| size.admitted = size.admitted.saturating_add(bytes));
+            Ok(held)
+        })
     }
 
     fn store(&self, chunks: Vec<VerifiedChunk>) -> BoxFuture<'_, Result<(), SinkError>> {
