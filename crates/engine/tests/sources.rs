@@ -469,3 +469,19 @@ async fn the_shards_of_a_plan_are_spread_evenly() {
     })
     .await;
 }
+
+/// C41: whoever alone has some of the shards is spared the others, as far as that makes it even.
+#[tokio::test(start_paused = true)]
+async fn who_alone_has_some_shards_is_spared_the_others() {
+    within(async {
+        let mut placement = list(&["a", "b", "c"]);
+        for index in SHARDS / 2..SHARDS {
+            placement.place(shard(index), [(node("a"), ShardState::Available)], None).unwrap();
+        }
+        let world = World::placed(placement, &["a", "b", "c"], SourceRules::default());
+        let listers = tally(world.listers(world.completed(0..SHARDS).await));
+        assert_eq!(listers["a"], 15, "{listers:?}");
+        assert!(listers["b"].abs_diff(listers["c"]) <= 1, "{listers:?}");
+    })
+    .await;
+}

@@ -73,7 +73,10 @@ impl fmt::Display for Outcome {
                 peers.iter().try_for_each(|peer| write!(f, "; {peer}"))
             }
             Self::LevelMissed { level, required, left, peers } => {
-                write!(f, "level {level} asks for {required} replicas, and {left} beside this node may be asked")?;
+                write!(
+                    f,
+                    "level {level} asks for {required} replicas, and {left} beside this node may be asked"
+                )?;
                 f.write_str("; set a lower level, or add a replica")?;
                 peers.iter().try_for_each(|peer| write!(f, "; {peer}"))
             }

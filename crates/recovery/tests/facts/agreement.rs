@@ -75,8 +75,8 @@ fn fetched(actions: &[Action]) -> Vec<(SourceId, u64, u64)> {
     all
 }
 
-/// F-15, F-16: a majority with the same manifest is enough: it is listed once, nothing is compared, and
-/// the third is not waited for.
+/// F-13, F-15, F-16, M-02: a majority with the same manifest is enough: it is listed once, nothing is
+/// compared, and the third is not waited for.
 #[test]
 fn a_majority_with_one_manifest_begins_at_once() {
     let manifest = Manifest::new(&[100, 100]);

@@ -198,6 +198,8 @@ fn a_vanished_entry_goes_to_the_next_peer_at_once() {
     assert_eq!(closes(&actions), [CloseReason::WorkedThrough]);
     assert_eq!(hand.job.status().entries_missing, 2);
     assert_eq!(hand.job.stats().retries, Default::default());
+    let is_next = |action: &Action| matches!(action, Action::Open { peer: of, .. } if *of == peer("b"));
+    assert!(actions.iter().any(is_next), "without a pause: {actions:?}");
 }
 
 /// A busy source is left alone for a while; it costs no attempt of any item.

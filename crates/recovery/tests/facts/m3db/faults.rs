@@ -13,14 +13,20 @@ use crate::support::{Hand, Listed, Manifest, closes, done, job, keyed, only_fetc
 
 /// A job that merges three unequal copies of one entry at majority, and what it asks first.
 fn three_copies(attempts: u32) -> (Hand, Vec<Action>) {
-    let all = [1, 2, 3].map(|content| keyed(content, &[("a", content)]));
     let config = Config { attempts_per_source: attempts, ..Config::default() };
     let level = agreement(DatasetKind::Mergeable, Level::Majority);
     let (mut hand, sources) = begun(config, level, &["a", "b", "c"]);
-    let listing: Vec<_> = sources.iter().copied().zip(&all).collect();
-    let actions = listed(&mut hand, &listing);
-    assert_eq!(asked(&actions).len(), 3, "all copies are fetched");
+    let actions = unequal(&mut hand, &sources);
     (hand, actions)
+}
+
+/// Each of these lists its own copy of one entry; what is asked then.
+fn unequal(hand: &mut Hand, sources: &[SourceId]) -> Vec<Action> {
+    let copies: Vec<Manifest> = (1..=3).map(|content| keyed(content, &[("a", content)])).collect();
+    let listing: Vec<_> = sources.iter().copied().zip(&copies).collect();
+    let actions = listed(hand, &listing);
+    assert_eq!(asked(&actions).len(), sources.len(), "all copies are fetched");
+    actions
 }
 
 fn seals(actions: &[Action]) -> bool {
@@ -52,7 +58,16 @@ fn a_fan_out_is_judged_by_all_of_its_legs() {
                 let waiting = hand.job.status().waiting.unwrap().reason;
                 assert!(matches!(waiting, WaitReason::Level { .. }), "{at}: {waiting:?}");
                 hand.wait();
-                assert_eq!(hand.opens().len(), 3, "{at}: all are asked again");
+                let sources = hand.opens();
+                assert_eq!(sources.len(), 3, "{at}: all are asked again");
+                let mut tries = BTreeMap::<u64, u32>::new();
+                let actions = unequal(&mut hand, &sources);
+                let rest = answered(&mut hand, actions, |_, copy| {
+                    *tries.entry(copy).or_default() += 1;
+                    tries[&copy] == attempts
+                });
+                assert!(tries.values().all(|tries| *tries == attempts), "{at}, again: {tries:?}");
+                assert!(seals(&rest), "{at}, again: {rest:?}");
             }
         }
     }
@@ -131,6 +146,24 @@ fn the_own_vote_hides_no_failure() {
         };
         assert!(is_said, "{level}: {:?}", hand.job.outcome());
     }
+}
+
+/// G-04: nor does it where copies are merged: if not one of them comes, this node's own vote does not meet a
+/// level that one vote meets.
+#[test]
+fn the_own_vote_makes_no_copy() {
+    let voters = Voters { own_vote: true, ..Voters::of(3) };
+    let own = Agreement { voters, ..agreement(DatasetKind::Mergeable, Level::UnstrictAll) };
+    let (mut hand, sources) = begun(Config::default(), own, &["a", "b"]);
+    let actions = unequal(&mut hand, &sources);
+    let rest = answered(&mut hand, actions, |_, _| false);
+    assert!(!seals(&rest), "{rest:?}");
+    assert_eq!(hand.job.stats().left_out, 0);
+    hand.wait();
+    let sources = hand.opens();
+    let actions = unequal(&mut hand, &sources);
+    let rest = answered(&mut hand, actions, |_, copy| copy == 0);
+    assert!(seals(&rest), "one copy is enough: {rest:?}");
 }
 
 /// G-06: the unstrict levels are not `one`: as long as more may answer, the word of one is not enough.
