@@ -257,8 +257,10 @@ impl BlockStore {
         Ok(open.and_then(|open| open.medium.facts()?.position.clone()))
     }
 
-    /// Says that every delete up to `stamp` has come to this replica, by whatever way the host has. Only
-    /// tombstones up to there are ever forgotten. Recoveries say it too.
+    /// Says that every delete up to `stamp` has come to this replica, by whatever way the host has, and
+    /// that none will be made any more with such a stamp. A recovery of all that sources have says it too,
+    /// if each of them has heard of as much. Only tombstones up to there are ever forgotten, and those
+    /// that are older than all data here.
     ///
     /// # Errors
     ///
@@ -282,6 +284,7 @@ impl BlockStore {
         let mut facts = self.facts_of(&open);
         let Some(limit) = facts.knowledge.purge_limit(now, self.inner.options.horizon) else { return Ok(0) };
         let old = self.old_deletes(&open, limit).await?;
+        open.writers.expel();
         let Some(newest) = old.iter().filter_map(|(_, _, cell)| cell.delete()).max() else { return Ok(0) };
         // First it is said that they are forgotten, durably; a crash in between forgets none too many.
         facts.knowledge.purged(Some(newest));
@@ -298,7 +301,9 @@ impl BlockStore {
 
     /// Empties the shard, as if nothing had ever been kept of it; it is not ready then. What
     /// [`SinkError::BeyondHorizon`](peerstream_snapshot::SinkError::BeyondHorizon) asks for: whoever owns
-    /// the data decides, for what only this replica has is lost. After a crash half way, call it again.
+    /// the data decides, for what only this replica has is lost. After a crash half way, call it again. A
+    /// recovery into it that is under way ends with
+    /// [`SinkError::Fenced`](peerstream_snapshot::SinkError::Fenced): begin another one.
     ///
     /// # Errors
     ///
