@@ -35,6 +35,11 @@ impl Head {
         if self.is_block { EntryKind::Block } else { EntryKind::Tombstone }
     }
 
+    /// Bytes of it that are more in one block than in another: tags, and copies that are remembered.
+    pub(crate) fn len_about(&self) -> u64 {
+        (self.tags.len() + 32 * self.absorbed.len()) as u64
+    }
+
     /// Whether a copy with this digest would bring nothing new.
     pub(crate) fn has(&self, digest: &[u8; 32]) -> bool {
         self.digest == *digest || self.absorbed.contains(digest)

@@ -154,6 +154,15 @@ impl MergeStaging {
         result
     }
 
+    async fn leave_out_now(&self, ordinal: Ordinal) -> Result<(), SinkError> {
+        let (mut work, _open) = self.enter().await?;
+        let entry = work.union()?.leave_out(ordinal)?.clone();
+        let size = work.union()?.chunk_size();
+        // Nobody waits for the rest of its chunks any more: they make room for other copies.
+        work.partials.forget(&entry, size);
+        Ok(())
+    }
+
     async fn seal_now(&self, header: &ManifestHeader) -> Result<(), SinkError> {
         let (mut work, mut open) = self.enter().await?;
         let union = work.union()?;
@@ -210,7 +219,7 @@ impl Staging for MergeStaging {
     }
 
     fn leave_out(&self, ordinal: Ordinal) -> BoxFuture<'_, Result<(), SinkError>> {
-        Box::pin(async move { self.enter().await?.0.union()?.leave_out(ordinal) })
+        Box::pin(self.leave_out_now(ordinal))
     }
 
     fn checkpoint(&self) -> BoxFuture<'_, Result<(), SinkError>> {

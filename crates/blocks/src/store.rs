@@ -3,6 +3,7 @@
 mod absorb;
 mod doors;
 mod open;
+mod purge;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use bytes::Bytes;
 use peerstream_snapshot::content::digest_of_whole;
 use peerstream_snapshot::{DiskError, OffloadGone};
-use peerstream_types::{ChunkSize, EntryKey, Position, ShardId};
+use peerstream_types::{ChunkSize, Position, ShardId};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::cell::Cell;
@@ -272,33 +273,6 @@ impl BlockStore {
         Ok(open.apply(Vec::new(), Some(facts)).await?)
     }
 
-    /// Forgets deletes that are older than the horizon at `now`, and not newer than what this replica was
-    /// synced to. Answers how many blocks changed by that. Open snapshots stay as they are.
-    ///
-    /// # Errors
-    ///
-    /// [`BlockError::NoSuchShard`], [`BlockError::Disk`].
-    pub async fn purge(&self, shard: &ShardId, now: Stamp) -> Result<u64, BlockError> {
-        let no_such = || BlockError::NoSuchShard(shard.clone());
-        let mut open = self.known_shard(shard).await?.ok_or_else(no_such)?;
-        let mut facts = self.facts_of(&open);
-        let Some(limit) = facts.knowledge.purge_limit(now, self.inner.options.horizon) else { return Ok(0) };
-        let old = self.old_deletes(&open, limit).await?;
-        open.writers.expel();
-        let Some(newest) = old.iter().filter_map(|(_, _, cell)| cell.delete()).max() else { return Ok(0) };
-        // First it is said that they are forgotten, durably; a crash in between forgets none too many.
-        facts.knowledge.purged(Some(newest));
-        open.apply(Vec::new(), Some(facts)).await?;
-        open.medium.sync().await?;
-        for part in old.chunks(APPLY_BLOCKS) {
-            let change = |(key, head, cell): &(EntryKey, Head, Cell)| -> Change {
-                (key.clone(), cell.without_deletes(limit).map(|left| sealed(head, &left)))
-            };
-            open.apply(part.iter().map(change).collect(), None).await?;
-        }
-        Ok(old.len() as u64)
-    }
-
     /// Empties the shard, as if nothing had ever been kept of it; it is not ready then. What
     /// [`SinkError::BeyondHorizon`](peerstream_snapshot::SinkError::BeyondHorizon) asks for: whoever owns
     /// the data decides, for what only this replica has is lost. After a crash half way, call it again. A
@@ -358,25 +332,6 @@ impl BlockStore {
             if before.as_ref() == Some(&after) { Vec::new() } else { vec![(entry_key, Some(after))] };
         let facts = (open.medium.facts() != Some(&facts)).then_some(facts);
         Ok(open.apply(changes, facts).await?)
-    }
-
-    /// Every block with a delete up to `limit`.
-    async fn old_deletes(
-        &self,
-        open: &OpenShard,
-        limit: Stamp,
-    ) -> Result<Vec<(EntryKey, Head, Cell)>, BlockError> {
-        let image = open.medium.freeze().await?;
-        let mut old = Vec::new();
-        for (key, head) in image.heads().await? {
-            let len = usize::try_from(head.len).unwrap_or(usize::MAX);
-            let Some(content) = image.content(&key, 0..len).await? else { continue };
-            let cell = Cell::decode(self.hook(), &content)?;
-            if cell.delete().is_some_and(|stamp| stamp <= limit) {
-                old.push((key, head, cell));
-            }
-        }
-        Ok(old)
     }
 
     fn block(&self, key: BlockKey, content: &Bytes) -> Result<Block, BlockError> {

@@ -11,3 +11,4 @@ mod fjall;
 mod histories;
 mod late;
 mod m3db;
+mod sizes;
