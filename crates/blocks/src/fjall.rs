@@ -155,18 +155,15 @@ impl Medium for Trees {
     fn open<'a>(&'a self, shard: &'a ShardId) -> BoxFuture<'a, Result<Box<dyn ShardMedium>, MediumError>> {
         let prefix = prefix_of(shard);
         Box::pin(async move {
-            let key = prefix.clone();
-            let read = move |tree: &Tree| match tree.facts.get(&key)? {
-                Some(facts) => Ok(Some(postcard::from_bytes(&facts)?)),
-                None => Ok(None),
-            };
-            let facts = self.0.call("read", read).await?;
-            Ok(Box::new(TreeShard {
+            let mut shard = TreeShard {
                 calls: self.0.clone(),
                 prefix: prefix.into(),
-                facts,
+                facts: None,
+                in_doubt: true,
                 turns: Turns::default(),
-            }) as Box<dyn ShardMedium>)
+            };
+            shard.settle().await?;
+            Ok(Box::new(shard) as Box<dyn ShardMedium>)
         })
     }
 }
@@ -177,6 +174,8 @@ struct TreeShard {
     calls: Calls,
     prefix: Arc<[u8]>,
     facts: Option<Facts>,
+    /// Whether the facts in the database may be others: a change was begun and is not known to have ended.
+    in_doubt: bool,
     turns: Turns,
 }
 
@@ -210,6 +209,21 @@ impl ShardMedium for TreeShard {
         self.facts.as_ref()
     }
 
+    fn settle(&mut self) -> BoxFuture<'_, Result<(), MediumError>> {
+        Box::pin(async move {
+            if self.in_doubt {
+                let prefix = self.prefix.clone();
+                let read = move |tree: &Tree| match tree.facts.get(&prefix)? {
+                    Some(facts) => Ok(Some(postcard::from_bytes(&facts)?)),
+                    None => Ok(None),
+                };
+                self.facts = self.calls.call("read", self.turns.take(read)).await?;
+                self.in_doubt = false;
+            }
+            Ok(())
+        })
+    }
+
     fn head<'a>(&'a self, key: &'a EntryKey) -> BoxFuture<'a, Result<Option<Head>, MediumError>> {
         let key = full_key(&self.prefix, key);
         let read = move |tree: &Tree| match tree.heads.get(&key)? {
@@ -238,7 +252,9 @@ impl ShardMedium for TreeShard {
         Box::pin(async move {
             let (prefix, kept) = (self.prefix.clone(), facts.clone());
             let write = move |tree: &Tree| tree.apply(&prefix, changes, facts);
+            self.in_doubt = true;
             self.calls.call("write", self.turns.take(write)).await?;
+            self.in_doubt = false;
             self.facts = kept.or(self.facts.take());
             Ok(())
         })

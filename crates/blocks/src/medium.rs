@@ -1,6 +1,7 @@
 //! What a block store keeps its blocks in: the part that differs between memory, a log and a tree.
 
 use std::fmt;
+use std::future::ready;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -119,6 +120,12 @@ pub(crate) trait Medium: Send + Sync + fmt::Debug {
 pub(crate) trait ShardMedium: Send + Sync + fmt::Debug {
     /// `None` while nothing was kept of the shard.
     fn facts(&self) -> Option<&Facts>;
+
+    /// Lets facts and blocks be of one moment again after a change that was abandoned or failed: the owner
+    /// calls it before anything else whenever it takes the shard up.
+    fn settle(&mut self) -> BoxFuture<'_, Result<(), MediumError>> {
+        Box::pin(ready(Ok(())))
+    }
 
     /// The head of a block.
     fn head<'a>(&'a self, key: &'a EntryKey) -> BoxFuture<'a, Result<Option<Head>, MediumError>>;
