@@ -131,6 +131,30 @@ async fn young_data_is_not_taken_for_deletes_heard() {
     bring_up(&new, &[&ahead]).await.unwrap();
 }
 
+/// A delete that the sources may have missed is not forgotten while they still bring what it covers.
+#[tokio::test]
+async fn a_delete_is_remembered_while_old_data_comes() {
+    let (source, store) = (created().await, created().await);
+    for series in ["a", "gone"] {
+        write(&source, series, 300).await.unwrap();
+    }
+    store.delete(&shard(), &key("gone", 0), Stamp(350)).await.unwrap();
+    store.mark_synced(&shard(), Stamp(500)).await.unwrap();
+    let offer = Offer::of(&source).await;
+    let staging = store.stage(&shard(), &Selector::All, Fence(1)).await.unwrap();
+    staging.begin(&offer.header).await.unwrap();
+    staging.admit(offer.entries.clone()).await.unwrap();
+    for entry in &offer.entries {
+        staging.store(offer.chunks(entry, entry).await).await.unwrap();
+        assert_eq!(store.purge(&shard(), Stamp(1_000)).await.unwrap(), 0);
+    }
+    staging.seal(&offer.header).await.unwrap();
+    staging.publish().await.unwrap();
+    // It has heard of the deletes itself, whatever the source has heard of.
+    assert_eq!(store.purge(&shard(), Stamp(1_000)).await.unwrap(), 1);
+    assert_eq!(read(&store, &key("gone", 0)).await, None);
+}
+
 /// A shard that is emptied ends the recovery into it: what that has merged is gone, and with it what was
 /// known of its sources.
 #[tokio::test]

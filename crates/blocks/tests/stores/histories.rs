@@ -15,75 +15,48 @@ use crate::common::{Offer, Union, key, points, shard};
 const REPLICAS: usize = 3;
 const KEYS: i64 = 2;
 
+/// What happens next at one replica.
 #[derive(Debug, Clone)]
 enum Step {
-    /// A write that is `lag` late.
-    Write {
-        at: usize,
-        block: i64,
-        lag: u64,
-    },
-    Delete {
-        at: usize,
-        block: i64,
-    },
+    /// A write of a block that is so late.
+    Write(i64, u64),
+    Delete(i64),
     /// A delete that was made elsewhere comes by the host's own way.
-    Hear {
-        at: usize,
-        delete: prop::sample::Index,
-    },
+    Hear(prop::sample::Index),
     /// The host says up to where all deletes have come.
-    Synced {
-        at: usize,
-    },
-    Purge {
-        at: usize,
-    },
-    Clear {
-        at: usize,
-    },
-    Create {
-        at: usize,
-    },
-    /// A recovery from one source or more, without anything in between.
-    Repair {
-        at: usize,
-        sources: [bool; REPLICAS],
-    },
-    Begin {
-        at: usize,
-        sources: [bool; REPLICAS],
-    },
-    /// The next entry of the recovery comes, or is left out.
-    Entry {
-        at: usize,
-        leave_out: bool,
-    },
+    Synced,
+    Purge,
+    Clear,
+    Create,
+    /// A recovery from one source or more begins.
+    Begin([bool; REPLICAS]),
+    /// Its next entry comes, or is left out.
+    Entry(bool),
     /// The rest comes, and is published.
-    Publish {
-        at: usize,
-    },
+    Publish,
+    /// All of it at once, with its first entry or without.
+    Repair([bool; REPLICAS], bool),
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let (at, block) = (0..REPLICAS, 0..KEYS);
+fn steps() -> impl Strategy<Value = Vec<(usize, Step)>> {
+    let block = 0..KEYS;
     let lag = prop::sample::select(vec![0u64, 0, 35, 75, 155]);
     let sources = || prop::array::uniform(prop::bool::weighted(0.6));
+    let leave_out = || prop::bool::weighted(0.15);
     let step = prop_oneof![
-        6 => (at.clone(), block.clone(), lag).prop_map(|(at, block, lag)| Step::Write { at, block, lag }),
-        2 => (at.clone(), block).prop_map(|(at, block)| Step::Delete { at, block }),
-        2 => (at.clone(), any::<prop::sample::Index>()).prop_map(|(at, delete)| Step::Hear { at, delete }),
-        3 => at.clone().prop_map(|at| Step::Synced { at }),
-        4 => at.clone().prop_map(|at| Step::Purge { at }),
-        1 => at.clone().prop_map(|at| Step::Clear { at }),
-        1 => at.clone().prop_map(|at| Step::Create { at }),
-        8 => (at.clone(), sources()).prop_map(|(at, sources)| Step::Repair { at, sources }),
-        3 => (at.clone(), sources()).prop_map(|(at, sources)| Step::Begin { at, sources }),
-        2 => (at.clone(), prop::bool::weighted(0.1))
-            .prop_map(|(at, leave_out)| Step::Entry { at, leave_out }),
-        2 => at.prop_map(|at| Step::Publish { at }),
+        6 => (block.clone(), lag).prop_map(|(block, lag)| Step::Write(block, lag)),
+        2 => block.prop_map(Step::Delete),
+        2 => any::<prop::sample::Index>().prop_map(Step::Hear),
+        3 => Just(Step::Synced),
+        4 => Just(Step::Purge),
+        1 => Just(Step::Clear),
+        1 => Just(Step::Create),
+        3 => sources().prop_map(Step::Begin),
+        3 => leave_out().prop_map(Step::Entry),
+        2 => Just(Step::Publish),
+        8 => (sources(), leave_out()).prop_map(|(sources, leave_out)| Step::Repair(sources, leave_out)),
     ];
-    prop::collection::vec(step, 20..60)
+    prop::collection::vec((0..REPLICAS, step), 20..60)
 }
 
 /// Deletes: of which block, at which stamp.
@@ -154,47 +127,51 @@ impl World {
         Self { stores, recoveries, known, deletes: Vec::new(), now: 200 }
     }
 
-    async fn take(&mut self, step: &Step) {
+    async fn take(&mut self, at: usize, step: &Step) {
         self.now += 10;
+        let store = &self.stores[at];
         match *step {
-            Step::Write { at, block, lag } => {
+            Step::Write(block, lag) => {
                 let stamp = self.now - lag;
                 let points = points(stamp, &[(stamp as i64, "w")]);
                 // One that a forgotten delete could have covered is refused.
-                drop(self.stores[at].write(&shard(), &key("cpu", block), &points).await);
+                drop(store.write(&shard(), &key("cpu", block), &points).await);
             }
-            Step::Delete { at, block } => {
+            Step::Delete(block) => {
                 self.deletes.push((block, self.now));
                 self.delete(at, (block, self.now)).await;
             }
-            Step::Hear { at, delete } if !self.deletes.is_empty() => {
-                self.delete(at, *delete.get(&self.deletes)).await;
-            }
-            Step::Hear { .. } => {}
-            Step::Synced { at } => {
+            Step::Hear(_) if self.deletes.is_empty() => {}
+            Step::Hear(delete) => self.delete(at, *delete.get(&self.deletes)).await,
+            Step::Synced => {
                 let missed = self.deletes.iter().filter(|delete| !self.known[at].contains(delete));
                 let stamp = missed.map(|(_, stamp)| stamp - 1).min().unwrap_or(self.now);
-                self.stores[at].mark_synced(&shard(), Stamp(stamp)).await.unwrap();
+                store.mark_synced(&shard(), Stamp(stamp)).await.unwrap();
             }
-            Step::Purge { at } => drop(self.stores[at].purge(&shard(), Stamp(self.now)).await),
-            Step::Clear { at } => {
-                self.stores[at].clear(&shard()).await.unwrap();
+            Step::Purge => drop(store.purge(&shard(), Stamp(self.now)).await),
+            Step::Clear => {
+                store.clear(&shard()).await.unwrap();
                 self.known[at].clear();
             }
-            Step::Create { at } => self.stores[at].create(&shard()).await.unwrap(),
-            Step::Begin { at, sources } => self.begin(at, sources).await,
-            Step::Entry { at, leave_out } => {
-                if let Some(mut recovery) = self.recoveries[at].take()
-                    && recovery.entry(leave_out).await.is_ok()
-                {
-                    self.recoveries[at] = Some(recovery);
-                }
-            }
-            Step::Repair { at, sources } => {
+            Step::Create => store.create(&shard()).await.unwrap(),
+            Step::Begin(sources) => self.begin(at, sources).await,
+            Step::Entry(leave_out) => self.entry(at, leave_out).await,
+            Step::Publish => self.publish(at).await,
+            Step::Repair(sources, leave_out) => {
                 self.begin(at, sources).await;
+                if leave_out {
+                    self.entry(at, leave_out).await;
+                }
                 self.publish(at).await;
             }
-            Step::Publish { at } => self.publish(at).await,
+        }
+    }
+
+    async fn entry(&mut self, at: usize, leave_out: bool) {
+        if let Some(mut recovery) = self.recoveries[at].take()
+            && recovery.entry(leave_out).await.is_ok()
+        {
+            self.recoveries[at] = Some(recovery);
         }
     }
 
@@ -256,8 +233,8 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let mut world = World::new().await;
-            for step in &steps {
-                world.take(step).await;
+            for (at, step) in &steps {
+                world.take(*at, step).await;
                 world.check().await?;
             }
             Ok::<_, TestCaseError>(())
