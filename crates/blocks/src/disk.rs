@@ -35,7 +35,7 @@ use peerstream_types::{EntryKey, ShardId};
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{APPLY_BLOCKS, APPLY_LEN, LOG_SLACK_LEN};
-use crate::medium::{Change, Facts, Head, Image, Medium, MediumError, ShardMedium};
+use crate::medium::{Change, Facts, Head, Image, Medium, MediumError, ShardMedium, blocks_after};
 use crate::{BlockOptions, BlockStore};
 use log::Log;
 use record::Record;
@@ -309,7 +309,11 @@ impl ShardMedium for LogShard {
         changes: Vec<Change>,
         facts: Option<Facts>,
     ) -> BoxFuture<'_, Result<(), MediumError>> {
-        Box::pin(async move { Ok(self.apply_now(changes, facts).await?) })
+        Box::pin(async move {
+            let has = |key: &EntryKey| Ok::<_, MediumError>(self.index.contains_key(key));
+            blocks_after(self.index.len(), &changes, has)?;
+            Ok(self.apply_now(changes, facts).await?)
+        })
     }
 
     fn sync(&mut self) -> BoxFuture<'_, Result<(), MediumError>> {

@@ -20,7 +20,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 use peerstream_snapshot::{BoxFuture, DiskError, Offload, run_for};
 use peerstream_types::{EntryKey, ShardId};
 
-use crate::medium::{Change, Facts, Head, Image, Medium, MediumError, ShardMedium};
+use crate::medium::{Change, Facts, Full, Head, Image, Medium, MediumError, ShardMedium, blocks_after};
 use crate::{BlockOptions, BlockStore};
 
 impl BlockStore {
@@ -65,6 +65,11 @@ impl Tree {
 
     fn apply(&self, prefix: &[u8], changes: Vec<Change>, facts: Option<Facts>) -> Result<(), Failed> {
         let mut batch = self.database.batch();
+        if !changes.is_empty() {
+            let has = |key: &EntryKey| Ok::<_, Failed>(self.heads.contains_key(full_key(prefix, key))?);
+            let count = blocks_after(self.count(prefix)?, &changes, has)?;
+            batch.insert(&self.facts, count_key(prefix), encoded(&count)?);
+        }
         for (key, block) in changes {
             let key = full_key(prefix, &key);
             match block {
@@ -83,6 +88,14 @@ impl Tree {
         }
         Ok(batch.commit()?)
     }
+
+    /// How many blocks a shard has. It is kept, so that it is not counted at every step.
+    fn count(&self, prefix: &[u8]) -> Result<usize, Failed> {
+        match self.facts.get(count_key(prefix))? {
+            Some(count) => Ok(postcard::from_bytes(&count)?),
+            None => Ok(self.heads.prefix(prefix).count()),
+        }
+    }
 }
 
 /// A call of the database failed, or what it has is not what was put there.
@@ -92,6 +105,8 @@ enum Failed {
     Tree(#[from] fjall::Error),
     #[error("a record cannot be read: {0}")]
     Record(#[from] postcard::Error),
+    #[error(transparent)]
+    Full(#[from] Full),
     #[error("nobody waits for it any more")]
     Abandoned,
 }
@@ -110,6 +125,11 @@ fn prefix_of(shard: &ShardId) -> Vec<u8> {
     let name = shard.to_string();
     let len = u16::try_from(name.len()).expect("names of shards are short");
     [&len.to_be_bytes(), name.as_bytes()].concat()
+}
+
+/// Under which key the number of a shard's blocks is, beside what else is kept of it.
+fn count_key(prefix: &[u8]) -> Vec<u8> {
+    [prefix, b"#blocks"].concat()
 }
 
 fn full_key(prefix: &[u8], key: &EntryKey) -> Vec<u8> {
@@ -131,9 +151,14 @@ impl Calls {
         call: impl FnOnce(&Tree) -> Result<T, Failed> + Send + 'static,
     ) -> Result<T, MediumError> {
         let (tree, path) = (self.tree.clone(), self.path.clone());
-        let result =
-            run_for(&*self.offload, move || call(&tree).map_err(|error| failed(operation, &path, &error)));
-        Ok(result.await??)
+        let failed = move |error| match error {
+            Failed::Full(full) => full.into(),
+            error @ (Failed::Tree(_) | Failed::Record(_) | Failed::Abandoned) => {
+                failed(operation, &path, &error).into()
+            }
+        };
+        let result = run_for(&*self.offload, move || call(&tree).map_err(failed));
+        result.await?
     }
 }
 
@@ -322,5 +347,40 @@ impl Image for TreeImage {
             }))
         };
         Box::pin(self.calls.call("read", read))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use peerstream_types::EntryKind;
+
+    use super::*;
+    use crate::limits::BLOCKS_MAX;
+
+    /// A block that could not be served is not taken; what is there is written and removed as ever.
+    #[test]
+    fn a_tree_takes_as_many_blocks_as_are_served() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = Tree::open(dir.path()).unwrap();
+        let (prefix, other) = (*b"one", *b"two");
+        let key = |name: &str| EntryKey::new(name).unwrap();
+        let change = |name: &str| -> Change {
+            let head = Head::new(Vec::new(), [0; 32], 1, EntryKind::Block);
+            (key(name), Some((head, Bytes::from_static(b"x"))))
+        };
+        let apply = |changes| tree.apply(&prefix, changes, None);
+        apply(vec![change("a"), change("b")]).unwrap();
+        apply(vec![change("a"), change("c"), (key("b"), None), (key("none"), None)]).unwrap();
+        tree.apply(&other, vec![change("a")], None).unwrap();
+        assert_eq!((tree.count(&prefix).unwrap(), tree.count(&other).unwrap()), (2, 1));
+        // As if all the others were there.
+        tree.facts.insert(count_key(&prefix), encoded(&BLOCKS_MAX).unwrap()).unwrap();
+        assert!(matches!(apply(vec![change("a"), change("d")]), Err(Failed::Full(Full))));
+        assert_eq!(tree.heads.prefix(prefix).count(), 2);
+        apply(vec![change("a"), change("d"), (key("c"), None)]).unwrap();
+        apply(vec![(key("d"), None)]).unwrap();
+        assert_eq!(tree.count(&prefix).unwrap(), BLOCKS_MAX - 1);
+        tree.facts.remove(count_key(&prefix)).unwrap();
+        assert_eq!(tree.count(&prefix).unwrap(), 1, "it is counted if it is not known");
     }
 }

@@ -3,14 +3,16 @@
 use std::fmt;
 use std::future::ready;
 use std::ops::Range;
+use std::path::PathBuf;
 
 use bytes::Bytes;
+use peerstream_snapshot::disk::DiskErrorKind;
 use peerstream_snapshot::{BoxFuture, DiskError, Generation, OffloadGone};
 use peerstream_types::{EntryKey, EntryKind, ManifestHeader, Position, ShardId};
 use serde::{Deserialize, Serialize};
 
 use crate::horizon::Knowledge;
-use crate::limits::ABSORBED_MAX;
+use crate::limits::{ABSORBED_MAX, BLOCKS_MAX};
 
 /// What is known of a block without its content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,7 +135,8 @@ pub(crate) trait ShardMedium: Send + Sync + fmt::Debug {
     /// The head and the content of a block.
     fn get<'a>(&'a self, key: &'a EntryKey) -> BoxFuture<'a, Result<Option<(Head, Bytes)>, MediumError>>;
 
-    /// Makes all of it in one step: after a crash all of it is there or nothing. It survives the end of
+    /// Makes all of it in one step: after a crash all of it is there or nothing. A step after which there
+    /// would be more than [`BLOCKS_MAX`] blocks, and more than before, is refused. It survives the end of
     /// the process, and a power loss once it was synced. Steps survive in their order.
     fn apply(&mut self, changes: Vec<Change>, facts: Option<Facts>)
     -> BoxFuture<'_, Result<(), MediumError>>;
@@ -158,9 +161,40 @@ pub(crate) trait Image: Send + Sync + fmt::Debug {
     ) -> BoxFuture<'a, Result<Option<Bytes>, MediumError>>;
 }
 
-/// A medium failed.
+/// How many blocks there are after a step, of `before`; `has` says which of them were there.
+pub(crate) fn blocks_after<E: From<Full>>(
+    before: usize,
+    changes: &[Change],
+    mut has: impl FnMut(&EntryKey) -> Result<bool, E>,
+) -> Result<usize, E> {
+    let mut after = before;
+    for (key, block) in changes {
+        match (has(key)?, block) {
+            (false, Some(_)) => after += 1,
+            (true, None) => after -= 1,
+            (true, Some(_)) | (false, None) => {}
+        }
+    }
+    if after > BLOCKS_MAX.max(before) { Err(Full.into()) } else { Ok(after) }
+}
+
+/// There are as many blocks as there may be. Nothing was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the shard has all the {BLOCKS_MAX} blocks that it may have")]
+pub(crate) struct Full;
+
+impl From<Full> for DiskError {
+    fn from(full: Full) -> Self {
+        let path = PathBuf::from("blocks");
+        Self { operation: "add to", path, kind: DiskErrorKind::Full, why: full.to_string() }
+    }
+}
+
+/// A medium failed, or refused a step.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum MediumError {
+    #[error(transparent)]
+    Full(#[from] Full),
     #[error(transparent)]
     Disk(#[from] DiskError),
     #[error(transparent)]

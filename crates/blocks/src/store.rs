@@ -17,7 +17,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::cell::Cell;
 use crate::frozen::FrozenBlocks;
-use crate::limits::{APPLY_BLOCKS, HOOK_NAME_LEN_MAX};
+use crate::limits::{APPLY_BLOCKS, BLOCKS_MAX, HOOK_NAME_LEN_MAX};
 use crate::medium::{Change, Facts, Head, Medium, MediumError, ShardMedium};
 use crate::memory::Memory;
 use crate::writers::Writers;
@@ -74,6 +74,11 @@ pub enum BlockError {
     /// Nothing is kept of the shard. Nothing was changed.
     #[error("shard {0} is not held here")]
     NoSuchShard(ShardId),
+    /// The shard has [`BLOCKS_MAX`] blocks, tombstones among them, and the change would add one, which
+    /// could not be served. Nothing was changed; blocks that are there are written as before. Divide the
+    /// data into more shards, or let blocks cover more time.
+    #[error("the shard has {BLOCKS_MAX} blocks already, and may have no more")]
+    Full,
     /// The disk failed; whether the change happened is open.
     #[error(transparent)]
     Disk(#[from] DiskError),
@@ -85,6 +90,7 @@ pub enum BlockError {
 impl From<MediumError> for BlockError {
     fn from(error: MediumError) -> Self {
         match error {
+            MediumError::Full(_) => Self::Full,
             MediumError::Disk(error) => error.into(),
             MediumError::Offload(error) => error.into(),
         }
@@ -172,7 +178,7 @@ impl BlockStore {
     ///
     /// # Errors
     ///
-    /// [`BlockError::Merge`], [`BlockError::BeyondHorizon`], [`BlockError::Disk`].
+    /// [`BlockError::Merge`], [`BlockError::BeyondHorizon`], [`BlockError::Full`], [`BlockError::Disk`].
     pub async fn write(&self, shard: &ShardId, key: &BlockKey, payload: &[u8]) -> Result<(), BlockError> {
         let hook = self.hook();
         let (cell, stamp) = (Cell::written(hook, payload)?, hook.oldest(payload)?);
@@ -189,7 +195,7 @@ impl BlockStore {
     ///
     /// # Errors
     ///
-    /// [`BlockError::Disk`].
+    /// [`BlockError::Full`], [`BlockError::Disk`].
     pub async fn delete(&self, shard: &ShardId, key: &BlockKey, stamp: Stamp) -> Result<(), BlockError> {
         let mut open = self.shard(shard).await?;
         let facts = self.facts_of(&open);
@@ -284,6 +290,7 @@ impl BlockStore {
     /// [`BlockError::Disk`].
     pub async fn clear(&self, shard: &ShardId) -> Result<(), BlockError> {
         let Some(mut open) = self.known_shard(shard).await? else { return Ok(()) };
+        open.writers.expel();
         let mut facts = Facts { ready: false, ..self.facts_of(&open) };
         open.apply(Vec::new(), Some(facts.clone())).await?;
         open.medium.sync().await?;

@@ -4,6 +4,8 @@ use peerstream_snapshot::disk::crash::CrashDisk;
 use peerstream_types::EntryKind;
 
 use super::*;
+use crate::limits::BLOCKS_MAX;
+use crate::medium::Full;
 
 /// Heads may be much longer than what they are of, so their number counts too: a log is written anew in
 /// records that are read back.
@@ -27,4 +29,22 @@ async fn a_log_of_short_blocks_is_written_anew_in_short_records() {
         records.push(record.changes.len());
     }
     assert_eq!(records, [APPLY_BLOCKS, APPLY_BLOCKS, 1]);
+}
+
+/// A block that could not be served is not taken; what is there is written and removed as ever.
+#[tokio::test]
+async fn a_log_takes_as_many_blocks_as_are_served() {
+    let mut shard = LogShard::open(Arc::new(CrashDisk::new()), "blocks/0".into()).await.unwrap();
+    let key = |place: usize| EntryKey::new(format!("{place:07}")).unwrap();
+    let head = Head::new(Vec::new(), [0; 32], 1, EntryKind::Block);
+    let change = |place: usize| -> Change { (key(place), Some((head.clone(), Bytes::from_static(b"x")))) };
+    shard.apply(vec![change(0)], None).await.unwrap();
+    let (_, at) = shard.index[&key(0)];
+    shard.index = Arc::new((0..BLOCKS_MAX).map(|place| (key(place), (head.clone(), at))).collect());
+    let facts = Some(Facts { ready: true, ..Facts::default() });
+    assert_eq!(shard.apply(vec![change(7), change(BLOCKS_MAX)], facts).await, Err(Full.into()));
+    assert_eq!((shard.facts(), shard.index.len()), (None, BLOCKS_MAX));
+    shard.live = u64::MAX / 8;
+    shard.apply(vec![change(7), (key(8), None), change(BLOCKS_MAX)], None).await.unwrap();
+    assert_eq!(shard.index.len(), BLOCKS_MAX);
 }
