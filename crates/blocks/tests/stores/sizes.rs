@@ -154,12 +154,16 @@ async fn a_purge_lets_writes_in() {
     let forgotten = loop {
         let payload = points(written, &[(written as i64, "w")]);
         let before = pool.0.load(std::sync::atomic::Ordering::Relaxed);
-        tokio::select! {
+        let forgotten = tokio::select! {
             biased;
-            forgotten = &mut purge => break forgotten,
-            done = store.write(&metrics, &own, &payload) => done.unwrap(),
-        }
+            forgotten = &mut purge => Some(forgotten),
+            done = store.write(&metrics, &own, &payload) => done.map(|()| None).unwrap(),
+        };
+        // The last write may still wait when all is forgotten.
         most = most.max(pool.0.load(std::sync::atomic::Ordering::Relaxed) - before);
+        if let Some(forgotten) = forgotten {
+            break forgotten;
+        }
         written += 1;
     };
     assert_eq!(forgotten, Ok(BLOCKS));
