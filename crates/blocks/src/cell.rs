@@ -11,6 +11,9 @@ const VERSION: u8 = 1;
 const HAS_DELETE: u8 = 1;
 const HAS_PAYLOAD: u8 = 2;
 
+/// Bytes of a content in which its delete is, if it has one.
+pub(crate) const DELETE_END: usize = 2 + 8;
+
 /// What there is of a block: what was written, and the delete that is remembered. Of a payload only what
 /// was written after the delete is there. A cell without a payload is a tombstone.
 ///
@@ -76,26 +79,17 @@ impl Cell {
         bytes.freeze()
     }
 
+    /// The delete that a content begins with, from its first [`DELETE_END`] bytes or more.
+    pub(crate) fn delete_in(hook: &dyn MergeHook, content: &[u8]) -> Result<Option<Stamp>, MergeError> {
+        split(hook, content).map(|(deleted, ..)| deleted)
+    }
+
     /// Reads the content of an entry. Takes anything: content of peers comes here.
     pub(crate) fn decode(hook: &dyn MergeHook, content: &Bytes) -> Result<Self, MergeError> {
-        let malformed = |why| MergeError::Malformed { hook: hook.name(), why };
-        let (&[version, parts], mut rest) =
-            content.split_first_chunk().ok_or_else(|| malformed("its head is cut off"))?;
-        if version != VERSION {
-            return Err(malformed("it has a version that is not known here"));
-        }
-        if parts == 0 || parts > (HAS_DELETE | HAS_PAYLOAD) {
-            return Err(malformed("it has parts that are not known here"));
-        }
-        let mut deleted = None;
-        if parts & HAS_DELETE != 0 {
-            let (stamp, payload) =
-                rest.split_first_chunk().ok_or_else(|| malformed("its delete is cut off"))?;
-            (deleted, rest) = (Some(Stamp(u64::from_be_bytes(*stamp))), payload);
-        }
-        if parts & HAS_PAYLOAD == 0 {
+        let (deleted, has_payload, rest) = split(hook, content)?;
+        if !has_payload {
             if !rest.is_empty() {
-                return Err(malformed("something follows its delete"));
+                return Err(malformed(hook, "something follows its delete"));
             }
             return Ok(Self { deleted, payload: None });
         }
@@ -103,12 +97,13 @@ impl Cell {
         // A payload that the delete covers is one that no honest replica has.
         let left = deleted.map_or(Ok(Some(payload.clone())), |stamp| hook.after_delete(&payload, stamp))?;
         if left.as_ref() != Some(&payload) {
-            return Err(malformed("it has what its own delete covers"));
+            return Err(malformed(hook, "it has what its own delete covers"));
         }
         Ok(Self { deleted, payload: left })
     }
 
-    fn len(&self) -> usize {
+    /// Length of its encoding in bytes.
+    pub(crate) fn len(&self) -> usize {
         2 + self.deleted.map_or(0, |_| 8) + self.payload.as_ref().map_or(0, Bytes::len)
     }
 
@@ -116,4 +111,26 @@ impl Cell {
         let len = self.len();
         if len > BLOCK_LEN_MAX { Err(MergeError::TooLong(len)) } else { Ok(self) }
     }
+}
+
+/// The delete of a content, whether a payload is there, and what follows.
+fn split<'a>(hook: &dyn MergeHook, content: &'a [u8]) -> Result<(Option<Stamp>, bool, &'a [u8]), MergeError> {
+    let (&[version, parts], rest) =
+        content.split_first_chunk().ok_or_else(|| malformed(hook, "its head is cut off"))?;
+    if version != VERSION {
+        return Err(malformed(hook, "it has a version that is not known here"));
+    }
+    if parts == 0 || parts > (HAS_DELETE | HAS_PAYLOAD) {
+        return Err(malformed(hook, "it has parts that are not known here"));
+    }
+    let has_payload = parts & HAS_PAYLOAD != 0;
+    if parts & HAS_DELETE == 0 {
+        return Ok((None, has_payload, rest));
+    }
+    let (stamp, rest) = rest.split_first_chunk().ok_or_else(|| malformed(hook, "its delete is cut off"))?;
+    Ok((Some(Stamp(u64::from_be_bytes(*stamp))), has_payload, rest))
+}
+
+fn malformed(hook: &dyn MergeHook, why: &'static str) -> MergeError {
+    MergeError::Malformed { hook: hook.name(), why }
 }

@@ -18,6 +18,8 @@
 
 mod log;
 mod record;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::ready;
@@ -32,14 +34,19 @@ use peerstream_snapshot::{BoxFuture, Disk, DiskError, DiskFile};
 use peerstream_types::{EntryKey, ShardId};
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{APPLY_LEN, LOG_SLACK_LEN};
-use crate::medium::{Change, Facts, Head, Image, Medium, MediumError, ShardMedium};
+use crate::limits::{APPLY_BLOCKS, APPLY_LEN, LOG_SLACK_LEN};
+use crate::medium::{Change, Facts, Head, Image, Medium, MediumError, ShardMedium, blocks_after};
 use crate::{BlockOptions, BlockStore};
 use log::Log;
 use record::Record;
 
-/// What a block costs in a log beside its content, about, in bytes.
-const BLOCK_COST: u64 = 256;
+/// What a block costs in a log beside its key, its tags and its content, about, in bytes: what a record
+/// takes, and numbers and digests.
+const BLOCK_COST: u64 = 128;
+
+fn cost_of(key: &EntryKey, head: &Head) -> u64 {
+    BLOCK_COST + key.as_bytes().len() as u64 + head.len_about() + head.len
+}
 
 impl BlockStore {
     /// A store in logs below `root` on a disk.
@@ -169,16 +176,14 @@ impl LogShard {
         if !record.changes.is_empty() {
             let index = Arc::make_mut(&mut self.index);
             for (key, head) in record.changes {
-                let before = match head {
-                    Some(head) => {
-                        let (len, place) = (head.len, at);
-                        at += len;
-                        self.live += BLOCK_COST + len;
-                        index.insert(key, (head, place))
-                    }
-                    None => index.remove(&key),
-                };
-                self.live -= before.map_or(0, |(head, _)| BLOCK_COST + head.len);
+                let before = index.remove_entry(&key);
+                self.live -= before.map_or(0, |(key, (head, _))| cost_of(&key, &head));
+                if let Some(head) = head {
+                    let place = at;
+                    at += head.len;
+                    self.live += cost_of(&key, &head);
+                    index.insert(key, (head, place));
+                }
             }
         }
         self.facts = record.facts.or(self.facts.take());
@@ -251,7 +256,9 @@ impl LogShard {
         let mut blocks = blocks.into_iter().peekable();
         while blocks.peek().is_some() || facts.is_some() {
             let (mut batch, mut len) = (Vec::new(), 0);
-            while let Some((key, head, at)) = blocks.next_if(|_| len < APPLY_LEN) {
+            while let Some((key, head, at)) =
+                blocks.next_if(|_| len < APPLY_LEN && batch.len() < APPLY_BLOCKS)
+            {
                 let content = self.log.as_ref().expect("it has blocks").read(at, head.len).await?;
                 len += content.len();
                 batch.push((key, Some((head, content))));
@@ -302,7 +309,11 @@ impl ShardMedium for LogShard {
         changes: Vec<Change>,
         facts: Option<Facts>,
     ) -> BoxFuture<'_, Result<(), MediumError>> {
-        Box::pin(async move { Ok(self.apply_now(changes, facts).await?) })
+        Box::pin(async move {
+            let has = |key: &EntryKey| Ok::<_, MediumError>(self.index.contains_key(key));
+            blocks_after(self.index.len(), &changes, has)?;
+            Ok(self.apply_now(changes, facts).await?)
+        })
     }
 
     fn sync(&mut self) -> BoxFuture<'_, Result<(), MediumError>> {

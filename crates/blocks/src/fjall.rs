@@ -20,7 +20,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 use peerstream_snapshot::{BoxFuture, DiskError, Offload, run_for};
 use peerstream_types::{EntryKey, ShardId};
 
-use crate::medium::{Change, Facts, Head, Image, Medium, MediumError, ShardMedium};
+use crate::medium::{Change, Facts, Full, Head, Image, Medium, MediumError, ShardMedium, blocks_after};
 use crate::{BlockOptions, BlockStore};
 
 impl BlockStore {
@@ -65,6 +65,11 @@ impl Tree {
 
     fn apply(&self, prefix: &[u8], changes: Vec<Change>, facts: Option<Facts>) -> Result<(), Failed> {
         let mut batch = self.database.batch();
+        if !changes.is_empty() {
+            let has = |key: &EntryKey| Ok::<_, Failed>(self.heads.contains_key(full_key(prefix, key))?);
+            let count = blocks_after(self.count(prefix)?, &changes, has)?;
+            batch.insert(&self.facts, count_key(prefix), encoded(&count)?);
+        }
         for (key, block) in changes {
             let key = full_key(prefix, &key);
             match block {
@@ -83,6 +88,14 @@ impl Tree {
         }
         Ok(batch.commit()?)
     }
+
+    /// How many blocks a shard has. It is kept, so that it is not counted at every step.
+    fn count(&self, prefix: &[u8]) -> Result<usize, Failed> {
+        match self.facts.get(count_key(prefix))? {
+            Some(count) => Ok(postcard::from_bytes(&count)?),
+            None => Ok(self.heads.prefix(prefix).count()),
+        }
+    }
 }
 
 /// A call of the database failed, or what it has is not what was put there.
@@ -92,6 +105,8 @@ enum Failed {
     Tree(#[from] fjall::Error),
     #[error("a record cannot be read: {0}")]
     Record(#[from] postcard::Error),
+    #[error(transparent)]
+    Full(#[from] Full),
     #[error("nobody waits for it any more")]
     Abandoned,
 }
@@ -110,6 +125,11 @@ fn prefix_of(shard: &ShardId) -> Vec<u8> {
     let name = shard.to_string();
     let len = u16::try_from(name.len()).expect("names of shards are short");
     [&len.to_be_bytes(), name.as_bytes()].concat()
+}
+
+/// Under which key the number of a shard's blocks is, beside what else is kept of it.
+fn count_key(prefix: &[u8]) -> Vec<u8> {
+    [prefix, b"#blocks"].concat()
 }
 
 fn full_key(prefix: &[u8], key: &EntryKey) -> Vec<u8> {
@@ -131,9 +151,14 @@ impl Calls {
         call: impl FnOnce(&Tree) -> Result<T, Failed> + Send + 'static,
     ) -> Result<T, MediumError> {
         let (tree, path) = (self.tree.clone(), self.path.clone());
-        let result =
-            run_for(&*self.offload, move || call(&tree).map_err(|error| failed(operation, &path, &error)));
-        Ok(result.await??)
+        let failed = move |error| match error {
+            Failed::Full(full) => full.into(),
+            error @ (Failed::Tree(_) | Failed::Record(_) | Failed::Abandoned) => {
+                failed(operation, &path, &error).into()
+            }
+        };
+        let result = run_for(&*self.offload, move || call(&tree).map_err(failed));
+        result.await?
     }
 }
 
@@ -155,18 +180,15 @@ impl Medium for Trees {
     fn open<'a>(&'a self, shard: &'a ShardId) -> BoxFuture<'a, Result<Box<dyn ShardMedium>, MediumError>> {
         let prefix = prefix_of(shard);
         Box::pin(async move {
-            let key = prefix.clone();
-            let read = move |tree: &Tree| match tree.facts.get(&key)? {
-                Some(facts) => Ok(Some(postcard::from_bytes(&facts)?)),
-                None => Ok(None),
-            };
-            let facts = self.0.call("read", read).await?;
-            Ok(Box::new(TreeShard {
+            let mut shard = TreeShard {
                 calls: self.0.clone(),
                 prefix: prefix.into(),
-                facts,
+                facts: None,
+                in_doubt: true,
                 turns: Turns::default(),
-            }) as Box<dyn ShardMedium>)
+            };
+            shard.settle().await?;
+            Ok(Box::new(shard) as Box<dyn ShardMedium>)
         })
     }
 }
@@ -177,6 +199,8 @@ struct TreeShard {
     calls: Calls,
     prefix: Arc<[u8]>,
     facts: Option<Facts>,
+    /// Whether the facts in the database may be others: a change was begun and is not known to have ended.
+    in_doubt: bool,
     turns: Turns,
 }
 
@@ -210,6 +234,21 @@ impl ShardMedium for TreeShard {
         self.facts.as_ref()
     }
 
+    fn settle(&mut self) -> BoxFuture<'_, Result<(), MediumError>> {
+        Box::pin(async move {
+            if self.in_doubt {
+                let prefix = self.prefix.clone();
+                let read = move |tree: &Tree| match tree.facts.get(&prefix)? {
+                    Some(facts) => Ok(Some(postcard::from_bytes(&facts)?)),
+                    None => Ok(None),
+                };
+                self.facts = self.calls.call("read", self.turns.take(read)).await?;
+                self.in_doubt = false;
+            }
+            Ok(())
+        })
+    }
+
     fn head<'a>(&'a self, key: &'a EntryKey) -> BoxFuture<'a, Result<Option<Head>, MediumError>> {
         let key = full_key(&self.prefix, key);
         let read = move |tree: &Tree| match tree.heads.get(&key)? {
@@ -238,7 +277,9 @@ impl ShardMedium for TreeShard {
         Box::pin(async move {
             let (prefix, kept) = (self.prefix.clone(), facts.clone());
             let write = move |tree: &Tree| tree.apply(&prefix, changes, facts);
+            self.in_doubt = true;
             self.calls.call("write", self.turns.take(write)).await?;
+            self.in_doubt = false;
             self.facts = kept.or(self.facts.take());
             Ok(())
         })
@@ -306,5 +347,40 @@ impl Image for TreeImage {
             }))
         };
         Box::pin(self.calls.call("read", read))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use peerstream_types::EntryKind;
+
+    use super::*;
+    use crate::limits::BLOCKS_MAX;
+
+    /// A block that could not be served is not taken; what is there is written and removed as ever.
+    #[test]
+    fn a_tree_takes_as_many_blocks_as_are_served() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = Tree::open(dir.path()).unwrap();
+        let (prefix, other) = (*b"one", *b"two");
+        let key = |name: &str| EntryKey::new(name).unwrap();
+        let change = |name: &str| -> Change {
+            let head = Head::new(Vec::new(), [0; 32], 1, EntryKind::Block);
+            (key(name), Some((head, Bytes::from_static(b"x"))))
+        };
+        let apply = |changes| tree.apply(&prefix, changes, None);
+        apply(vec![change("a"), change("b")]).unwrap();
+        apply(vec![change("a"), change("c"), (key("b"), None), (key("none"), None)]).unwrap();
+        tree.apply(&other, vec![change("a")], None).unwrap();
+        assert_eq!((tree.count(&prefix).unwrap(), tree.count(&other).unwrap()), (2, 1));
+        // As if all the others were there.
+        tree.facts.insert(count_key(&prefix), encoded(&BLOCKS_MAX).unwrap()).unwrap();
+        assert!(matches!(apply(vec![change("a"), change("d")]), Err(Failed::Full(Full))));
+        assert_eq!(tree.heads.prefix(prefix).count(), 2);
+        apply(vec![change("a"), change("d"), (key("c"), None)]).unwrap();
+        apply(vec![(key("d"), None)]).unwrap();
+        assert_eq!(tree.count(&prefix).unwrap(), BLOCKS_MAX - 1);
+        tree.facts.remove(count_key(&prefix)).unwrap();
+        assert_eq!(tree.count(&prefix).unwrap(), 1, "it is counted if it is not known");
     }
 }

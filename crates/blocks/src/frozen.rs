@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use peerstream_snapshot::content::{Described, top_of_outline};
 use peerstream_snapshot::listing::{Frame, Listing};
-use peerstream_snapshot::{BoxFuture, Page, Snapshot, SourceError};
+use peerstream_snapshot::{BoxFuture, DiskError, Page, Snapshot, SourceError};
 use peerstream_types::{
     ChainingValue, ChunkRange, ChunkSize, Codec, Digest, Entry, EntryKey, ManifestHeader, Ordinal, PageToken,
     Selector, ShardId,
@@ -107,6 +107,7 @@ impl FrozenBlocks {
 impl From<MediumError> for SourceError {
     fn from(error: MediumError) -> Self {
         match error {
+            MediumError::Full(full) => DiskError::from(full).into(),
             MediumError::Disk(error) => error.into(),
             MediumError::Offload(error) => error.into(),
         }

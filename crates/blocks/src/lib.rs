@@ -48,7 +48,8 @@
 //! - **Tags are never lost**: a copy whose metadata is not what its key was made of is refused.
 //! - **A delete is never undone**: a replica and a source that may have missed a delete which the other
 //!   has forgotten are not merged.
-//! - **Position never ahead of data**: it is committed by `publish`, after all data is durable.
+//! - **Position never ahead of data**: it is committed by `publish`, after all data is durable, and stays
+//!   where it was if something was left out.
 //!
 //! # Not here
 //!

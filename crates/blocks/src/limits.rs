@@ -14,6 +14,9 @@ pub const TAGS_MAX: usize = 128;
 /// whole, and one read of a snapshot answers no more.
 pub const BLOCK_LEN_MAX: usize = peerstream_snapshot::limits::READ_LEN_MAX;
 
+/// Most blocks of a shard, tombstones among them: a snapshot lists no more, so it could not be served.
+pub const BLOCKS_MAX: usize = peerstream_snapshot::limits::ENTRIES_MAX;
+
 /// Longest name of a merge hook in bytes.
 pub const HOOK_NAME_LEN_MAX: usize = 64;
 

@@ -1,15 +1,18 @@
 //! What a block store keeps its blocks in: the part that differs between memory, a log and a tree.
 
 use std::fmt;
+use std::future::ready;
 use std::ops::Range;
+use std::path::PathBuf;
 
 use bytes::Bytes;
+use peerstream_snapshot::disk::DiskErrorKind;
 use peerstream_snapshot::{BoxFuture, DiskError, Generation, OffloadGone};
 use peerstream_types::{EntryKey, EntryKind, ManifestHeader, Position, ShardId};
 use serde::{Deserialize, Serialize};
 
 use crate::horizon::Knowledge;
-use crate::limits::ABSORBED_MAX;
+use crate::limits::{ABSORBED_MAX, BLOCKS_MAX};
 
 /// What is known of a block without its content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +36,11 @@ impl Head {
 
     pub(crate) fn kind(&self) -> EntryKind {
         if self.is_block { EntryKind::Block } else { EntryKind::Tombstone }
+    }
+
+    /// Bytes of it that are more in one block than in another: tags, and copies that are remembered.
+    pub(crate) fn len_about(&self) -> u64 {
+        (self.tags.len() + 32 * self.absorbed.len()) as u64
     }
 
     /// Whether a copy with this digest would bring nothing new.
@@ -115,13 +123,20 @@ pub(crate) trait ShardMedium: Send + Sync + fmt::Debug {
     /// `None` while nothing was kept of the shard.
     fn facts(&self) -> Option<&Facts>;
 
+    /// Lets facts and blocks be of one moment again after a change that was abandoned or failed: the owner
+    /// calls it before anything else whenever it takes the shard up.
+    fn settle(&mut self) -> BoxFuture<'_, Result<(), MediumError>> {
+        Box::pin(ready(Ok(())))
+    }
+
     /// The head of a block.
     fn head<'a>(&'a self, key: &'a EntryKey) -> BoxFuture<'a, Result<Option<Head>, MediumError>>;
 
     /// The head and the content of a block.
     fn get<'a>(&'a self, key: &'a EntryKey) -> BoxFuture<'a, Result<Option<(Head, Bytes)>, MediumError>>;
 
-    /// Makes all of it in one step: after a crash all of it is there or nothing. It survives the end of
+    /// Makes all of it in one step: after a crash all of it is there or nothing. A step after which there
+    /// would be more than [`BLOCKS_MAX`] blocks, and more than before, is refused. It survives the end of
     /// the process, and a power loss once it was synced. Steps survive in their order.
     fn apply(&mut self, changes: Vec<Change>, facts: Option<Facts>)
     -> BoxFuture<'_, Result<(), MediumError>>;
@@ -146,9 +161,40 @@ pub(crate) trait Image: Send + Sync + fmt::Debug {
     ) -> BoxFuture<'a, Result<Option<Bytes>, MediumError>>;
 }
 
-/// A medium failed.
+/// How many blocks there are after a step, of `before`; `has` says which of them were there.
+pub(crate) fn blocks_after<E: From<Full>>(
+    before: usize,
+    changes: &[Change],
+    mut has: impl FnMut(&EntryKey) -> Result<bool, E>,
+) -> Result<usize, E> {
+    let mut after = before;
+    for (key, block) in changes {
+        match (has(key)?, block) {
+            (false, Some(_)) => after += 1,
+            (true, None) => after -= 1,
+            (true, Some(_)) | (false, None) => {}
+        }
+    }
+    if after > BLOCKS_MAX.max(before) { Err(Full.into()) } else { Ok(after) }
+}
+
+/// There are as many blocks as there may be. Nothing was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the shard has all the {BLOCKS_MAX} blocks that it may have")]
+pub(crate) struct Full;
+
+impl From<Full> for DiskError {
+    fn from(full: Full) -> Self {
+        let path = PathBuf::from("blocks");
+        Self { operation: "add to", path, kind: DiskErrorKind::Full, why: full.to_string() }
+    }
+}
+
+/// A medium failed, or refused a step.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum MediumError {
+    #[error(transparent)]
+    Full(#[from] Full),
     #[error(transparent)]
     Disk(#[from] DiskError),
     #[error(transparent)]

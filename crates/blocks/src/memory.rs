@@ -9,7 +9,7 @@ use bytes::Bytes;
 use peerstream_snapshot::BoxFuture;
 use peerstream_types::{EntryKey, ShardId};
 
-use crate::medium::{Change, Facts, Head, Image, Medium, MediumError, ShardMedium};
+use crate::medium::{Change, Facts, Head, Image, Medium, MediumError, ShardMedium, blocks_after};
 
 /// Keeps nothing by itself: open shards are all there is.
 #[derive(Debug)]
@@ -53,6 +53,10 @@ impl ShardMedium for MemoryShard {
         changes: Vec<Change>,
         facts: Option<Facts>,
     ) -> BoxFuture<'_, Result<(), MediumError>> {
+        let has = |key: &EntryKey| Ok::<_, MediumError>(self.blocks.0.contains_key(key));
+        if let Err(error) = blocks_after(self.blocks.0.len(), &changes, has) {
+            return Box::pin(ready(Err(error)));
+        }
         if !changes.is_empty() {
             let blocks = Arc::make_mut(&mut self.blocks.0);
             for (key, block) in changes {

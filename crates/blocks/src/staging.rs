@@ -76,15 +76,16 @@ impl MergeStaging {
     }
 
     /// What this replica knows of deletes from now on is durable before any entry of the sources is in.
-    /// Its host may have forgotten some since it was asked.
+    /// Its host may have forgotten some since it was asked, or written what is older than those that the
+    /// sources have forgotten.
     async fn mix(&self, open: &mut ShardGuard, union: &mut Union) -> Result<(), SinkError> {
         if union.is_mixed {
             return Ok(());
         }
         let mut facts = self.store.facts_of(open);
-        let least = union.members.least_source();
-        Members::of(facts.knowledge.claim()).join(&self.shard, Claim { synced: least, purged: None })?;
-        facts.knowledge.mix(least);
+        let sources = union.members.sources();
+        Members::of(facts.knowledge.claim()).join(&self.shard, sources)?;
+        facts.knowledge.mix(sources);
         if open.medium.facts() != Some(&facts) {
             open.apply(Vec::new(), Some(facts)).await?;
             open.medium.sync().await?;
@@ -153,6 +154,15 @@ impl MergeStaging {
         result
     }
 
+    async fn leave_out_now(&self, ordinal: Ordinal) -> Result<(), SinkError> {
+        let (mut work, _open) = self.enter().await?;
+        let entry = work.union()?.leave_out(ordinal)?.clone();
+        let size = work.union()?.chunk_size();
+        // Nobody waits for the rest of its chunks any more: they make room for other copies.
+        work.partials.forget(&entry, size);
+        Ok(())
+    }
+
     async fn seal_now(&self, header: &ManifestHeader) -> Result<(), SinkError> {
         let (mut work, mut open) = self.enter().await?;
         let union = work.union()?;
@@ -164,13 +174,18 @@ impl MergeStaging {
 
     async fn publish_now(&self) -> Result<Generation, SinkError> {
         let (mut work, mut open) = self.enter().await?;
-        let union = work.union.as_ref().ok_or(SinkError::NotSealed)?;
-        let header = union.sealed()?.clone();
+        let union = work.union.as_mut().ok_or(SinkError::NotSealed)?;
+        let mut header = union.sealed()?.clone();
+        // There may have been nothing to merge.
+        self.mix(&mut open, union).await?;
         let mut facts = self.store.facts_of(&open);
         if union.is_whole() {
-            facts.knowledge.complete(union.members.least_source());
+            facts.knowledge.complete(union.members.sources().heard);
         } else {
-            facts.knowledge.complete_in_part();
+            // What is missing may be a delete, or what the log before the sources' position has.
+            facts.knowledge.complete(None);
+            header.position.clone_from(&facts.position);
+            header.digest = None;
         }
         let generation = facts.publish(header);
         // The data before, the position now: each is durable before the next step.
@@ -204,7 +219,7 @@ impl Staging for MergeStaging {
     }
 
     fn leave_out(&self, ordinal: Ordinal) -> BoxFuture<'_, Result<(), SinkError>> {
-        Box::pin(async move { self.enter().await?.0.union()?.leave_out(ordinal) })
+        Box::pin(self.leave_out_now(ordinal))
     }
 
     fn checkpoint(&self) -> BoxFuture<'_, Result<(), SinkError>> {

@@ -3,6 +3,7 @@
 mod absorb;
 mod doors;
 mod open;
+mod purge;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,12 +12,12 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use bytes::Bytes;
 use peerstream_snapshot::content::digest_of_whole;
 use peerstream_snapshot::{DiskError, OffloadGone};
-use peerstream_types::{ChunkSize, EntryKey, Position, ShardId};
+use peerstream_types::{ChunkSize, Position, ShardId};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::cell::Cell;
 use crate::frozen::FrozenBlocks;
-use crate::limits::{APPLY_BLOCKS, HOOK_NAME_LEN_MAX};
+use crate::limits::{APPLY_BLOCKS, BLOCKS_MAX, HOOK_NAME_LEN_MAX};
 use crate::medium::{Change, Facts, Head, Medium, MediumError, ShardMedium};
 use crate::memory::Memory;
 use crate::writers::Writers;
@@ -73,6 +74,11 @@ pub enum BlockError {
     /// Nothing is kept of the shard. Nothing was changed.
     #[error("shard {0} is not held here")]
     NoSuchShard(ShardId),
+    /// The shard has [`BLOCKS_MAX`] blocks, tombstones among them, and the change would add one, which
+    /// could not be served. Nothing was changed; blocks that are there are written as before. Divide the
+    /// data into more shards, or let blocks cover more time.
+    #[error("the shard has {BLOCKS_MAX} blocks already, and may have no more")]
+    Full,
     /// The disk failed; whether the change happened is open.
     #[error(transparent)]
     Disk(#[from] DiskError),
@@ -84,6 +90,7 @@ pub enum BlockError {
 impl From<MediumError> for BlockError {
     fn from(error: MediumError) -> Self {
         match error {
+            MediumError::Full(_) => Self::Full,
             MediumError::Disk(error) => error.into(),
             MediumError::Offload(error) => error.into(),
         }
@@ -171,7 +178,7 @@ impl BlockStore {
     ///
     /// # Errors
     ///
-    /// [`BlockError::Merge`], [`BlockError::BeyondHorizon`], [`BlockError::Disk`].
+    /// [`BlockError::Merge`], [`BlockError::BeyondHorizon`], [`BlockError::Full`], [`BlockError::Disk`].
     pub async fn write(&self, shard: &ShardId, key: &BlockKey, payload: &[u8]) -> Result<(), BlockError> {
         let hook = self.hook();
         let (cell, stamp) = (Cell::written(hook, payload)?, hook.oldest(payload)?);
@@ -188,7 +195,7 @@ impl BlockStore {
     ///
     /// # Errors
     ///
-    /// [`BlockError::Disk`].
+    /// [`BlockError::Full`], [`BlockError::Disk`].
     pub async fn delete(&self, shard: &ShardId, key: &BlockKey, stamp: Stamp) -> Result<(), BlockError> {
         let mut open = self.shard(shard).await?;
         let facts = self.facts_of(&open);
@@ -257,8 +264,10 @@ impl BlockStore {
         Ok(open.and_then(|open| open.medium.facts()?.position.clone()))
     }
 
-    /// Says that every delete up to `stamp` has come to this replica, by whatever way the host has. Only
-    /// tombstones up to there are ever forgotten. Recoveries say it too.
+    /// Says that every delete up to `stamp` has come to this replica, by whatever way the host has, and
+    /// that none will be made any more with such a stamp. A recovery of all that sources have says it too,
+    /// if each of them has heard of as much. Only tombstones up to there are ever forgotten, and those
+    /// that are older than all data here.
     ///
     /// # Errors
     ///
@@ -270,41 +279,18 @@ impl BlockStore {
         Ok(open.apply(Vec::new(), Some(facts)).await?)
     }
 
-    /// Forgets deletes that are older than the horizon at `now`, and not newer than what this replica was
-    /// synced to. Answers how many blocks changed by that. Open snapshots stay as they are.
-    ///
-    /// # Errors
-    ///
-    /// [`BlockError::NoSuchShard`], [`BlockError::Disk`].
-    pub async fn purge(&self, shard: &ShardId, now: Stamp) -> Result<u64, BlockError> {
-        let no_such = || BlockError::NoSuchShard(shard.clone());
-        let mut open = self.known_shard(shard).await?.ok_or_else(no_such)?;
-        let mut facts = self.facts_of(&open);
-        let Some(limit) = facts.knowledge.purge_limit(now, self.inner.options.horizon) else { return Ok(0) };
-        let old = self.old_deletes(&open, limit).await?;
-        let Some(newest) = old.iter().filter_map(|(_, _, cell)| cell.delete()).max() else { return Ok(0) };
-        // First it is said that they are forgotten, durably; a crash in between forgets none too many.
-        facts.knowledge.purged(Some(newest));
-        open.apply(Vec::new(), Some(facts)).await?;
-        open.medium.sync().await?;
-        for part in old.chunks(APPLY_BLOCKS) {
-            let change = |(key, head, cell): &(EntryKey, Head, Cell)| -> Change {
-                (key.clone(), cell.without_deletes(limit).map(|left| sealed(head, &left)))
-            };
-            open.apply(part.iter().map(change).collect(), None).await?;
-        }
-        Ok(old.len() as u64)
-    }
-
     /// Empties the shard, as if nothing had ever been kept of it; it is not ready then. What
     /// [`SinkError::BeyondHorizon`](peerstream_snapshot::SinkError::BeyondHorizon) asks for: whoever owns
-    /// the data decides, for what only this replica has is lost. After a crash half way, call it again.
+    /// the data decides, for what only this replica has is lost. After a crash half way, call it again. A
+    /// recovery into it that is under way ends with
+    /// [`SinkError::Fenced`](peerstream_snapshot::SinkError::Fenced): begin another one.
     ///
     /// # Errors
     ///
     /// [`BlockError::Disk`].
     pub async fn clear(&self, shard: &ShardId) -> Result<(), BlockError> {
         let Some(mut open) = self.known_shard(shard).await? else { return Ok(()) };
+        open.writers.expel();
         let mut facts = Facts { ready: false, ..self.facts_of(&open) };
         open.apply(Vec::new(), Some(facts.clone())).await?;
         open.medium.sync().await?;
@@ -353,25 +339,6 @@ impl BlockStore {
             if before.as_ref() == Some(&after) { Vec::new() } else { vec![(entry_key, Some(after))] };
         let facts = (open.medium.facts() != Some(&facts)).then_some(facts);
         Ok(open.apply(changes, facts).await?)
-    }
-
-    /// Every block with a delete up to `limit`.
-    async fn old_deletes(
-        &self,
-        open: &OpenShard,
-        limit: Stamp,
-    ) -> Result<Vec<(EntryKey, Head, Cell)>, BlockError> {
-        let image = open.medium.freeze().await?;
-        let mut old = Vec::new();
-        for (key, head) in image.heads().await? {
-            let len = usize::try_from(head.len).unwrap_or(usize::MAX);
-            let Some(content) = image.content(&key, 0..len).await? else { continue };
-            let cell = Cell::decode(self.hook(), &content)?;
-            if cell.delete().is_some_and(|stamp| stamp <= limit) {
-                old.push((key, head, cell));
-            }
-        }
-        Ok(old)
     }
 
     fn block(&self, key: BlockKey, content: &Bytes) -> Result<Block, BlockError> {

@@ -116,14 +116,16 @@ impl Union {
         self.entries[place].1 = Fate::Merged;
     }
 
-    pub(crate) fn leave_out(&mut self, ordinal: Ordinal) -> Result<(), SinkError> {
+    /// Answers which entry it is.
+    pub(crate) fn leave_out(&mut self, ordinal: Ordinal) -> Result<&Arc<Entry>, SinkError> {
         let place = usize::try_from(ordinal.0).ok();
         let entry = place.and_then(|place| self.entries.get_mut(place));
-        let (_, fate) = entry.ok_or_else(|| SinkError::BadManifest(format!("{ordinal} was not admitted")))?;
+        let (entry, fate) =
+            entry.ok_or_else(|| SinkError::BadManifest(format!("{ordinal} was not admitted")))?;
         if *fate == Fate::Missing {
             *fate = Fate::LeftOut;
         }
-        Ok(())
+        Ok(entry)
     }
 
     /// Whether every entry of every source is in.

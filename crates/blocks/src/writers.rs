@@ -25,6 +25,11 @@ impl Writers {
         Ok(Ticket(self.tickets))
     }
 
+    /// Lets the recovery that is in out.
+    pub(crate) fn expel(&mut self) {
+        self.tickets += 1;
+    }
+
     /// Whether the recovery is still the one.
     pub(crate) fn check(&self, shard: &ShardId, ticket: Ticket) -> Result<(), SinkError> {
         if ticket == Ticket(self.tickets) {

@@ -89,13 +89,19 @@ impl Log {
         Ok(())
     }
 
-    /// Appends a change. Answers what stands there without the contents, and where these begin.
+    /// Appends a change. Answers what stands there without the contents, and where these begin. One that
+    /// would not be read back is refused, and nothing changed.
     pub(super) async fn append(
         &mut self,
         changes: Vec<Change>,
         facts: Option<Facts>,
     ) -> Result<(Record, u64), DiskError> {
-        let (record, bytes, check, contents_at) = record::encode(&self.check, changes, facts);
+        let too_long = |len| {
+            let why = format!("a record of {len} bytes, at most {LOG_RECORD_LEN_MAX} are allowed");
+            DiskError::new("append", &self.path, &std::io::Error::other(why))
+        };
+        let encoded = record::encode(&self.check, changes, facts);
+        let (record, bytes, check, contents_at) = encoded.map_err(too_long)?;
         let len = bytes.len() as u64;
         self.in_doubt = true;
         self.file.write_at(self.end, bytes).await?;

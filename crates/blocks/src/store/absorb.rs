@@ -23,6 +23,7 @@ pub(crate) struct Copy<'a> {
 #[derive(Default)]
 struct Pending {
     blocks: BTreeMap<EntryKey, (Head, Cell)>,
+    /// Bytes of them: of the blocks that they are now, however short what came in.
     len: usize,
 }
 
@@ -65,7 +66,7 @@ impl BlockStore {
         if theirs.kind() != *kind {
             return Err(bad("it is not of the kind that its manifest says".into()));
         }
-        let before = match pending.blocks.remove(key) {
+        let before = match pending.take(key) {
             Some(before) => Some(before),
             None => self.existing(open, key).await?,
         };
@@ -75,15 +76,16 @@ impl BlockStore {
         let cell = match ours.as_ref().map(merge).unwrap_or(Ok(theirs.clone())) {
             Ok(cell) => cell,
             Err(error) => {
-                pending.blocks.extend(ours.map(|cell| (key.clone(), (head, cell))));
+                if let Some(ours) = ours {
+                    pending.put(key.clone(), head, ours);
+                }
                 return Err(bad(error.to_string()));
             }
         };
         if let Some(peerstream_types::Digest::Blake3(digest)) = copy.entry.digest {
             head.absorb(digest);
         }
-        pending.len += copy.content.len();
-        pending.blocks.insert(key.clone(), (head, cell));
+        pending.put(key.clone(), head, cell);
         Ok(())
     }
 
@@ -98,6 +100,17 @@ impl BlockStore {
 }
 
 impl Pending {
+    fn put(&mut self, key: EntryKey, head: Head, cell: Cell) {
+        self.len += cell.len();
+        self.blocks.insert(key, (head, cell));
+    }
+
+    fn take(&mut self, key: &EntryKey) -> Option<(Head, Cell)> {
+        let taken = self.blocks.remove(key)?;
+        self.len -= taken.1.len();
+        Some(taken)
+    }
+
     async fn apply(&mut self, open: &mut OpenShard) -> Result<(), SinkError> {
         let Self { blocks, .. } = std::mem::take(self);
         let changes = blocks.into_iter().map(|(key, (head, cell))| (key, Some(sealed(&head, &cell))));

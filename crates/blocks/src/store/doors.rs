@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use peerstream_snapshot::listing::Frame;
 use peerstream_snapshot::{
-    BoxFuture, Fence, Generation, Sink, SinkError, Snapshot, Source, SourceError, Staging,
+    BoxFuture, DiskError, Fence, Generation, Sink, SinkError, Snapshot, Source, SourceError, Staging,
 };
 use peerstream_types::{ManifestHeader, Selector, ShardId};
 
@@ -62,6 +62,7 @@ impl BlockStore {
 impl From<MediumError> for SinkError {
     fn from(error: MediumError) -> Self {
         match error {
+            MediumError::Full(full) => DiskError::from(full).into(),
             MediumError::Disk(error) => error.into(),
             MediumError::Offload(error) => error.into(),
         }

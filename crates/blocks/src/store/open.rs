@@ -40,7 +40,9 @@ impl BlockStore {
             *guard = Some(open);
         }
         let open = OwnedMutexGuard::try_map(guard, Option::as_mut);
-        Ok(open.ok().expect("it was opened above"))
+        let mut open = open.ok().expect("it was opened above");
+        open.medium.settle().await?;
+        Ok(open)
     }
 
     fn shards(&self) -> std::sync::MutexGuard<'_, std::collections::BTreeMap<ShardId, Slot>> {

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use peerstream_blocks::{BlockOptions, BlockStore, SeriesUnion, Stamp};
-use peerstream_snapshot::offload::Inline;
-use peerstream_snapshot::{BlockingPool, BoxFuture, Sink};
+use peerstream_snapshot::offload::{Inline, Job};
+use peerstream_snapshot::{BlockingPool, BoxFuture, Offload, Sink, SinkError};
 
-use crate::common::{Offer, Transfer, all_of, key, merged, points, position, read, shard};
+use crate::common::{Offer, Transfer, all_of, bring_up, key, merged, points, position, read, shard};
 
 fn options() -> BlockOptions {
     BlockOptions { horizon: 100, ..BlockOptions::new(SeriesUnion) }
@@ -109,4 +109,84 @@ async fn writers_at_once_lose_nothing_of_each_other() {
         writer.await.unwrap();
     }
     assert_eq!(read(&store, &key("cpu", 0)).await.unwrap().len(), 100);
+}
+
+/// A pool that can put jobs off, and carries them out when it is told.
+#[derive(Default)]
+struct LatePool {
+    /// How many jobs are done at once before one is put off.
+    jobs_before: Mutex<Option<u32>>,
+    put_off: Mutex<Vec<Job>>,
+}
+
+impl std::fmt::Debug for LatePool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LatePool")
+    }
+}
+
+impl Offload for LatePool {
+    fn run(&self, job: Job) -> BoxFuture<'_, ()> {
+        let mut before = self.jobs_before.lock().unwrap();
+        match *before {
+            Some(0) => {
+                *before = None;
+                self.put_off.lock().unwrap().push(job);
+                return Box::pin(std::future::pending());
+            }
+            Some(left) => *before = Some(left - 1),
+            None => {}
+        }
+        job();
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// A store with an abandoned write of a block that `ahead` has deleted and forgotten; `late` says when the
+/// pool carries it out: before the next call, after it, or never.
+async fn abandoned(path: &Path, late: Option<bool>) -> BlockStore {
+    let pool = Arc::new(LatePool::default());
+    let store = BlockStore::on_fjall(path, pool.clone(), options()).unwrap();
+    store.create(&shard()).await.unwrap();
+    *pool.jobs_before.lock().unwrap() = Some(1);
+    let (of, block, payload) = (shard(), key("gone", 0), points(100, &[(1, "old")]));
+    tokio::select! {
+        biased;
+        written = store.write(&of, &block, &payload) => panic!("it is put off: {written:?}"),
+        () = tokio::task::yield_now() => {}
+    }
+    let put_off = pool.put_off.lock().unwrap().pop().unwrap();
+    if late == Some(true) {
+        put_off();
+        store.set_position(&shard(), None).await.unwrap();
+    } else {
+        store.set_position(&shard(), None).await.unwrap();
+        if late == Some(false) {
+            put_off();
+        }
+    }
+    store
+}
+
+/// An abandoned write that the pool carries out late is either not there, or what goes with it is known:
+/// how old the data may be.
+#[tokio::test]
+async fn an_abandoned_write_is_known_to_be_old() {
+    let ahead = BlockStore::in_memory(options());
+    ahead.create(&shard()).await.unwrap();
+    ahead.delete(&shard(), &key("gone", 0), Stamp(200)).await.unwrap();
+    ahead.mark_synced(&shard(), Stamp(1_000)).await.unwrap();
+    assert_eq!(ahead.purge(&shard(), Stamp(1_000)).await.unwrap(), 1);
+    for late in [None, Some(false), Some(true)] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = abandoned(dir.path(), late).await;
+        let is_there = read(&store, &key("gone", 0)).await.is_some();
+        assert_eq!(is_there, late == Some(true));
+        let repaired = bring_up(&store, &[&ahead]).await;
+        if is_there {
+            assert!(matches!(repaired, Err(SinkError::BeyondHorizon { purged: 200, .. })), "{repaired:?}");
+        } else {
+            repaired.unwrap();
+        }
+    }
 }

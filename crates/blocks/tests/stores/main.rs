@@ -5,7 +5,10 @@
 mod common;
 mod conformance;
 mod crash;
+mod deletes;
 #[cfg(feature = "fjall")]
 mod fjall;
+mod histories;
 mod late;
 mod m3db;
+mod sizes;
