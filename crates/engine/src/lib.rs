@@ -116,7 +116,7 @@ pub use {
 };
 
 /// What a recovery says of the replicas, and of what it took: [`ShardProgress`] shows it.
-pub use peerstream_recovery::{Findings, Found, Replica, ReplicaStanding, Standing};
+pub use peerstream_recovery::{Findings, Found, Gap, Replica, ReplicaStanding, Standing};
 
 pub use config::EngineConfig;
 pub use engine::Engine;

@@ -412,6 +412,14 @@ impl Pass {
         if self.is_worked_through() { Some(self.shortfall) } else { self.earlier }
     }
 
+    /// What is missing of this manifest so far, or else of the one before.
+    pub(crate) fn missing(&self) -> &[Gap] {
+        match (self.shortfall.gaps(), &self.earlier) {
+            ([], Some(earlier)) => earlier.gaps(),
+            (gaps, _) => gaps,
+        }
+    }
+
     pub(crate) fn entries_missing(&self) -> u64 {
         self.shortfall.entries().max(self.earlier.as_ref().map_or(0, Shortfall::entries))
     }

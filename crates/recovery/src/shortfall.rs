@@ -77,6 +77,10 @@ impl Shortfall {
         self.gaps.retain(|gap| gap.ordinal != ordinal);
     }
 
+    pub(crate) fn gaps(&self) -> &[Gap] {
+        &self.gaps
+    }
+
     pub(crate) fn entries(&self) -> u64 {
         self.entries
     }

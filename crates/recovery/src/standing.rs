@@ -3,6 +3,8 @@
 use peerstream_select::Level;
 use peerstream_types::{Digest, NodeId, Timestamp};
 
+use crate::Gap;
+
 /// What a job asks of the replicas, and how far they go along.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
@@ -18,7 +20,13 @@ pub struct Standing {
     pub own_vote: bool,
     /// Every candidate.
     pub replicas: Vec<Replica>,
+    /// The first of what could not be had yet, at most [`MISSING_SHOWN_MAX`], with who was asked last and
+    /// why: what replicas of a level that is not met disagree on, say.
+    pub missing: Vec<Gap>,
 }
+
+/// Most gaps that a standing shows: it is asked for at every step.
+pub const MISSING_SHOWN_MAX: usize = 8;
 
 impl Standing {
     /// Whether as many replicas as the level asks for were heard. Nothing is taken from nobody, whatever the

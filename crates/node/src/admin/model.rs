@@ -232,10 +232,13 @@ pub struct StandingView {
     pub agreed: u32,
     /// Whether this node counts itself among them.
     pub own_vote: bool,
-    /// Whether enough were heard.
+    /// Whether enough were heard. Where they differ, each entry is decided by itself.
     pub met: bool,
     /// Every replica that may be asked.
     pub replicas: Vec<ReplicaView>,
+    /// The first of the entries that could not be had yet, with who was asked last and why.
+    #[serde(default)]
+    pub missing: Vec<BadView>,
 }
 
 /// Where a replica stands.

@@ -1,9 +1,11 @@
 //! Where the replicas stand, for those who look.
 
 use super::Recovery;
+use crate::Gap;
 use crate::pass::Pass;
 use crate::phase::State;
-use crate::standing::{Replica, ReplicaStanding, Standing};
+use crate::shortfall::Shortfall;
+use crate::standing::{MISSING_SHOWN_MAX, Replica, ReplicaStanding, Standing};
 
 impl Recovery {
     pub(super) fn standing(&self) -> Standing {
@@ -14,7 +16,17 @@ impl Recovery {
         let (heard, agreed) = self.heard();
         let own_vote = level.is_some() && self.agreement.voters.own_vote;
         let replicas = self.candidates.all().map(|(candidate, _)| self.replica(candidate));
-        Standing { level, required, heard, agreed, own_vote, replicas: replicas.collect() }
+        let (replicas, missing) = (replicas.collect(), self.missing());
+        Standing { level, required, heard, agreed, own_vote, replicas, missing }
+    }
+
+    /// What the pass under way or the last one could not have.
+    fn missing(&self) -> Vec<Gap> {
+        let gaps = match self.state.pass() {
+            Some(pass) => pass.missing(),
+            None => self.shortfall.as_ref().map_or(&[][..], Shortfall::gaps),
+        };
+        gaps.iter().take(MISSING_SHOWN_MAX).cloned().collect()
     }
 
     /// How many have offered, and how many of them the same.

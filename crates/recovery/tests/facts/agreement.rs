@@ -296,8 +296,11 @@ fn a_dispute_waits_for_agreement_or_a_lower_level() {
     assert_eq!(closes(&rest).len(), 2, "{rest:?}");
     let stats = hand.job.stats();
     assert_eq!((stats.disputed, stats.rounds), (1, 1));
-    assert_eq!(hand.job.status().entries_missing, 1);
-    assert!(matches!(hand.job.status().waiting.unwrap().reason, WaitReason::Level { .. }));
+    let status = hand.job.status();
+    assert_eq!(status.entries_missing, 1);
+    let [gap] = &status.standing.missing[..] else { panic!("{:?}", status.standing) };
+    assert_eq!(gap.why, "the replicas disagree: a against b", "it is said what is waited for");
+    assert!(matches!(status.waiting.unwrap().reason, WaitReason::Level { .. }));
     hand.job.handle_level(hand.now, Level::UnstrictMajority);
     let sources = hand.opens();
     let (a, b) = (sources[0], sources[1]);

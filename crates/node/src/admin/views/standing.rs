@@ -1,10 +1,10 @@
 //! Where the replicas of a shard stand.
 
-use peerstream_engine::{Replica, ReplicaStanding, Standing};
+use peerstream_engine::{Gap, Replica, ReplicaStanding, Standing};
 use peerstream_types::{Digest, Timestamp};
 
 use super::millis;
-use crate::admin::model::{ReplicaView, StandingView};
+use crate::admin::model::{BadView, ReplicaView, StandingView};
 
 /// What is asked of the replicas, as it was at `now`.
 pub(super) fn view(standing: &Standing, now: Timestamp) -> StandingView {
@@ -17,7 +17,13 @@ pub(super) fn view(standing: &Standing, now: Timestamp) -> StandingView {
         own_vote: standing.own_vote,
         met: standing.is_met(),
         replicas: standing.replicas.iter().map(|one| replica(one, most, now)).collect(),
+        missing: standing.missing.iter().map(gap).collect(),
     }
+}
+
+fn gap(gap: &Gap) -> BadView {
+    let chunk = gap.chunk.map(|chunk| chunk.0);
+    BadView { key: gap.key.to_string(), chunk, peer: gap.peer.to_string(), why: gap.why.clone() }
 }
 
 fn replica(replica: &Replica, most: Option<Digest>, now: Timestamp) -> ReplicaView {
@@ -61,7 +67,7 @@ mod tests {
     use std::time::Duration;
 
     use peerstream_select::Level;
-    use peerstream_types::NodeId;
+    use peerstream_types::{EntryKey, NodeId, Ordinal};
 
     use super::*;
 
@@ -88,9 +94,18 @@ mod tests {
                 replica("f", ReplicaStanding::GivenUp { why: why() }, None),
                 replica("g", ReplicaStanding::Idle, None),
             ],
+            missing: vec![Gap {
+                ordinal: Ordinal(0),
+                key: EntryKey::from_path("x.sst").unwrap(),
+                chunk: None,
+                peer: NodeId::new("a").unwrap(),
+                why: "the replicas disagree: a against b and c".to_owned(),
+            }],
         };
         let view = view(&standing, second(10));
         assert_eq!((view.level.as_deref(), view.met), (Some("majority"), true));
+        let missing: Vec<_> = view.missing.iter().map(|gap| (gap.key.as_str(), gap.why.as_str())).collect();
+        assert_eq!(missing, [("x.sst", "the replicas disagree: a against b and c")]);
         let states: Vec<_> = view.replicas.iter().map(|one| (one.state.as_str(), one.agrees)).collect();
         let told = [
             ("offered", Some(false)),

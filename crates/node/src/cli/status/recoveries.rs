@@ -19,6 +19,9 @@ pub(super) fn recovery(plan: &PlanView, shard: &ShardView) -> Option<String> {
         text +=
             &format!("  waits for {}{}{}\n", plain(what), since(shard.waiting_ms), again(shard.retry_in_ms));
     }
+    for gap in &standing.missing {
+        text += &format!("  could not be had: {} from {}: {}\n", plain(&gap.key), gap.peer, plain(&gap.why));
+    }
     let mut table = Table::new();
     table.load_style(NOTHING).set_header(["  replica", "state", "manifest", "gave"]);
     table.add_rows(standing.replicas.iter().map(|one| replica(shard, one)));
@@ -28,7 +31,11 @@ pub(super) fn recovery(plan: &PlanView, shard: &ShardView) -> Option<String> {
 fn level(standing: &StandingView) -> String {
     let StandingView { level, required, heard, agreed, own_vote, met, .. } = standing;
     let Some(level) = level else { return "the word of one source is taken".to_owned() };
-    let is = if *met { "is met" } else { "is not met" };
+    let is = match (met, agreed < heard) {
+        (false, _) => "is not met",
+        (true, false) => "is met",
+        (true, true) => "has enough replicas, which differ",
+    };
     let own = if *own_vote { ", and this node counts itself" } else { "" };
     format!("level {level} {is}: needs {required}, heard {heard}, agreeing {agreed}{own}")
 }
@@ -68,6 +75,7 @@ fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::model::BadView;
 
     fn waiting() -> (PlanView, ShardView) {
         let text = r#"{"shard": "logs@1/0", "direction": "receive", "stage": "opening", "peer": null,
@@ -102,6 +110,21 @@ mod tests {
         );
         assert!(lines[5].contains("failed: no  [2Jroute; again in 3.2 s"), "{text}");
         assert!(lines[6].contains("asked, for 1m 30s"), "{text}");
+    }
+
+    /// Replicas that differ are not replicas that are dead: what they differ in is named.
+    #[test]
+    fn replicas_that_differ_are_told_from_those_that_fail() {
+        let (plan, mut shard) = waiting();
+        let standing = shard.standing.as_mut().unwrap();
+        (standing.met, standing.heard) = (true, 2);
+        let why = "the replicas disagree: store-1 against store-2".to_owned();
+        standing.missing = vec![BadView { key: "a.sst".into(), chunk: None, peer: "store-1".into(), why }];
+        let text = recovery(&plan, &shard).unwrap();
+        let differ = "level majority has enough replicas, which differ: needs 2, heard 2, agreeing 1";
+        assert!(text.contains(differ), "{text}");
+        let named = "could not be had: a.sst from store-1: the replicas disagree: store-1 against store-2";
+        assert!(text.contains(named), "{text}");
     }
 
     #[test]
