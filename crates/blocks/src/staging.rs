@@ -146,10 +146,12 @@ impl MergeStaging {
             .collect();
         let (merged, result) = self.store.absorb(&mut open, &copies).await;
         drop(copies);
-        for index in merged {
-            let place = whole[index].0;
-            union.set_merged(place);
-            partials.forget(union.entry(place), union.chunk_size());
+        let refuses = matches!(result, Err(SinkError::BadEntry { .. } | SinkError::Unmergeable { .. }));
+        // The one that the error names is the first that is not in. It is not held: it would pass for whole.
+        let named = (0..whole.len()).find(|index| refuses && !merged.contains(index));
+        merged.iter().for_each(|index| union.set_merged(whole[*index].0));
+        for index in merged.into_iter().chain(named) {
+            partials.forget(union.entry(whole[index].0), union.chunk_size());
         }
         result
     }

@@ -40,7 +40,9 @@ impl BlockStore {
         for (place, copy) in copies.iter().enumerate() {
             match self.absorb_one(open, &mut pending, copy).await {
                 Ok(()) => waiting.push(place),
-                Err(error @ SinkError::BadEntry { .. }) => result = result.and(Err(error)),
+                Err(error @ (SinkError::BadEntry { .. } | SinkError::Unmergeable { .. })) => {
+                    result = result.and(Err(error));
+                }
                 Err(error) => return (merged, Err(error)),
             }
             let is_last = place + 1 == copies.len();
@@ -79,7 +81,8 @@ impl BlockStore {
                 if let Some(ours) = ours {
                     pending.put(key.clone(), head, ours);
                 }
-                return Err(bad(error.to_string()));
+                // Either is good by itself.
+                return Err(SinkError::Unmergeable { key: key.clone(), why: error.to_string() });
             }
         };
         if let Some(peerstream_types::Digest::Blake3(digest)) = copy.entry.digest {
@@ -91,7 +94,7 @@ impl BlockStore {
 
     async fn existing(&self, open: &OpenShard, key: &EntryKey) -> Result<Option<(Head, Cell)>, SinkError> {
         let Some((head, content)) = open.medium.get(key).await? else { return Ok(None) };
-        let damaged = |error: MergeError| SinkError::BadEntry {
+        let damaged = |error: MergeError| SinkError::Unmergeable {
             key: key.clone(),
             why: format!("what is here already cannot be read: {error}"),
         };

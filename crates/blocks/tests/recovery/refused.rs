@@ -1,11 +1,13 @@
 //! Copies that fit their digest and that the store of the replica cannot merge.
 
 use bytes::Bytes;
-use peerstream_blocks::{BlockKey, BlockOptions, BlockStore, MergeError, MergeHook, SeriesUnion, Stamp};
+use peerstream_blocks::{
+    BlockKey, BlockOptions, BlockStore, MergeError, MergeHook, Point, SeriesUnion, Stamp,
+};
 use peerstream_engine::select::Level;
 use peerstream_engine::{BadChunk, EngineConfig, PlanEvent, PlanOutcome, ShardOutcome};
 
-use crate::cluster::{Cluster, all_of, key, moments, name, points, shard, store, within};
+use crate::cluster::{Cluster, SECOND, all_of, key, moments, name, points, shard, store, within};
 
 /// Calls itself what honest replicas use, and takes anything for a payload.
 #[derive(Debug)]
@@ -113,4 +115,34 @@ async fn level_none_does_without_what_cannot_be_merged() {
     assert_eq!(outcome.shards[0].findings.dropped.keys, [key("cpu", 20).to_entry_key()]);
     assert_eq!(blamed.len(), 1);
     assert!(all_but(&cluster.store, &key("cpu", 20)).await);
+}
+
+/// Promise 9: good copies that are too long together cost their entry and nobody's name: the block here stays
+/// as it was, the end says why, everything else is merged.
+#[tokio::test(start_paused = true)]
+async fn copies_that_are_too_long_together_blame_nobody() {
+    for level in [Level::Majority, Level::All] {
+        let cluster = Cluster::new(2).await;
+        let long = |place: usize| {
+            let value = Bytes::from(vec![7; 9 << 20]);
+            let point = Point { at_ms: i64::try_from(place).unwrap(), stamp: Stamp(1), value };
+            SeriesUnion::encode(&[point]).unwrap()
+        };
+        for (place, donor) in cluster.donors.iter().enumerate() {
+            for start in (0..40).filter(|start| *start != 20) {
+                donor.write(&key("cpu", start), &points(1, [start])).await;
+            }
+            donor.write(&key("cpu", 20), &long(place)).await;
+        }
+        let (outcome, blamed) = bring_up(&cluster, level).await;
+        let ShardOutcome::Incomplete { bad: missing, count: 1 } = &outcome.shards[0].outcome else {
+            panic!("{level}: {outcome:?}")
+        };
+        assert_eq!(missing[0].key, key("cpu", 20).to_entry_key());
+        assert!(missing[0].why.contains("at most 16777216 are allowed"), "{}", missing[0].why);
+        assert_eq!(blamed, [], "{level}");
+        let all = all_of(&cluster.store).await;
+        assert_eq!(all.len(), 40, "{level}: one of the copies is here");
+        assert!(cluster.engines[0].now().since_origin() < 600 * SECOND, "{level}: it ends");
+    }
 }
