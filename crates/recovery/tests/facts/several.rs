@@ -424,7 +424,7 @@ fn a_new_listing_has_no_new_budget() {
     }
 }
 
-/// Who offers when others serve already finds the rules by which they were chosen: no more than may serve,
+/// D7: who offers when others serve already finds the rules by which they were chosen: no more than may serve,
 /// and nobody who is avoided as long as others have the same. Its word counts.
 #[test]
 fn a_late_offer_takes_no_place_that_is_not_there() {
