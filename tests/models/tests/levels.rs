@@ -6,7 +6,7 @@ use peerstream_models::recovery::{
     AGREED, ENDS, Mark, NAMED, NO_MISUSE, Peer, Plant, Reach, RecoveryWorld, WHOLE,
 };
 use peerstream_models::search::{exhaust, violates};
-use peerstream_recovery::Agreement;
+use peerstream_recovery::{Agreement, Voters};
 use peerstream_select::Level;
 use peerstream_types::DatasetKind;
 
@@ -23,7 +23,7 @@ const DIFFERS: Peer = Peer::with(&[Mark(1, 0), Mark(2, 1)]);
 const BACK: Peer = Peer::with(&[Mark(2, 0)]);
 
 fn world(kind: DatasetKind, level: Level, peers: &[Peer], faults: u8) -> RecoveryWorld {
-    let agreement = Agreement { kind, level, replicas: 3, own_vote: false };
+    let agreement = Agreement { kind, level, voters: Voters::of(3) };
     RecoveryWorld { agreement, attempts_per_source: 1, ..RecoveryWorld::new(peers, faults) }
 }
 
@@ -79,7 +79,7 @@ fn a_dispute_and_a_lower_level() {
     let world = identical(Level::Majority, &[FRONT, DIFFERS], 2);
     let levels = vec![Level::UnstrictMajority, Level::One];
     let reaches = [Reach::Waits, Reach::Disputed, Reach::AtAnotherLevel];
-    println!("{}", search(RecoveryWorld { levels, ..world }, &reaches, 7_500..13_000));
+    println!("{}", search(RecoveryWorld { levels, ..world }, &reaches, 9_500..18_000));
 }
 
 /// Best effort, the word of one, and a level that is raised to where they disagree.
@@ -89,7 +89,7 @@ fn a_level_that_is_raised() {
         let world = identical(level, &[ONE, OTHER], 2);
         println!(
             "{}",
-            search(RecoveryWorld { levels: vec![Level::All], ..world }, &[Reach::Disputed], 1_800..9_500)
+            search(RecoveryWorld { levels: vec![Level::All], ..world }, &[Reach::Disputed], 1_800..16_000)
         );
     }
 }
@@ -176,7 +176,8 @@ mod large {
     #[test]
     fn the_own_vote() {
         let world = identical(Level::Majority, &[FRONT, DIFFERS], 2);
-        let agreement = Agreement { own_vote: true, ..world.agreement };
+        let voters = Voters { own_vote: true, ..world.agreement.voters };
+        let agreement = Agreement { voters, ..world.agreement };
         println!("{}", search(RecoveryWorld { agreement, ..world }, &[Reach::Alone], 55_000..97_000));
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use peerstream_recovery::Agreement;
+use peerstream_recovery::{Agreement, Voters};
 use peerstream_select::Level;
 use peerstream_types::DatasetKind;
 
@@ -123,7 +123,7 @@ impl Listed {
                 return votes > 0;
             }
             let reporters = self.votes(&heard, |column| column.has(mark.0));
-            self.in_force.iter().any(|level| is_believed(*level, agreement.replicas, reporters, votes))
+            self.in_force.iter().any(|level| is_believed(*level, agreement.voters.replicas, reporters, votes))
         })
     }
 
@@ -135,7 +135,7 @@ impl Listed {
         let sets = self.heard(is_there);
         let Some(sure) = sets.first() else { return false };
         let (all, heard) = (self.columns.iter().map(Column::votes).sum(), self.votes(sure, |_| true));
-        let is_met = |level: &Level| heard > 0 && is_met(*level, agreement.replicas, all, heard);
+        let is_met = |level: &Level| heard > 0 && is_met(*level, agreement.voters.replicas, all, heard);
         let listed: BTreeSet<Mark> = sure.iter().flat_map(|column| column.peer.has.iter().copied()).collect();
         let keys: BTreeSet<u8> = self.rows.iter().map(|mark| mark.0).collect();
         let is_complete = match agreement.kind {
@@ -157,7 +157,10 @@ impl Listed {
         let reporters = self.votes(heard, |column| column.has(key));
         let votes = self.votes(heard, |column| came.iter().any(|mark| column.peer.has.contains(mark)));
         agreement.kind == DatasetKind::Mergeable
-            && self.in_force.iter().any(|level| is_believed(*level, agreement.replicas, reporters, votes))
+            && self
+                .in_force
+                .iter()
+                .any(|level| is_believed(*level, agreement.voters.replicas, reporters, votes))
     }
 }
 
@@ -170,7 +173,7 @@ pub(super) fn may_begin(
     begun: &[Column],
     awaits_offers: bool,
 ) -> bool {
-    let Agreement { kind, level, replicas, own_vote } = *agreement;
+    let Agreement { kind, level, voters: Voters { replicas, own_vote, .. } } = *agreement;
     if !compares(kind, level) {
         return begun.len() == 1;
     }
