@@ -53,6 +53,7 @@ impl fmt::Display for ShardId {
 mod tests {
     use super::*;
 
+    /// F-01: what is moved has a typed name: dataset, version, shard.
     #[test]
     fn a_shard_id_reads_back_what_it_prints() {
         let shard = ShardId::new(DatasetName::new("metrics").unwrap(), 3, 17);

@@ -51,8 +51,8 @@ async fn one_peer_is_complete_and_another_has_a_part() {
     }
 }
 
-/// F-08, M-03: every replica has other points of the same blocks: every copy is fetched, and they are
-/// merged.
+/// F-01, F-08, M-03: item by item, every replica has other points of the same blocks: every copy is fetched,
+/// and they are merged.
 #[tokio::test(start_paused = true)]
 async fn copies_that_differ_are_all_fetched_and_merged() {
     for peers in [2, 3] {

@@ -12,7 +12,7 @@ const FILES: [(&str, usize); 7] = [
     ("sub/OPTIONS", 1),
 ];
 
-/// MI-01: an empty node is brought up from a peer.
+/// F-01, MI-01: an empty node is brought up from a peer, file by file.
 #[test]
 fn an_empty_node_is_brought_up_from_a_peer() {
     let scenario = Scenario::new();
