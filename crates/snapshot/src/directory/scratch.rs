@@ -8,12 +8,15 @@ use tokio::runtime::Handle;
 
 use crate::{Disk, DiskError};
 
+/// The next directory of this process. One that is removed in the background goes when its owner is long
+/// gone: whoever follows there must not be given the same name.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
 /// Hands out directories below one of its own.
 #[derive(Debug)]
 pub(super) struct Scratch {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
-    next: AtomicU64,
 }
 
 impl Scratch {
@@ -25,13 +28,13 @@ impl Scratch {
     /// What the disk says.
     pub(super) async fn open(disk: Arc<dyn Disk>, dir: PathBuf) -> Result<Self, DiskError> {
         disk.remove_dir_all(&dir).await?;
-        Ok(Self { disk, dir, next: AtomicU64::new(0) })
+        Ok(Self { disk, dir })
     }
 
     /// A directory that does not exist yet. It is removed, with all that is in it, when this is
     /// dropped; what cannot be removed then, by the next process. Call it within a runtime.
     pub(super) fn take(&self) -> ScratchDir {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = self.dir.join(number.to_string());
         ScratchDir { disk: self.disk.clone(), path, runtime: Handle::current() }
     }
@@ -56,5 +59,26 @@ impl Drop for ScratchDir {
         let (disk, path) = (self.disk.clone(), self.path.clone());
         // A failure costs room until the next start, which tries again.
         self.runtime.spawn(async move { disk.remove_dir_all(&path).await.ok() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::RealDisk;
+
+    /// What one source gives back is removed late, perhaps when the next one is at work in the same place.
+    #[tokio::test]
+    async fn a_late_removal_takes_nothing_from_who_comes_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || Scratch::open(Arc::new(RealDisk::new()), dir.path().join("scratch"));
+        let before = open().await.unwrap().take();
+        let after = open().await.unwrap().take();
+        std::fs::create_dir_all(after.path()).unwrap();
+        let path = before.path().to_owned();
+        drop(before);
+        let disk = RealDisk::new();
+        disk.remove_dir_all(&path).await.unwrap();
+        assert!(after.path().exists());
     }
 }

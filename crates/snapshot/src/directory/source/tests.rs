@@ -435,7 +435,8 @@ async fn catalogs_that_nobody_needs_are_removed() {
         names.map(|name| name.unwrap().file_name().into_string().unwrap()).collect()
     };
     let all = whole(&source).await.unwrap();
-    assert_eq!(catalogs(), BTreeSet::from(["0".to_owned()]));
+    let kept = catalogs();
+    assert!(kept.len() == 1 && !kept.contains("left"), "{kept:?}");
     let keys = Selector::Entries(vec![EntryKey::from_path("a").unwrap()]);
     let part = source.open(&shard(), &keys).await.unwrap();
     sealed(&*part).await.unwrap();
@@ -446,7 +447,7 @@ async fn catalogs_that_nobody_needs_are_removed() {
     }
     drop(all);
     assert_eq!(whole(&source).await.unwrap().header().counts.entries, 1);
-    assert_eq!(catalogs(), BTreeSet::from(["0".to_owned()]), "that of the whole is kept for the next");
+    assert_eq!(catalogs(), kept, "that of the whole is kept for the next");
     source.stop_serving(&shard());
     while !catalogs().is_empty() {
         tokio::task::yield_now().await;
