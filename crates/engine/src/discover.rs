@@ -9,7 +9,7 @@ use peerstream_select::availability::{Availability, Birth, NoSource, Replica, Re
 use peerstream_select::{Exclusion, Level, NoSourceLeft, OwnVote, Screened, SourceRules, filter};
 use peerstream_types::{NodeId, ShardId};
 
-use crate::known::Known;
+use crate::known::{Known, LOOK_AGAIN};
 use crate::shared::Shared;
 
 /// Whom a job may ask for its shard.
@@ -206,15 +206,20 @@ impl Whom {
         }
     }
 
-    /// Waits until the placement says that it has changed, or more is known of those it names. Cancel safe.
+    /// Waits until the placement says that it has changed, or more is known of those it names; for a while, if
+    /// its changes are not announced. Cancel safe.
     pub(crate) async fn changed(&mut self) {
         match &mut self.asked {
             Asked::Named(_) => std::future::pending().await,
-            Asked::Placed(Placed { changes, known, .. }) => tokio::select! {
-                biased;
-                () = changes.changed() => {}
-                () = known.changed() => {}
-            },
+            Asked::Placed(Placed { changes, known, .. }) => {
+                let is_announced = changes.are_announced();
+                tokio::select! {
+                    biased;
+                    () = changes.changed() => {}
+                    () = known.changed() => {}
+                    () = tokio::time::sleep(LOOK_AGAIN), if !is_announced => {}
+                }
+            }
         }
     }
 

@@ -17,8 +17,9 @@ use crate::plan::{StreamPlan, Task};
 use crate::shared::Shared;
 use crate::watch;
 
-/// How long an address where nobody answered is left alone: a dial costs little, and a job may wait for it.
-const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// How long an address where nobody answered is left alone, and a placement that announces nothing: a look
+/// costs little, and a job may wait for it.
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 type Addresses = BTreeMap<SocketAddr, NodeId>;
 

@@ -251,6 +251,11 @@ impl Candidates {
         self.all[index].listed
     }
 
+    /// Whether a peer is a candidate now.
+    pub(crate) fn lists(&self, peer: &NodeId) -> bool {
+        self.all.iter().any(|candidate| candidate.listed && candidate.report.peer == *peer)
+    }
+
     /// How many may be asked, and of them how many will not be asked again.
     pub(crate) fn counts(&self) -> (u32, u32) {
         let listed = self.all.iter().filter(|candidate| candidate.listed);

@@ -111,11 +111,11 @@ impl Pass {
         Some(Self::new(header, roll, links, self.earlier))
     }
 
-    /// Another peer says that it has this manifest.
+    /// Another peer says that it has this manifest. Who was heard before has its vote already, with what it
+    /// had then.
     pub(crate) fn hear(&mut self, column: usize, peer: &NodeId) {
-        if let Some(column) = self.roll.column_mut(column)
-            && !column.peers.contains(peer)
-        {
+        let is_heard = self.roll.columns().iter().any(|column| column.peers.contains(peer));
+        if let Some(column) = self.roll.column_mut(column).filter(|_| !is_heard) {
             column.peers.push(peer.clone());
         }
     }

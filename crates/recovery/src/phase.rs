@@ -13,12 +13,13 @@ use crate::verdicts::Verdicts;
 /// Where a job is.
 ///
 /// ```text
-///            +------ last source closed: lost, stalled, refused, worked through ---------+
-///            v                                                                         |
-///  Choosing ----> Opening ----> Streaming ----> Sealing ----> Publishing ----> Done    |
-///      |              |              |             |                            ^      |
-///      |              +--------------+-------------|----------------------------|------+
-///      +---- no candidate left, aborted, failed ---+----------------------------+
+///      +------ last source closed: lost, stalled, refused, worked through --+
+///      |       or not enough for a level that was raised meanwhile          |
+///      v                                                                    |
+///  Choosing ----> Opening ----> Streaming ----> Sealing ----> Publishing ---|-> Done
+///      |              |              |             |                        |    ^
+///      |              +--------------+-------------+------------------------+    |
+///      +---- no candidate left, aborted, failed ---+-----------------------------+
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {

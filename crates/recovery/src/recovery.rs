@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use peerstream_select::roster::REPLICAS_MAX;
 use peerstream_types::{
-    ByteCount, ChunkIndex, DatasetKind, Entry, EntryCounts, FetchId, ManifestHeader, Ordinal, Selector,
-    ShardId, Timestamp,
+    ByteCount, ChunkIndex, DatasetKind, Entry, EntryCounts, FetchId, ManifestHeader, NodeId, Ordinal,
+    Selector, ShardId, Timestamp,
 };
 
 use crate::agreement::{Agreement, PositionOrder};
@@ -37,7 +37,7 @@ use crate::{
 /// **It ends.** Whatever the peers do, the job reaches [`Action::Done`], unless a level that is not met
 /// demands to go on, which the status says: at every moment it has ended,
 /// or has a timeout, or waits for the local store, which always answers [`Action::Seal`] and
-/// [`Action::Publish`]. **Bounded.** What it keeps is the unfinished entries of the pages in flight
+/// [`Action::Publish`], or for replicas that only [`Recovery::handle_candidates`] can bring. **Bounded.** What it keeps is the unfinished entries of the pages in flight
 /// and the window, whatever the size of the shard.
 ///
 /// **Several sources.** While enough is left of the shard, further candidates are asked to join. They
@@ -72,6 +72,8 @@ pub struct Recovery {
     last_total: Option<EntryCounts>,
     /// How many were heard and agreed when everything was stored, and what was found.
     sealed_by: (u32, u32),
+    /// Who they were.
+    sealed_with: BTreeSet<NodeId>,
     findings: Findings,
     /// Bytes that were stored before the current source was opened.
     stored_before: u64,
@@ -112,6 +114,7 @@ impl Recovery {
             last: None,
             last_total: None,
             sealed_by: (0, 0),
+            sealed_with: BTreeSet::new(),
             findings: Findings::default(),
             stored_before: 0,
             outcome: None,
@@ -127,7 +130,7 @@ impl Recovery {
     }
 
     /// When to call [`Recovery::handle_timeout`] if nothing comes before; `None` while the local
-    /// store works, and after the end. Ask again after every input.
+    /// store works, while only other candidates can help, and after the end. Ask again after every input.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let own = match &self.state {
             State::Choosing { wait, .. } => wait.as_ref().map(|(_, until)| *until),

@@ -357,6 +357,11 @@ impl Roll {
     pub(crate) fn heard(&self) -> u32 {
         self.columns.iter().filter(|column| !column.is_dismissed).map(Column::votes).sum()
     }
+
+    /// Which they are.
+    pub(crate) fn voters(&self) -> impl Iterator<Item = &NodeId> {
+        self.columns.iter().filter(|column| !column.is_dismissed).flat_map(|column| &column.peers)
+    }
 }
 
 /// The votes for the first of some camps, those with most votes first.

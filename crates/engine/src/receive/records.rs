@@ -244,7 +244,7 @@ impl Fetch {
                 taken.extend_from_slice(chunks);
                 continue;
             };
-            match NotTakenOf::named_by(&error) {
+            match NotTakenOf::named_by(&error).filter(|named| named.is_of(&chunks[0])) {
                 Some(named) => refused.push((chunks, named.reason)),
                 None => {
                     failed = Some(error);

@@ -35,9 +35,7 @@ impl Pass {
         }
         let owed: Vec<Item> = link.flights.the_last_first().map(|(item, _)| item).collect();
         for item in owed {
-            if !self.is_asked(item) {
-                self.wanted.give_back(item);
-            }
+            self.give_back(item);
         }
         let goes_on = !self.links.is_empty() && self.is_heard_enough(agreement);
         Some((link, if goes_on { Left::GoesOn } else { Left::Ended }))

@@ -76,9 +76,7 @@ impl Pass {
         };
         context.stats.stolen += items.len() as u64;
         for (item, _) in items {
-            if !self.is_asked(item) {
-                self.wanted.give_back(item);
-            }
+            self.give_back(item);
         }
         context.actions.push_back(Action::Cancel { source: victim, fetch });
         self.take_turns();

@@ -49,7 +49,10 @@ impl Recovery {
                 false
             }
             // Best effort waits for nobody who is out of reach; who said when to come again is another matter.
-            Gathered::Nobody if self.candidates.awaits_refused() => false,
+            Gathered::Nobody if self.candidates.awaits_refused() => {
+                *met_at = None;
+                false
+            }
             Gathered::Nobody => {
                 self.give_up();
                 true

@@ -1,11 +1,13 @@
 //! A level that is changed while a job runs.
 
+use std::collections::BTreeSet;
+
 use peerstream_select::Level;
-use peerstream_types::Timestamp;
+use peerstream_types::{NodeId, Timestamp};
 
 use super::Recovery;
 use crate::phase::State;
-use crate::{CloseReason, Findings};
+use crate::{CloseReason, Findings, Standing};
 
 impl Recovery {
     /// Another level is asked for from now on, also of what is under way (row F-20), up to
@@ -49,15 +51,33 @@ impl Recovery {
         self.state = State::Choosing { wait: None, since: self.now };
     }
 
-    /// Too few were heard for the level, or a copy was taken that has too few votes.
+    /// Something was done without that is not done without now, too few were heard for the level, or a copy was
+    /// taken that has too few votes.
     fn is_below_level(&self) -> bool {
-        let verdicts = match &self.state {
-            State::Streaming { pass, .. } => pass.verdicts(),
-            State::Sealing { verdicts, .. } => verdicts,
+        let (verdicts, dropped) = match &self.state {
+            State::Streaming { pass, .. } => (pass.verdicts(), pass.findings().dropped.count),
+            State::Sealing { verdicts, .. } => (verdicts, self.findings.dropped.count),
             State::Choosing { .. } | State::Opening { .. } | State::Publishing { .. } | State::Done => {
                 return false;
             }
         };
-        self.agreement.compares() && (!self.standing().is_met() || verdicts.took_too_much(&self.agreement))
+        if dropped > 0 && !self.agreement.is_best_effort() {
+            return true;
+        }
+        let standing = Standing { heard: self.heard_of_now(), ..self.standing() };
+        self.agreement.compares() && (!standing.is_met() || verdicts.took_too_much(&self.agreement))
+    }
+
+    /// How many stand behind what is streamed or sealed, of those who are replicas now.
+    pub(super) fn heard_of_now(&self) -> u32 {
+        let heard: BTreeSet<&NodeId> = match &self.state {
+            State::Streaming { pass, .. } => pass.roll().voters().collect(),
+            State::Sealing { .. } => self.sealed_with.iter().collect(),
+            State::Choosing { .. } | State::Opening { .. } | State::Publishing { .. } | State::Done => {
+                BTreeSet::new()
+            }
+        };
+        let listed = heard.into_iter().filter(|peer| self.candidates.lists(peer));
+        u32::try_from(listed.count()).unwrap_or(u32::MAX)
     }
 }

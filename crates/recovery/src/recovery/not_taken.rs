@@ -36,7 +36,7 @@ impl Recovery {
         let State::Streaming { pass, .. } = &self.state else { return false };
         self.agreement.is_patient()
             && pass.lacks_only_untaken()
-            && pass.roll().heard() >= self.others()
+            && self.heard_of_now() >= self.others()
             && !pass.verdicts().left_too_much(&self.agreement)
     }
 }

@@ -123,6 +123,7 @@ impl Recovery {
         self.close_joining();
         self.sealed_by = self.heard();
         let State::Streaming { pass, .. } = &self.state else { return };
+        self.sealed_with = pass.roll().voters().cloned().collect();
         self.findings = pass.findings().clone();
         if self.agreement.is_best_effort() {
             self.findings.dropped.extend(pass.forsaken());

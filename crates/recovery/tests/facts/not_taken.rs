@@ -125,6 +125,23 @@ fn level_none_does_without_what_is_not_taken() {
     assert_eq!(hand.job.findings().dropped.keys, [key("b")]);
 }
 
+/// F-19, F-20: what level none does without is not done without by a level that is set before it is published.
+#[test]
+fn what_level_none_does_without_is_asked_for_at_another_level() {
+    let one = keyed(1, &[("a", 1), ("b", 1)]);
+    for level in [Level::One, Level::Majority, Level::UnstrictMajority] {
+        let (mut hand, sources) = begun(Level::None, &["a"]);
+        let actions = listed(&mut hand, &[(sources[0], &one)]);
+        let sealing = store_but(&mut hand, actions, &[(1, too_long())]);
+        assert!(matches!(sealing[..], [_, Action::Seal { .. }]), "{sealing:?}");
+        hand.job.handle_level(hand.now, level);
+        hand.job.handle_sealed(hand.now, Ok(())).unwrap();
+        let actions = hand.drain();
+        assert!(!actions.contains(&Action::Publish), "{level}: {actions:?}");
+        assert_eq!(hand.job.findings().dropped.count, 0, "{level}");
+    }
+}
+
 /// F-11: while a replica that may have a good copy was not heard, the level is tried for again.
 #[test]
 fn who_was_not_heard_may_have_a_good_copy() {

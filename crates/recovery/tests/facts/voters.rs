@@ -1,9 +1,11 @@
 //! Whose word counts: that of every other replica as the placement is now, whether it can answer or not.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use peerstream_recovery::{
-    Action, Agreement, Candidate, CloseReason, Config, Job, Outcome, Phase, SourceId, Voters, WaitReason,
+    Action, Agreement, Candidate, CloseReason, Config, Job, Outcome, Phase, Refusal, SourceId, Voters,
+    WaitReason,
 };
 use peerstream_select::Level;
 use peerstream_types::{DatasetKind, ManifestHeader, NodeId};
@@ -174,6 +176,40 @@ fn who_left_the_placement_has_no_vote() {
         assert_eq!((standing.heard, standing.is_met()), (0, false));
         assert!(offer(&mut hand, sources[1]), "{level}");
     }
+}
+
+/// F-20, F-75: a level that is raised while content comes is held against the replicas of that moment: who was
+/// heard and is one no more does not stand for one that was never heard.
+#[test]
+fn a_raised_level_counts_the_replicas_of_now() {
+    for (peers, is_heard) in [(["a", "b"], true), (["b", "d"], false)] {
+        let (mut hand, sources) = begun(Level::Majority, Voters::of(3), &["a", "b"]);
+        assert!(!offer(&mut hand, sources[0]));
+        assert!(offer(&mut hand, sources[1]));
+        replace(&mut hand, &peers, Voters::of(3));
+        hand.job.handle_level(hand.now, Level::All);
+        let actions = hand.drain();
+        assert_eq!(hand.job.status().phase == Phase::Streaming, is_heard, "{peers:?}: {actions:?}");
+    }
+}
+
+/// Who was heard at level none is gone, and who refused is waited for: until then there is nothing to do.
+#[test]
+fn who_refused_is_waited_for_in_peace() {
+    let agreement = Agreement { kind: DatasetKind::Mergeable, level: Level::None, voters: Voters::of(4) };
+    let mut hand = Hand::of(Config::default(), Job { agreement, ..job(&["a", "b", "c"]) });
+    let sources = hand.opens();
+    let refused = Refusal { retry_after: Some(Duration::from_secs(300)), ..refusal("busy", false) };
+    hand.job.handle_refusal(hand.now, sources[2], refused).unwrap();
+    assert!(!offer(&mut hand, sources[0]));
+    replace(&mut hand, &["c"], Voters::of(2));
+    let mut waits = 0;
+    while hand.job.status().phase == Phase::Opening && waits < 100 {
+        hand.wait();
+        hand.drain();
+        waits += 1;
+    }
+    assert!(waits < 3, "it was looked at {waits} times for nothing");
 }
 
 /// F-20, F-75: whatever changes while replicas are waited for, nothing begins before as many of those whom the

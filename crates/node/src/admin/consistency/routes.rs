@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
+use peerstream_engine::{ShardProgress, TaskDirection};
 use peerstream_select::policy::{InForce, LevelScope, LevelSettings, LevelSource};
 use peerstream_select::{Level, LevelPolicy};
 use peerstream_types::{PlanId, ShardId};
@@ -90,7 +91,10 @@ fn scope(
 
 fn is_recovering(node: &Node, plan: PlanId, shard: &ShardId) -> bool {
     let running = node.plan(plan).filter(|state| state.result.is_none());
-    running.is_some_and(|state| state.shards.iter().any(|progress| progress.shard == *shard))
+    let is_it = |one: &ShardProgress| {
+        one.shard == *shard && one.direction == TaskDirection::Receive && one.outcome.is_none()
+    };
+    running.is_some_and(|state| state.shards.iter().any(is_it))
 }
 
 fn view(scope: &LevelScope, policy: &LevelPolicy) -> ConsistencyView {
