@@ -427,6 +427,23 @@ async fn all_waits_for_a_replica_that_is_initializing() {
     assert!(outcome.is_completed(), "{outcome:?}");
 }
 
+/// F-75: so it does where the placement does not say that it has changed.
+#[tokio::test(start_paused = true)]
+async fn a_silent_placement_is_looked_at_while_a_level_waits() {
+    use ShardState::{Available, Initializing};
+    let others = |state| states(&[("replica", Initializing), ("donor", Available), ("other", state)]);
+    let placement = Arc::new(Silent(Mutex::new(others(Initializing))));
+    let mut world = World::at(Level::All, placement.clone());
+    world.donor("donor", None);
+    world.donor("other", None);
+    let plan = world.bring_up();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(plan.state().result, None);
+    *placement.0.lock().unwrap() = others(Available);
+    let outcome = within(plan).await;
+    assert!(outcome.is_completed(), "{outcome:?}");
+}
+
 /// F-13, F-20: other levels do without it at once, also if they are set while it is waited for.
 #[tokio::test(start_paused = true)]
 async fn a_replica_that_is_initializing_holds_up_no_other_level() {
