@@ -158,10 +158,11 @@ const STEPS: &[Step] = &[
     },
 ];
 
-/// Options: `--full` adds the long steps, `--list` only shows the table.
+/// Options: `--full` adds the long steps, `--from STEP` leaves out those before it, `--list` only shows the
+/// table.
 pub(crate) fn run(root: &Path, options: &[String]) -> anyhow::Result<()> {
     let options = Options::parse(options)?;
-    let steps: Vec<&Step> = STEPS.iter().filter(|s| options.full || !s.full).collect();
+    let steps = options.steps()?;
     if options.list {
         print!("{}", list(STEPS));
         return Ok(());
@@ -183,19 +184,35 @@ pub(crate) fn run(root: &Path, options: &[String]) -> anyhow::Result<()> {
 struct Options {
     full: bool,
     list: bool,
+    /// The step to begin with.
+    from: Option<String>,
 }
 
 impl Options {
     fn parse(args: &[String]) -> anyhow::Result<Self> {
         let mut options = Self::default();
-        for arg in args {
+        let mut args = args.iter();
+        while let Some(arg) = args.next() {
             match arg.as_str() {
                 "--full" => options.full = true,
                 "--list" => options.list = true,
-                unknown => anyhow::bail!("unknown option {unknown:?}; ci takes --full and --list"),
+                "--from" => options.from = Some(args.next().context("--from needs a step")?.clone()),
+                unknown => {
+                    anyhow::bail!("unknown option {unknown:?}; ci takes --full, --from STEP and --list")
+                }
             }
         }
         Ok(options)
+    }
+
+    /// What is to be run.
+    fn steps(&self) -> anyhow::Result<Vec<&'static Step>> {
+        let mut steps: Vec<&Step> = STEPS.iter().filter(|step| self.full || !step.full).collect();
+        if let Some(from) = &self.from {
+            let first = steps.iter().position(|step| step.name == from);
+            steps.drain(..first.with_context(|| format!("no step {from:?}; --list shows them"))?);
+        }
+        Ok(steps)
     }
 }
 
@@ -331,8 +348,20 @@ mod tests {
     #[test]
     fn unknown_option_is_refused() {
         let parse = |args: &[&str]| Options::parse(&args.iter().map(|&a| a.to_owned()).collect::<Vec<_>>());
-        assert_eq!(parse(&["--full"]).unwrap(), Options { full: true, list: false });
+        assert_eq!(parse(&["--full"]).unwrap(), Options { full: true, list: false, from: None });
         assert!(parse(&["--ful"]).is_err());
+        assert!(parse(&["--from"]).is_err());
+    }
+
+    #[test]
+    fn a_run_goes_on_at_a_step() {
+        let names = |full, from: &str| {
+            let options = Options { full, list: false, from: Some(from.to_owned()) };
+            options.steps().map(|steps| steps.iter().map(|step| step.name).collect::<Vec<_>>())
+        };
+        assert_eq!(names(false, "test").unwrap(), ["test", "consumers"]);
+        assert_eq!(names(true, "deny").unwrap(), ["deny", "fuzz targets"]);
+        assert!(names(false, "deny").is_err(), "it is a step of --full");
     }
 
     #[test]

@@ -34,7 +34,9 @@ usage: cargo xtask <task> [options]
   instructions [--bless]  count the instructions of the hot loops, against the last counts
   sim [SCENARIO] [--seed S | --seeds A..B] [--nodes N] [--transport mem|quic] [--trace FILE] [--report FILE]
                           run a scenario in virtual time; without one, list them
-  ci [--full] [--list]    run every check of a change, in order; --full adds the long ones
+  ci [--full] [--from STEP] [--list]
+                          run every check of a change, in order; --full adds the long ones, --from leaves out
+                          those before a step
 ";
 
 fn main() -> ExitCode {
