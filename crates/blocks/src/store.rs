@@ -237,6 +237,10 @@ impl BlockStore {
             let content = image.content(&key, 0..usize::try_from(head.len).unwrap_or(usize::MAX)).await?;
             let content =
                 content.ok_or_else(|| DiskError::corrupt(shard_path(shard).as_ref(), "a block is gone"))?;
+            if !head.is_of(&content) {
+                let why = format!("block {key} is not what was written");
+                return Err(DiskError::corrupt(shard_path(shard).as_ref(), why).into());
+            }
             blocks.push(self.block(BlockKey::from_entry(&key, &head.tags)?, &content)?);
         }
         Ok(blocks)

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use peerstream_snapshot::SinkError;
+use peerstream_snapshot::disk::DiskErrorKind;
 use peerstream_types::{Entry, EntryKey};
 
 use super::{BlockStore, OpenShard, sealed};
-use crate::MergeError;
 use crate::cell::Cell;
 use crate::limits::{APPLY_BLOCKS, APPLY_LEN};
-use crate::medium::Head;
+use crate::medium::{Head, MediumError};
 
 /// A whole copy of a block that was verified.
 #[derive(Debug)]
@@ -93,12 +93,20 @@ impl BlockStore {
     }
 
     async fn existing(&self, open: &OpenShard, key: &EntryKey) -> Result<Option<(Head, Cell)>, SinkError> {
-        let Some((head, content)) = open.medium.get(key).await? else { return Ok(None) };
-        let damaged = |error: MergeError| SinkError::Unmergeable {
+        let damaged = |error: String| SinkError::Unmergeable {
             key: key.clone(),
             why: format!("what is here already cannot be read: {error}"),
         };
-        Ok(Some((head, Cell::decode(self.hook(), &content).map_err(damaged)?)))
+        let (head, content) = match open.medium.get(key).await {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(None),
+            Err(MediumError::Disk(error)) if error.kind == DiskErrorKind::Corrupt => {
+                return Err(damaged(error.to_string()));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let cell = Cell::decode(self.hook(), &content).map_err(|error| damaged(error.to_string()))?;
+        Ok(Some((head, cell)))
     }
 }
 
