@@ -26,10 +26,14 @@ fn id_of(entry: &types::Entry, size: ChunkSize) -> CopyId {
 }
 
 impl Partials {
-    /// Which chunks of a copy are here: ascending, disjoint.
+    /// Which chunks of a copy are here: ascending, disjoint. Of one that is whole, and that a call which
+    /// ended half way did not come to merge, the last is not among them: it is merged when that is stored.
     pub(crate) fn held(&self, entry: &types::Entry, size: ChunkSize) -> Vec<ChunkRange> {
         let mut ranges: Vec<ChunkRange> = Vec::new();
-        for index in self.copies.get(&id_of(entry, size)).into_iter().flat_map(BTreeMap::keys) {
+        let copy = self.copies.get(&id_of(entry, size));
+        let whole = copy.map(|copy| copy.len() as u64).filter(|len| *len == entry.chunks(size));
+        let missing = whole.map(|len| len - 1);
+        for index in copy.into_iter().flat_map(BTreeMap::keys).filter(|index| Some(**index) != missing) {
             match ranges.last_mut().filter(|range| range.end() == *index) {
                 Some(range) => range.count += 1,
                 None => ranges.push(ChunkRange { first: ChunkIndex(*index), count: 1 }),
@@ -114,7 +118,12 @@ mod tests {
         let runs = [0, 2].map(|first| ChunkRange { first: ChunkIndex(first), count: 1 });
         assert_eq!(partials.held(chunks[0].entry(), size), runs);
         assert_eq!(partials.len, 1024 + 3_000 - 2 * 1024);
-        assert_eq!(partials.add(&shard, &chunks[1]), Ok(Some(content)));
+        // It is asked for again until it is merged, and is whole each time.
+        for place in [1, 2] {
+            assert_eq!(partials.add(&shard, &chunks[place]), Ok(Some(content.clone())));
+            let all_but_one = [ChunkRange { first: ChunkIndex(0), count: 2 }];
+            assert_eq!(partials.held(chunks[0].entry(), size), all_but_one);
+        }
         partials.forget(chunks[0].entry(), size);
         assert_eq!((partials.len, partials.held(chunks[0].entry(), size)), (0, Vec::new()));
     }

@@ -12,9 +12,10 @@ use bytes::Bytes;
 use peerstream_blocks::{BlockOptions, BlockStore, SeriesUnion};
 use peerstream_snapshot::disk::crash::{CrashDisk, Survival};
 use peerstream_snapshot::disk::{DirEntry, Metadata, OpenMode, ReadFile, SmallFile, Space, WriteFile};
-use peerstream_snapshot::{BoxFuture, Disk, DiskError, DiskFile};
+use peerstream_snapshot::{BoxFuture, Disk, DiskError, DiskFile, Fence, Sink};
+use peerstream_types::{ChunkIndex, ChunkRange, ChunkSize, Selector};
 
-use crate::common::{key, points, read, shard};
+use crate::common::{Offer, all_of, key, points, read, shard};
 
 type Late = Arc<Mutex<State>>;
 
@@ -213,4 +214,38 @@ async fn what_was_dropped_is_not_flushed() {
         assert_eq!(read(&again, &key("mem", 0)).await, None);
         again.flush(&shard()).await.unwrap();
     }
+}
+
+/// Promise 2: a copy whose last chunk came in a call that was abandoned is merged when that chunk comes again;
+/// nothing else of it is asked for.
+#[tokio::test]
+async fn an_abandoned_store_leaves_nothing_unmerged() {
+    let options =
+        || BlockOptions { chunk_size: ChunkSize::new(1024).unwrap(), ..BlockOptions::new(SeriesUnion) };
+    let source = BlockStore::in_memory(options());
+    source.create(&shard()).await.unwrap();
+    let long: &'static str = "x".repeat(5_000).leak();
+    source.write(&shard(), &key("cpu", 0), &points(1, &[(0, long)])).await.unwrap();
+    let offer = Offer::of(&source).await;
+    let late = Late::default();
+    let disk = Arc::new(LateDisk(CrashDisk::new(), late.clone()));
+    let store = BlockStore::on_disk(disk, "blocks", options());
+    let staging = store.stage(&shard(), &Selector::All, Fence(1)).await.unwrap();
+    staging.begin(&offer.header).await.unwrap();
+    staging.admit(offer.entries.clone()).await.unwrap();
+    let chunks = offer.chunks(&offer.entries[0], &offer.entries[0]).await;
+    late.lock().unwrap().armed = true;
+    tokio::select! {
+        biased;
+        done = staging.store(chunks) => panic!("it is put off: {done:?}"),
+        () = tokio::task::yield_now() => {}
+    }
+    staging.begin(&offer.header).await.unwrap();
+    let held = staging.admit(offer.entries.clone()).await.unwrap();
+    assert_eq!(held[0].chunks, [ChunkRange { first: ChunkIndex(0), count: 4 }]);
+    let chunks = offer.chunks(&offer.entries[0], &offer.entries[0]).await;
+    staging.store(chunks[4..].to_vec()).await.unwrap();
+    staging.seal(&offer.header).await.unwrap();
+    staging.publish().await.unwrap();
+    assert_eq!(all_of(&store).await, all_of(&source).await);
 }
