@@ -11,7 +11,8 @@
 //!   others, so who recovers from it has not heard of more than before.
 //! - **purged**: the newest delete that it, or a source that it was recovered from, has forgotten. A
 //!   tombstone is forgotten only if it is older than the horizon *and* not newer than synced, so purged
-//!   never passes synced; and a write that is not newer than purged is not taken.
+//!   never passes synced; and a write that is not newer than purged is not taken. One at stamp 0 is never
+//!   forgotten: who has data of that stamp has no lower one to be synced to.
 //!
 //! They travel in the state of a snapshot's header. Two replicas may be merged if neither has forgotten a
 //! delete that the other may have missed: `synced` of each is at least `purged` of the other. Otherwise
@@ -109,6 +110,9 @@ pub(crate) struct Knowledge {
 }
 
 impl Knowledge {
+    /// Of data that any delete may have covered.
+    pub(crate) const LEAST: Self = Self { heard: None, clean: Some(Stamp(0)), mixing: None, purged: None };
+
     pub(crate) fn claim(&self) -> Claim {
         let clean = self.clean.unwrap_or(Claim::EMPTY.synced);
         Claim {
@@ -167,6 +171,11 @@ impl Knowledge {
     pub(crate) fn purged(&mut self, newest: Option<Stamp>) {
         self.purged = self.purged.max(newest);
     }
+}
+
+/// Whether a delete may be forgotten that is not newer than the limit of the purge.
+pub(crate) fn may_be_forgotten(delete: Stamp, limit: Stamp) -> bool {
+    delete > Stamp(0) && delete <= limit
 }
 
 /// The replicas that are merged into one: this one, and the sources so far.
