@@ -9,6 +9,7 @@ use peerstream_types as types;
 use peerstream_types::{ChunkIndex, ChunkRange, ChunkSize, Digest, EntryKey, ShardId};
 
 use crate::limits::PARTIAL_LEN_MAX;
+use crate::union::Union;
 
 /// Which copy of which block, cut how.
 type CopyId = (EntryKey, Option<Digest>, u64, ChunkSize);
@@ -26,6 +27,12 @@ fn id_of(entry: &types::Entry, size: ChunkSize) -> CopyId {
 }
 
 impl Partials {
+    /// With less room than usual.
+    #[cfg(test)]
+    pub(crate) fn with_room(free: u64) -> Self {
+        Self { len: PARTIAL_LEN_MAX - free, ..Self::default() }
+    }
+
     /// Which chunks of a copy are here: ascending, disjoint. Of one that is whole, and that a call which
     /// ended half way did not come to merge, the last is not among them: it is merged when that is stored.
     pub(crate) fn held(&self, entry: &types::Entry, size: ChunkSize) -> Vec<ChunkRange> {
@@ -63,11 +70,28 @@ impl Partials {
         Ok((copy.len() as u64 == chunks).then(|| joined(copy)))
     }
 
+    /// Forgets copies that a manifest does not list; whether there were any.
+    pub(crate) fn forget_unlisted(&mut self, union: &Union) -> bool {
+        let before = self.len;
+        self.copies.retain(|(key, digest, len, size), copy| {
+            let keep = *size == union.chunk_size() && union.lists(key, *digest, *len);
+            if !keep {
+                self.len -= len_of(copy);
+            }
+            keep
+        });
+        self.len < before
+    }
+
     pub(crate) fn forget(&mut self, entry: &types::Entry, size: ChunkSize) {
         if let Some(copy) = self.copies.remove(&id_of(entry, size)) {
-            self.len -= copy.values().map(|chunk| chunk.len() as u64).sum::<u64>();
+            self.len -= len_of(&copy);
         }
     }
+}
+
+fn len_of(chunks: &BTreeMap<u64, Bytes>) -> u64 {
+    chunks.values().map(|chunk| chunk.len() as u64).sum()
 }
 
 fn joined(chunks: &BTreeMap<u64, Bytes>) -> Bytes {
@@ -132,7 +156,7 @@ mod tests {
     fn what_waits_is_bounded() {
         let (shard, size) = ("metrics@1/0".parse().unwrap(), ChunkSize::new(1024).unwrap());
         let chunks = chunks(&Bytes::from(vec![7; 3_000]), size);
-        let mut partials = Partials { len: PARTIAL_LEN_MAX - 1023, ..Partials::default() };
+        let mut partials = Partials::with_room(1023);
         let full = partials.add(&shard, &chunks[0]);
         assert!(matches!(full, Err(SinkError::NoRoom { needed: 1024, free: 1023, .. })), "{full:?}");
     }
