@@ -192,11 +192,12 @@ impl BlockStore {
 
     /// Deletes what was written to a block up to `stamp`. What is written later stays, here and
     /// elsewhere: the delete travels to other replicas as a tombstone. Does not ask whether there is
-    /// such a block, for another replica may have it.
+    /// such a block, for another replica may have it. There is always room for it in a block that is here.
     ///
     /// # Errors
     ///
-    /// [`BlockError::Full`], [`BlockError::Disk`].
+    /// [`BlockError::Full`], [`BlockError::Disk`]; [`BlockError::Merge`] if the hook cannot read what is here:
+    /// it is damaged, or of another version of the hook.
     pub async fn delete(&self, shard: &ShardId, key: &BlockKey, stamp: Stamp) -> Result<(), BlockError> {
         let mut open = self.shard(shard).await?;
         let facts = self.facts_of(&open);

@@ -75,7 +75,7 @@ impl BlockStore {
         let fresh = || Head::new(metadata.clone(), [0; 32], 0, *kind);
         let (mut head, ours) = before.map_or_else(|| (fresh(), None), |(head, cell)| (head, Some(cell)));
         let merge = |ours: &Cell| ours.merge(self.hook(), &theirs);
-        let cell = match ours.as_ref().map(merge).unwrap_or(Ok(theirs.clone())) {
+        let cell = match ours.as_ref().map(merge).unwrap_or_else(|| theirs.clone().bounded()) {
             Ok(cell) => cell,
             Err(error) => {
                 if let Some(ours) = ours {
