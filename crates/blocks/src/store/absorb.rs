@@ -1,5 +1,8 @@
 //! Merges copies of other replicas into a shard.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -10,7 +13,7 @@ use peerstream_types::{Entry, EntryKey};
 use super::{BlockStore, OpenShard, sealed};
 use crate::cell::Cell;
 use crate::limits::{APPLY_BLOCKS, APPLY_LEN};
-use crate::medium::{Head, MediumError};
+use crate::medium::{Change, Head, MediumError};
 
 /// A whole copy of a block that was verified.
 #[derive(Debug)]
@@ -35,25 +38,32 @@ impl BlockStore {
         open: &mut OpenShard,
         copies: &[Copy<'_>],
     ) -> (Vec<usize>, Result<(), SinkError>) {
-        let (mut merged, mut result) = (Vec::new(), Ok(()));
+        let (mut merged, mut refused) = (Vec::new(), Vec::new());
         let (mut pending, mut waiting) = (Pending::default(), Vec::new());
         for (place, copy) in copies.iter().enumerate() {
             match self.absorb_one(open, &mut pending, copy).await {
                 Ok(()) => waiting.push(place),
                 Err(error @ (SinkError::BadEntry { .. } | SinkError::Unmergeable { .. })) => {
-                    result = result.and(Err(error));
+                    refused.push((place, error));
                 }
                 Err(error) => return (merged, Err(error)),
             }
             let is_last = place + 1 == copies.len();
             if is_last || pending.len >= APPLY_LEN || pending.blocks.len() >= APPLY_BLOCKS {
-                if let Err(error) = pending.apply(open).await {
-                    return (merged, Err(error));
+                let too_many = match pending.apply(open).await {
+                    Ok(too_many) => too_many,
+                    Err(error) => return (merged, Err(error)),
+                };
+                for place in waiting.drain(..) {
+                    match too_many.get(&copies[place].entry.key) {
+                        Some(error) => refused.push((place, error.clone())),
+                        None => merged.push(place),
+                    }
                 }
-                merged.append(&mut waiting);
             }
         }
-        (merged, result)
+        let first = refused.into_iter().min_by_key(|(place, _)| *place);
+        (merged, first.map_or(Ok(()), |(_, error)| Err(error)))
     }
 
     async fn absorb_one(
@@ -122,9 +132,28 @@ impl Pending {
         Some(taken)
     }
 
-    async fn apply(&mut self, open: &mut OpenShard) -> Result<(), SinkError> {
+    /// Gives them to the medium. Answers which of them would be more blocks than there may be: these cost
+    /// the others nothing.
+    async fn apply(&mut self, open: &mut OpenShard) -> Result<BTreeMap<EntryKey, SinkError>, SinkError> {
         let Self { blocks, .. } = std::mem::take(self);
         let changes = blocks.into_iter().map(|(key, (head, cell))| (key, Some(sealed(&head, &cell))));
-        Ok(open.apply(changes.collect(), None).await?)
+        let mut too_many = BTreeMap::new();
+        let mut parts: Vec<Vec<Change>> = vec![changes.collect()];
+        while let Some(mut part) = parts.pop() {
+            match open.apply(part.clone(), None).await {
+                Err(MediumError::Full(_)) if part.len() > 1 => {
+                    let rest = part.split_off(part.len() / 2);
+                    parts.extend([rest, part]);
+                }
+                Err(MediumError::Full(full)) => {
+                    let refuse = |(key, _): Change| {
+                        (key.clone(), SinkError::Unmergeable { key, why: full.to_string() })
+                    };
+                    too_many.extend(part.into_iter().map(refuse));
+                }
+                done => done?,
+            }
+        }
+        Ok(too_many)
     }
 }
