@@ -20,6 +20,10 @@
 //! [`SourceBeyondHorizon`] if it is the source's. The stamps are exact where a horizon and two clocks
 //! would be a guess.
 //!
+//! No replica can check what another one says of itself: the stamps are believed. A source that lies can
+//! have itself taken in place of others, and late writes refused here; where more sources go together
+//! without it, the engine leaves it out.
+//!
 //! In a state there are a version (1 byte), synced, heard, purged, and the name of the merge hook. Stamps
 //! have 8 bytes, the most significant first; before heard and purged a byte says whether there is one (1)
 //! or not (0, and the stamp is 0).
