@@ -107,8 +107,9 @@ impl Cell {
         2 + self.deleted.map_or(0, |_| 8) + self.payload.as_ref().map_or(0, Bytes::len)
     }
 
-    fn bounded(self) -> Result<Self, MergeError> {
-        let len = self.len();
+    /// Refuses one that would be too long with a delete, so that there is always room for one.
+    pub(crate) fn bounded(self) -> Result<Self, MergeError> {
+        let len = DELETE_END + self.payload.as_ref().map_or(0, Bytes::len);
         if len > BLOCK_LEN_MAX { Err(MergeError::TooLong(len)) } else { Ok(self) }
     }
 }

@@ -13,8 +13,9 @@
 //! that is within what the pointer says is durable, the file is damaged, and the shard is not opened.
 //!
 //! Where each block is in the log is kept in memory. When most of the log no longer counts, or an
-//! abandoned or failed write has left its end in doubt, what counts is written to the next log, which the
-//! pointer then names.
+//! abandoned or failed write or sync has left it in doubt, what counts is written to the next log, which
+//! the pointer then names. A block that is read is checked against its digest: rot costs that block, until
+//! the log is opened the next time.
 
 mod log;
 mod record;
@@ -259,7 +260,13 @@ impl LogShard {
             while let Some((key, head, at)) =
                 blocks.next_if(|_| len < APPLY_LEN && batch.len() < APPLY_BLOCKS)
             {
-                let content = self.log.as_ref().expect("it has blocks").read(at, head.len).await?;
+                let log = self.log.as_ref().expect("it has blocks");
+                let content = log.read(at, head.len).await?;
+                // What was durable and has rotted is known by its digest there too. What never was may have
+                // been dropped, and must not be taken for flushed.
+                if !log.is_durable_to(at + head.len) && !head.is_of(&content) {
+                    return Err(log.damage_of(&key));
+                }
                 len += content.len();
                 batch.push((key, Some((head, content))));
             }
@@ -299,7 +306,11 @@ impl ShardMedium for LogShard {
     fn get<'a>(&'a self, key: &'a EntryKey) -> BoxFuture<'a, Result<Option<(Head, Bytes)>, MediumError>> {
         Box::pin(async move {
             let Some((head, at)) = self.index.get(key) else { return Ok(None) };
-            let content = self.log.as_ref().expect("it has blocks").read(*at, head.len).await?;
+            let log = self.log.as_ref().expect("it has blocks");
+            let content = log.read(*at, head.len).await?;
+            if !head.is_of(&content) {
+                return Err(log.damage_of(key).into());
+            }
             Ok(Some((head.clone(), content)))
         })
     }

@@ -11,13 +11,18 @@
 //!   others, so who recovers from it has not heard of more than before.
 //! - **purged**: the newest delete that it, or a source that it was recovered from, has forgotten. A
 //!   tombstone is forgotten only if it is older than the horizon *and* not newer than synced, so purged
-//!   never passes synced; and a write that is not newer than purged is not taken.
+//!   never passes synced; and a write that is not newer than purged is not taken. One at stamp 0 is never
+//!   forgotten: who has data of that stamp has no lower one to be synced to.
 //!
 //! They travel in the state of a snapshot's header. Two replicas may be merged if neither has forgotten a
 //! delete that the other may have missed: `synced` of each is at least `purged` of the other. Otherwise
 //! the older one's data is of no use, and is refused: [`BeyondHorizon`] if it is ours,
 //! [`SourceBeyondHorizon`] if it is the source's. The stamps are exact where a horizon and two clocks
 //! would be a guess.
+//!
+//! No replica can check what another one says of itself: the stamps are believed. A source that lies can
+//! have itself taken in place of others, and late writes refused here; where more sources go together
+//! without it, the engine leaves it out.
 //!
 //! In a state there are a version (1 byte), synced, heard, purged, and the name of the merge hook. Stamps
 //! have 8 bytes, the most significant first; before heard and purged a byte says whether there is one (1)
@@ -109,6 +114,9 @@ pub(crate) struct Knowledge {
 }
 
 impl Knowledge {
+    /// Of data that any delete may have covered.
+    pub(crate) const LEAST: Self = Self { heard: None, clean: Some(Stamp(0)), mixing: None, purged: None };
+
     pub(crate) fn claim(&self) -> Claim {
         let clean = self.clean.unwrap_or(Claim::EMPTY.synced);
         Claim {
@@ -167,6 +175,11 @@ impl Knowledge {
     pub(crate) fn purged(&mut self, newest: Option<Stamp>) {
         self.purged = self.purged.max(newest);
     }
+}
+
+/// Whether a delete may be forgotten that is not newer than the limit of the purge.
+pub(crate) fn may_be_forgotten(delete: Stamp, limit: Stamp) -> bool {
+    delete > Stamp(0) && delete <= limit
 }
 
 /// The replicas that are merged into one: this one, and the sources so far.

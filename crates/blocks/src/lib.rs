@@ -47,7 +47,7 @@
 //!   moment, and no change of a block overtakes another.
 //! - **Tags are never lost**: a copy whose metadata is not what its key was made of is refused.
 //! - **A delete is never undone**: a replica and a source that may have missed a delete which the other
-//!   has forgotten are not merged.
+//!   has forgotten are not merged. What a source says of that is believed, as nobody can check it.
 //! - **Position never ahead of data**: it is committed by `publish`, after all data is durable, and stays
 //!   where it was if something was left out.
 //!

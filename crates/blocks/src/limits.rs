@@ -11,10 +11,12 @@ pub const TAGS_LEN_MAX: usize = peerstream_types::entry::METADATA_LEN_MAX;
 pub const TAGS_MAX: usize = 128;
 
 /// Longest content of a block in bytes, what was merged included: it is merged, hashed and read as a
-/// whole, and one read of a snapshot answers no more.
+/// whole, and one read of a snapshot answers no more. Ten of them are kept for a delete, which is so
+/// never too long.
 pub const BLOCK_LEN_MAX: usize = peerstream_snapshot::limits::READ_LEN_MAX;
 
-/// Most blocks of a shard, tombstones among them: a snapshot lists no more, so it could not be served.
+/// Most blocks of a shard, tombstones among them: a snapshot lists no more, so it could not be served. A
+/// recovery from replicas that differ counts each variant of a block, and takes no more of them either.
 pub const BLOCKS_MAX: usize = peerstream_snapshot::limits::ENTRIES_MAX;
 
 /// Longest name of a merge hook in bytes.

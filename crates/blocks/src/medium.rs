@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use peerstream_snapshot::content::digest_of_whole;
 use peerstream_snapshot::disk::DiskErrorKind;
 use peerstream_snapshot::{BoxFuture, DiskError, Generation, OffloadGone};
 use peerstream_types::{EntryKey, EntryKind, ManifestHeader, Position, ShardId};
@@ -41,6 +42,11 @@ impl Head {
     /// Bytes of it that are more in one block than in another: tags, and copies that are remembered.
     pub(crate) fn len_about(&self) -> u64 {
         (self.tags.len() + 32 * self.absorbed.len()) as u64
+    }
+
+    /// Whether it is the head of just this content.
+    pub(crate) fn is_of(&self, content: &Bytes) -> bool {
+        *digest_of_whole(content).as_bytes() == self.digest
     }
 
     /// Whether a copy with this digest would bring nothing new.

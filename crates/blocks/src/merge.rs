@@ -32,7 +32,8 @@ pub enum MergeError {
         /// What is wrong.
         why: &'static str,
     },
-    /// The result would have more than [`BLOCK_LEN_MAX`] bytes: cut time into shorter blocks.
+    /// The result would have more than [`BLOCK_LEN_MAX`] bytes with a delete of it: cut time into shorter
+    /// blocks.
     #[error("the block would have {0} bytes, at most {BLOCK_LEN_MAX} are allowed")]
     TooLong(usize),
 }

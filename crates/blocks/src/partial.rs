@@ -9,6 +9,7 @@ use peerstream_types as types;
 use peerstream_types::{ChunkIndex, ChunkRange, ChunkSize, Digest, EntryKey, ShardId};
 
 use crate::limits::PARTIAL_LEN_MAX;
+use crate::union::Union;
 
 /// Which copy of which block, cut how.
 type CopyId = (EntryKey, Option<Digest>, u64, ChunkSize);
@@ -26,10 +27,20 @@ fn id_of(entry: &types::Entry, size: ChunkSize) -> CopyId {
 }
 
 impl Partials {
-    /// Which chunks of a copy are here: ascending, disjoint.
+    /// With less room than usual.
+    #[cfg(test)]
+    pub(crate) fn with_room(free: u64) -> Self {
+        Self { len: PARTIAL_LEN_MAX - free, ..Self::default() }
+    }
+
+    /// Which chunks of a copy are here: ascending, disjoint. Of one that is whole, and that a call which
+    /// ended half way did not come to merge, the last is not among them: it is merged when that is stored.
     pub(crate) fn held(&self, entry: &types::Entry, size: ChunkSize) -> Vec<ChunkRange> {
         let mut ranges: Vec<ChunkRange> = Vec::new();
-        for index in self.copies.get(&id_of(entry, size)).into_iter().flat_map(BTreeMap::keys) {
+        let copy = self.copies.get(&id_of(entry, size));
+        let whole = copy.map(|copy| copy.len() as u64).filter(|len| *len == entry.chunks(size));
+        let missing = whole.map(|len| len - 1);
+        for index in copy.into_iter().flat_map(BTreeMap::keys).filter(|index| Some(**index) != missing) {
             match ranges.last_mut().filter(|range| range.end() == *index) {
                 Some(range) => range.count += 1,
                 None => ranges.push(ChunkRange { first: ChunkIndex(*index), count: 1 }),
@@ -59,11 +70,28 @@ impl Partials {
         Ok((copy.len() as u64 == chunks).then(|| joined(copy)))
     }
 
+    /// Forgets copies that a manifest does not list; whether there were any.
+    pub(crate) fn forget_unlisted(&mut self, union: &Union) -> bool {
+        let before = self.len;
+        self.copies.retain(|(key, digest, len, size), copy| {
+            let keep = *size == union.chunk_size() && union.lists(key, *digest, *len);
+            if !keep {
+                self.len -= len_of(copy);
+            }
+            keep
+        });
+        self.len < before
+    }
+
     pub(crate) fn forget(&mut self, entry: &types::Entry, size: ChunkSize) {
         if let Some(copy) = self.copies.remove(&id_of(entry, size)) {
-            self.len -= copy.values().map(|chunk| chunk.len() as u64).sum::<u64>();
+            self.len -= len_of(&copy);
         }
     }
+}
+
+fn len_of(chunks: &BTreeMap<u64, Bytes>) -> u64 {
+    chunks.values().map(|chunk| chunk.len() as u64).sum()
 }
 
 fn joined(chunks: &BTreeMap<u64, Bytes>) -> Bytes {
@@ -114,7 +142,12 @@ mod tests {
         let runs = [0, 2].map(|first| ChunkRange { first: ChunkIndex(first), count: 1 });
         assert_eq!(partials.held(chunks[0].entry(), size), runs);
         assert_eq!(partials.len, 1024 + 3_000 - 2 * 1024);
-        assert_eq!(partials.add(&shard, &chunks[1]), Ok(Some(content)));
+        // It is asked for again until it is merged, and is whole each time.
+        for place in [1, 2] {
+            assert_eq!(partials.add(&shard, &chunks[place]), Ok(Some(content.clone())));
+            let all_but_one = [ChunkRange { first: ChunkIndex(0), count: 2 }];
+            assert_eq!(partials.held(chunks[0].entry(), size), all_but_one);
+        }
         partials.forget(chunks[0].entry(), size);
         assert_eq!((partials.len, partials.held(chunks[0].entry(), size)), (0, Vec::new()));
     }
@@ -123,7 +156,7 @@ mod tests {
     fn what_waits_is_bounded() {
         let (shard, size) = ("metrics@1/0".parse().unwrap(), ChunkSize::new(1024).unwrap());
         let chunks = chunks(&Bytes::from(vec![7; 3_000]), size);
-        let mut partials = Partials { len: PARTIAL_LEN_MAX - 1023, ..Partials::default() };
+        let mut partials = Partials::with_room(1023);
         let full = partials.add(&shard, &chunks[0]);
         assert!(matches!(full, Err(SinkError::NoRoom { needed: 1024, free: 1023, .. })), "{full:?}");
     }

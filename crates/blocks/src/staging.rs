@@ -6,8 +6,12 @@
 //! them is asked for again, whatever was written to the block since. `seal` has nothing left to merge: it
 //! makes all of it durable. `publish` commits position and readiness, after that.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
+use bytes::Bytes;
 use peerstream_snapshot::{BoxFuture, Generation, Held, SinkError, Staging, VerifiedChunk};
 use peerstream_types::{ChunkIndex, ChunkRange, Digest, Entry, ManifestHeader, Ordinal, ShardId};
 use tokio::sync::{Mutex, MutexGuard};
@@ -127,24 +131,61 @@ impl MergeStaging {
             let first = chunks.first().map(|chunk| chunk.entry().key.clone());
             return first.map_or(Ok(()), |key| Err(SinkError::NotAdmitted(key)));
         };
-        let mut whole = Vec::new();
-        for chunk in &chunks {
+        let mut rest = chunks.as_slice();
+        loop {
+            let mut whole = Vec::new();
+            let taken = self.take(union, partials, &mut rest, &mut whole);
+            self.merge(&mut open, union, partials, &whole).await?;
+            // What was merged has made room.
+            if !matches!(taken, Err(SinkError::NoRoom { .. })) || whole.is_empty() {
+                return taken;
+            }
+        }
+    }
+
+    /// Takes chunks up to one that is refused, which is then the first of the `rest`, and adds copies that
+    /// are whole by them.
+    fn take(
+        &self,
+        union: &Union,
+        partials: &mut Partials,
+        rest: &mut &[VerifiedChunk],
+        whole: &mut Vec<(usize, Bytes)>,
+    ) -> Result<(), SinkError> {
+        while let Some((chunk, others)) = rest.split_first() {
             let place = union.place_of(chunk)?;
-            if union.is_merged(place) {
-                continue;
+            if !union.is_merged(place) {
+                let content = match partials.add(&self.shard, chunk) {
+                    // Manifests before this one may have left something.
+                    Err(SinkError::NoRoom { .. }) if partials.forget_unlisted(union) => {
+                        partials.add(&self.shard, chunk)
+                    }
+                    added => added,
+                };
+                whole.extend(content?.map(|content| (place, content)));
             }
-            if let Some(content) = partials.add(&self.shard, chunk)? {
-                whole.push((place, content));
-            }
+            *rest = others;
         }
-        if !whole.is_empty() {
-            self.mix(&mut open, union).await?;
+        Ok(())
+    }
+
+    /// Merges whole copies, and forgets their chunks.
+    async fn merge(
+        &self,
+        open: &mut ShardGuard,
+        union: &mut Union,
+        partials: &mut Partials,
+        whole: &[(usize, Bytes)],
+    ) -> Result<(), SinkError> {
+        if whole.is_empty() {
+            return Ok(());
         }
+        self.mix(open, union).await?;
         let copies: Vec<_> = whole
             .iter()
             .map(|(place, content)| Copy { entry: union.entry(*place), content: content.clone() })
             .collect();
-        let (merged, result) = self.store.absorb(&mut open, &copies).await;
+        let (merged, result) = self.store.absorb(open, &copies).await;
         drop(copies);
         let refuses = matches!(result, Err(SinkError::BadEntry { .. } | SinkError::Unmergeable { .. }));
         // The one that the error names is the first that is not in. It is not held: it would pass for whole.

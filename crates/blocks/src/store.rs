@@ -17,6 +17,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::cell::Cell;
 use crate::frozen::FrozenBlocks;
+use crate::horizon::Knowledge;
 use crate::limits::{APPLY_BLOCKS, BLOCKS_MAX, HOOK_NAME_LEN_MAX};
 use crate::medium::{Change, Facts, Head, Medium, MediumError, ShardMedium};
 use crate::memory::Memory;
@@ -191,11 +192,12 @@ impl BlockStore {
 
     /// Deletes what was written to a block up to `stamp`. What is written later stays, here and
     /// elsewhere: the delete travels to other replicas as a tombstone. Does not ask whether there is
-    /// such a block, for another replica may have it.
+    /// such a block, for another replica may have it. There is always room for it in a block that is here.
     ///
     /// # Errors
     ///
-    /// [`BlockError::Full`], [`BlockError::Disk`].
+    /// [`BlockError::Full`], [`BlockError::Disk`]; [`BlockError::Merge`] if the hook cannot read what is here:
+    /// it is damaged, or of another version of the hook.
     pub async fn delete(&self, shard: &ShardId, key: &BlockKey, stamp: Stamp) -> Result<(), BlockError> {
         let mut open = self.shard(shard).await?;
         let facts = self.facts_of(&open);
@@ -237,6 +239,10 @@ impl BlockStore {
             let content = image.content(&key, 0..usize::try_from(head.len).unwrap_or(usize::MAX)).await?;
             let content =
                 content.ok_or_else(|| DiskError::corrupt(shard_path(shard).as_ref(), "a block is gone"))?;
+            if !head.is_of(&content) {
+                let why = format!("block {key} is not what was written");
+                return Err(DiskError::corrupt(shard_path(shard).as_ref(), why).into());
+            }
             blocks.push(self.block(BlockKey::from_entry(&key, &head.tags)?, &content)?);
         }
         Ok(blocks)
@@ -281,9 +287,12 @@ impl BlockStore {
 
     /// Empties the shard, as if nothing had ever been kept of it; it is not ready then. What
     /// [`SinkError::BeyondHorizon`](peerstream_snapshot::SinkError::BeyondHorizon) asks for: whoever owns
-    /// the data decides, for what only this replica has is lost. After a crash half way, call it again. A
-    /// recovery into it that is under way ends with
-    /// [`SinkError::Fenced`](peerstream_snapshot::SinkError::Fenced): begin another one.
+    /// the data decides, for what only this replica has is lost. A recovery into it that is under way ends
+    /// with [`SinkError::Fenced`](peerstream_snapshot::SinkError::Fenced): begin another one.
+    ///
+    /// Ended half way, by a crash, an error or because it was abandoned, it may have left blocks, of which
+    /// nothing is claimed: no position, and not that any delete has come. Call it again; until then such a
+    /// shard is not repaired from who has forgotten deletes.
     ///
     /// # Errors
     ///
@@ -291,14 +300,15 @@ impl BlockStore {
     pub async fn clear(&self, shard: &ShardId) -> Result<(), BlockError> {
         let Some(mut open) = self.known_shard(shard).await? else { return Ok(()) };
         open.writers.expel();
-        let mut facts = Facts { ready: false, ..self.facts_of(&open) };
-        open.apply(Vec::new(), Some(facts.clone())).await?;
+        let mut facts = self.facts_of(&open);
+        facts.clear();
+        let half_way = Facts { knowledge: Knowledge::LEAST, ..facts.clone() };
+        open.apply(Vec::new(), Some(half_way)).await?;
         open.medium.sync().await?;
         let heads = open.medium.freeze().await?.heads().await?;
         for part in heads.chunks(APPLY_BLOCKS) {
             open.apply(part.iter().map(|(key, _)| (key.clone(), None)).collect(), None).await?;
         }
-        facts.clear();
         open.apply(Vec::new(), Some(facts)).await?;
         Ok(open.medium.sync().await?)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use peerstream_snapshot::limits::ENTRIES_MAX;
 use peerstream_snapshot::verify::scheme;
 use peerstream_snapshot::{ManifestHasher, SinkError, VerifiedChunk};
-use peerstream_types::{ChunkSize, Entry, EntryKind, ManifestHeader, Ordinal, Position};
+use peerstream_types::{ChunkSize, Digest, Entry, EntryKey, EntryKind, ManifestHeader, Ordinal, Position};
 
 use crate::BlockKey;
 use crate::horizon::Members;
@@ -102,6 +102,13 @@ impl Union {
         let same_cut = chunk.chunk_size() == self.chunk_size;
         let none = || SinkError::NotAdmitted(chunk.entry().key.clone());
         admitted.filter(|_| same_cut).ok_or_else(none)
+    }
+
+    /// Whether a copy of a block is among the entries.
+    pub(crate) fn lists(&self, key: &EntryKey, digest: Option<Digest>, len: u64) -> bool {
+        let first = self.entries.partition_point(|(entry, _)| entry.key < *key);
+        let mut variants = self.entries[first..].iter().take_while(|(entry, _)| entry.key == *key);
+        variants.any(|(entry, _)| entry.digest == digest && entry.len == len)
     }
 
     pub(crate) fn entry(&self, place: usize) -> &Arc<Entry> {

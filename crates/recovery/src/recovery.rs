@@ -178,6 +178,13 @@ impl Recovery {
         pass.and_then(|pass| pass.entry(ordinal))
     }
 
+    /// How many sources have offered the manifest at this place in `joined` of the last [`Action::Begin`], or
+    /// the only one at place 0; 1 if there is none.
+    pub fn backers(&self, place: usize) -> usize {
+        let column = self.state.pass().and_then(|pass| pass.roll().columns().get(place));
+        column.map_or(1, |column| column.peers.len())
+    }
+
     /// Whether the driver must keep a part of an outline of the manifest in use, whoever gave it: that of
     /// a group until nothing more of the group is to come, a top until its entry is finished. What it
     /// need not keep is never used again, also if it is only now verified. What a source that is closed

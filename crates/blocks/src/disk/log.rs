@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use peerstream_snapshot::disk::OpenMode;
 use peerstream_snapshot::{Disk, DiskError, DiskFile};
+use peerstream_types::EntryKey;
 
 use super::record::{self, Check, PREFIX_LEN, Record, check_of};
 use crate::limits::LOG_RECORD_LEN_MAX;
@@ -25,7 +26,8 @@ pub(super) struct Log {
     /// The checksum of the last record.
     check: Check,
     durable: u64,
-    /// A write was begun and is not known to have ended: what follows the end may change by itself.
+    /// A write was begun and is not known to have ended, so what follows the end may change by itself; or a
+    /// sync was, so what was not durable may never be.
     in_doubt: bool,
 }
 
@@ -111,7 +113,7 @@ impl Log {
         Ok((record, contents_at))
     }
 
-    /// Content of `len` bytes at `at`.
+    /// What is in the log at `at`, `len` bytes.
     pub(super) async fn read(&self, at: u64, len: u64) -> Result<Bytes, DiskError> {
         let len = usize::try_from(len).map_err(|_| DiskError::corrupt(&self.path, "a block is too long"))?;
         let bytes = self.file.read_at(at, len).await?;
@@ -121,8 +123,14 @@ impl Log {
         Ok(bytes)
     }
 
+    /// Makes all that was appended durable. A system that could not write something may forget that it
+    /// should have, and the next sync is none the wiser: after one that failed or was abandoned, the log is
+    /// in doubt.
     pub(super) async fn sync(&mut self) -> Result<(), DiskError> {
-        self.file.sync().await
+        self.in_doubt = true;
+        self.file.sync().await?;
+        self.in_doubt = false;
+        Ok(())
     }
 
     /// All that was appended is durable, and the pointer says so.
@@ -132,6 +140,16 @@ impl Log {
 
     pub(super) fn is_durable(&self) -> bool {
         self.durable == self.end && !self.in_doubt
+    }
+
+    /// Whether the log is known to be durable up to `end`.
+    pub(super) fn is_durable_to(&self, end: u64) -> bool {
+        end <= self.durable
+    }
+
+    /// A block that is not what was written.
+    pub(super) fn damage_of(&self, key: &EntryKey) -> DiskError {
+        DiskError::corrupt(&self.path, format!("block {key} is not what was written"))
     }
 
     pub(super) fn is_in_doubt(&self) -> bool {

@@ -7,6 +7,10 @@ use super::*;
 use crate::limits::BLOCKS_MAX;
 use crate::medium::Full;
 
+fn head_of_x() -> Head {
+    Head::new(Vec::new(), *digest_of_whole(b"x").as_bytes(), 1, EntryKind::Block)
+}
+
 /// Heads may be much longer than what they are of, so their number counts too: a log is written anew in
 /// records that are read back.
 #[tokio::test]
@@ -15,7 +19,7 @@ async fn a_log_of_short_blocks_is_written_anew_in_short_records() {
     let mut shard = LogShard::open(disk.clone(), "blocks/0".into()).await.unwrap();
     let blocks = 2 * APPLY_BLOCKS + 1;
     let change = |place: usize| -> Change {
-        let head = Head::new(Vec::new(), [0; 32], 1, EntryKind::Block);
+        let head = head_of_x();
         (EntryKey::new(format!("{place:04}")).unwrap(), Some((head, Bytes::from_static(b"x"))))
     };
     for place in 0..blocks {
@@ -36,7 +40,7 @@ async fn a_log_of_short_blocks_is_written_anew_in_short_records() {
 async fn a_log_takes_as_many_blocks_as_are_served() {
     let mut shard = LogShard::open(Arc::new(CrashDisk::new()), "blocks/0".into()).await.unwrap();
     let key = |place: usize| EntryKey::new(format!("{place:07}")).unwrap();
-    let head = Head::new(Vec::new(), [0; 32], 1, EntryKind::Block);
+    let head = head_of_x();
     let change = |place: usize| -> Change { (key(place), Some((head.clone(), Bytes::from_static(b"x")))) };
     shard.apply(vec![change(0)], None).await.unwrap();
     let (_, at) = shard.index[&key(0)];

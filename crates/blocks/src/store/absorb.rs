@@ -1,16 +1,19 @@
 //! Merges copies of other replicas into a shard.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use peerstream_snapshot::SinkError;
+use peerstream_snapshot::disk::DiskErrorKind;
 use peerstream_types::{Entry, EntryKey};
 
 use super::{BlockStore, OpenShard, sealed};
-use crate::MergeError;
 use crate::cell::Cell;
 use crate::limits::{APPLY_BLOCKS, APPLY_LEN};
-use crate::medium::Head;
+use crate::medium::{Change, Head, MediumError};
 
 /// A whole copy of a block that was verified.
 #[derive(Debug)]
@@ -35,25 +38,32 @@ impl BlockStore {
         open: &mut OpenShard,
         copies: &[Copy<'_>],
     ) -> (Vec<usize>, Result<(), SinkError>) {
-        let (mut merged, mut result) = (Vec::new(), Ok(()));
+        let (mut merged, mut refused) = (Vec::new(), Vec::new());
         let (mut pending, mut waiting) = (Pending::default(), Vec::new());
         for (place, copy) in copies.iter().enumerate() {
             match self.absorb_one(open, &mut pending, copy).await {
                 Ok(()) => waiting.push(place),
                 Err(error @ (SinkError::BadEntry { .. } | SinkError::Unmergeable { .. })) => {
-                    result = result.and(Err(error));
+                    refused.push((place, error));
                 }
                 Err(error) => return (merged, Err(error)),
             }
             let is_last = place + 1 == copies.len();
             if is_last || pending.len >= APPLY_LEN || pending.blocks.len() >= APPLY_BLOCKS {
-                if let Err(error) = pending.apply(open).await {
-                    return (merged, Err(error));
+                let too_many = match pending.apply(open).await {
+                    Ok(too_many) => too_many,
+                    Err(error) => return (merged, Err(error)),
+                };
+                for place in waiting.drain(..) {
+                    match too_many.get(&copies[place].entry.key) {
+                        Some(error) => refused.push((place, error.clone())),
+                        None => merged.push(place),
+                    }
                 }
-                merged.append(&mut waiting);
             }
         }
-        (merged, result)
+        let first = refused.into_iter().min_by_key(|(place, _)| *place);
+        (merged, first.map_or(Ok(()), |(_, error)| Err(error)))
     }
 
     async fn absorb_one(
@@ -75,7 +85,7 @@ impl BlockStore {
         let fresh = || Head::new(metadata.clone(), [0; 32], 0, *kind);
         let (mut head, ours) = before.map_or_else(|| (fresh(), None), |(head, cell)| (head, Some(cell)));
         let merge = |ours: &Cell| ours.merge(self.hook(), &theirs);
-        let cell = match ours.as_ref().map(merge).unwrap_or(Ok(theirs.clone())) {
+        let cell = match ours.as_ref().map(merge).unwrap_or_else(|| theirs.clone().bounded()) {
             Ok(cell) => cell,
             Err(error) => {
                 if let Some(ours) = ours {
@@ -93,12 +103,20 @@ impl BlockStore {
     }
 
     async fn existing(&self, open: &OpenShard, key: &EntryKey) -> Result<Option<(Head, Cell)>, SinkError> {
-        let Some((head, content)) = open.medium.get(key).await? else { return Ok(None) };
-        let damaged = |error: MergeError| SinkError::Unmergeable {
+        let damaged = |error: String| SinkError::Unmergeable {
             key: key.clone(),
             why: format!("what is here already cannot be read: {error}"),
         };
-        Ok(Some((head, Cell::decode(self.hook(), &content).map_err(damaged)?)))
+        let (head, content) = match open.medium.get(key).await {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(None),
+            Err(MediumError::Disk(error)) if error.kind == DiskErrorKind::Corrupt => {
+                return Err(damaged(error.to_string()));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let cell = Cell::decode(self.hook(), &content).map_err(|error| damaged(error.to_string()))?;
+        Ok(Some((head, cell)))
     }
 }
 
@@ -114,9 +132,28 @@ impl Pending {
         Some(taken)
     }
 
-    async fn apply(&mut self, open: &mut OpenShard) -> Result<(), SinkError> {
+    /// Gives them to the medium. Answers which of them would be more blocks than there may be: these cost
+    /// the others nothing.
+    async fn apply(&mut self, open: &mut OpenShard) -> Result<BTreeMap<EntryKey, SinkError>, SinkError> {
         let Self { blocks, .. } = std::mem::take(self);
         let changes = blocks.into_iter().map(|(key, (head, cell))| (key, Some(sealed(&head, &cell))));
-        Ok(open.apply(changes.collect(), None).await?)
+        let mut too_many = BTreeMap::new();
+        let mut parts: Vec<Vec<Change>> = vec![changes.collect()];
+        while let Some(mut part) = parts.pop() {
+            match open.apply(part.clone(), None).await {
+                Err(MediumError::Full(_)) if part.len() > 1 => {
+                    let rest = part.split_off(part.len() / 2);
+                    parts.extend([rest, part]);
+                }
+                Err(MediumError::Full(full)) => {
+                    let refuse = |(key, _): Change| {
+                        (key.clone(), SinkError::Unmergeable { key, why: full.to_string() })
+                    };
+                    too_many.extend(part.into_iter().map(refuse));
+                }
+                done => done?,
+            }
+        }
+        Ok(too_many)
     }
 }

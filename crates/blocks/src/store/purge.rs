@@ -7,6 +7,7 @@ use peerstream_types::{EntryKey, ShardId};
 use super::{BlockError, BlockStore, OpenShard, sealed};
 use crate::Stamp;
 use crate::cell::{Cell, DELETE_END};
+use crate::horizon::may_be_forgotten;
 use crate::limits::{APPLY_BLOCKS, APPLY_LEN};
 
 impl BlockStore {
@@ -43,7 +44,7 @@ impl BlockStore {
         let mut old = Vec::new();
         for (key, _) in image.heads().await? {
             let Some(start) = image.content(&key, 0..DELETE_END).await? else { continue };
-            if Cell::delete_in(self.hook(), &start)?.is_some_and(|stamp| stamp <= limit) {
+            if Cell::delete_in(self.hook(), &start)?.is_some_and(|stamp| may_be_forgotten(stamp, limit)) {
                 old.push(key);
             }
         }
@@ -62,7 +63,7 @@ impl BlockStore {
         for key in old.by_ref().take(APPLY_BLOCKS) {
             let Some((head, content)) = open.medium.get(&key).await? else { continue };
             let cell = Cell::decode(self.hook(), &content)?;
-            let Some(stamp) = cell.delete().filter(|stamp| *stamp <= limit) else { continue };
+            let Some(stamp) = cell.delete().filter(|stamp| may_be_forgotten(*stamp, limit)) else { continue };
             newest = newest.max(Some(stamp));
             changes.push((key, cell.without_deletes(limit).map(|left| sealed(&head, &left))));
             len += content.len();

@@ -149,3 +149,45 @@ async fn a_replica_beyond_the_horizon_begins_from_nothing() {
         assert_gone(&cluster).await;
     }
 }
+
+/// Where more sources have forgotten what the replica has missed than have not, it is the replica that is too
+/// old: it is not repaired from the one that has missed the same.
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_most_are_ahead_of_begins_from_nothing() {
+    for stale in 0..3 {
+        let cluster = Cluster::new(3).await;
+        one_is_stale(&cluster, stale).await;
+        cluster.set_level(Level::UnstrictAll);
+        cluster.store.create(&shard()).await.unwrap();
+        cluster.store.write(&shard(), &key("gone", 0), &points(10, [0])).await.unwrap();
+        let outcome = within(cluster.bring_up()).await;
+        assert!(reason(&outcome).contains("empty the shard, then bootstrap it"), "{stale}: {outcome:?}");
+    }
+}
+
+/// Promise 9: a source that says it has forgotten deletes which nobody can have heard of costs that source:
+/// the others bring the replica up, whether it has data or not, and what it takes is not bounded by the lie.
+#[tokio::test(start_paused = true)]
+async fn a_source_that_claims_too_much_is_left_out() {
+    for liar in 0..3 {
+        for has_data in [false, true] {
+            let cluster = Cluster::new(3).await;
+            for donor in &cluster.donors {
+                donor.write(&key("here", 0), &points(10, [0])).await;
+            }
+            let store = &cluster.donors[liar].store;
+            store.delete(&shard(), &key("gone", 0), Stamp(u64::MAX - 200)).await.unwrap();
+            store.mark_synced(&shard(), Stamp(u64::MAX)).await.unwrap();
+            assert_eq!(store.purge(&shard(), Stamp(u64::MAX)).await.unwrap(), 1);
+            if has_data {
+                cluster.store.create(&shard()).await.unwrap();
+                cluster.store.write(&shard(), &key("own", 0), &points(10, [0])).await.unwrap();
+            }
+            cluster.set_level(Level::UnstrictAll);
+            within(cluster.recover()).await;
+            assert_eq!(moments(&cluster.store, &key("here", 0)).await, Some(vec![0]));
+            assert_eq!(cluster.donors[liar].reads(&key("here", 0)), 0, "{liar}, {has_data}");
+            cluster.store.write(&shard(), &key("here", 0), &points(20, [1])).await.unwrap();
+        }
+    }
+}

@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use peerstream_blocks::{Block, BlockKey, BlockOptions, BlockStore, SeriesUnion, Stamp};
+use peerstream_blocks::{Block, BlockError, BlockKey, BlockOptions, BlockStore, SeriesUnion, Stamp};
 use peerstream_snapshot::disk::DiskErrorKind;
 use peerstream_snapshot::disk::crash::{CrashDisk, Fault, OperationKind, Side, Survival};
-use peerstream_snapshot::{BoxFuture, Sink};
-use peerstream_types::{Digest, EntryKey};
+use peerstream_snapshot::{BoxFuture, Disk, Fence, Sink, SinkError};
+use peerstream_types::{Digest, EntryKey, Selector};
 
 use crate::common::{Offer, Transfer, Union, all_of, key, merged, points, position, read, shard};
 
@@ -247,4 +247,59 @@ async fn rot_is_not_taken_for_a_torn_end() {
     disk.flip("blocks/metrics@1/0.1".as_ref(), 8 * 100).unwrap();
     let error = open(&disk).read(&shard(), &key("cpu", 0)).await.unwrap_err();
     assert!(error.to_string().contains("were durable"), "{error}");
+}
+
+/// Rot in a block costs that block and is never merged, sealed anew or forgotten, also when the log is written
+/// anew; everything else is read and written.
+#[tokio::test]
+async fn rot_costs_its_block_and_does_not_spread() {
+    let disk = CrashDisk::new();
+    let store = open(&disk);
+    store.create(&shard()).await.unwrap();
+    store.write(&shard(), &key("cpu", 10), &points(100, &[(0, "b")])).await.unwrap();
+    store.write(&shard(), &key("cpu", 0), &points(100, &[(0, "a")])).await.unwrap();
+    store.flush(&shard()).await.unwrap();
+    let log = "blocks/metrics@1/0.1".as_ref();
+    let len = disk.metadata(log).await.unwrap().unwrap().len;
+    disk.flip(log, 8 * (len - 1)).unwrap();
+    let rotten = |error: BlockError| error.to_string().contains("not what was written");
+    assert!(rotten(store.read(&shard(), &key("cpu", 0)).await.unwrap_err()));
+    assert!(rotten(store.scan(&shard(), None, 9).await.unwrap_err()));
+    assert!(rotten(store.write(&shard(), &key("cpu", 0), &points(200, &[(1, "c")])).await.unwrap_err()));
+    assert_eq!(read(&store, &key("cpu", 10)).await, Some(vec![(0, "b".into())]));
+
+    // A recovery goes on without it, and blames nobody.
+    let Peers { offers: [_, offer], .. } = Peers::new().await;
+    let staging = store.stage(&shard(), &Selector::All, Fence(1)).await.unwrap();
+    staging.begin(&offer.header).await.unwrap();
+    staging.admit(offer.entries.clone()).await.unwrap();
+    let mut left_out = 0;
+    for entry in &offer.entries {
+        match staging.store(offer.chunks(entry, entry).await).await {
+            Ok(()) => {}
+            Err(SinkError::Unmergeable { key: named, .. }) if named == key("cpu", 0).to_entry_key() => {
+                staging.leave_out(entry.ordinal).await.unwrap();
+                left_out += 1;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    staging.seal(&offer.header).await.unwrap();
+    staging.publish().await.unwrap();
+    assert_eq!(left_out, 1);
+
+    // Nor is it made good by the next log.
+    disk.fail(Fault { of: |kind| kind == OperationKind::Write, ..Fault::next(DiskErrorKind::Other) });
+    store.delete(&shard(), &key("mem", 0), Stamp(200)).await.unwrap_err();
+    disk.heal();
+    store.delete(&shard(), &key("mem", 0), Stamp(200)).await.unwrap();
+    assert_eq!(disk.metadata(log).await.unwrap(), None, "it was written anew");
+    store.flush(&shard()).await.unwrap();
+    drop((staging, store));
+    let store = open(&disk.kill());
+    assert!(rotten(store.read(&shard(), &key("cpu", 0)).await.unwrap_err()));
+    // Emptied, it is good again.
+    store.clear(&shard()).await.unwrap();
+    Transfer::new().run(&store, &[offer]).await.unwrap();
+    assert!(read(&store, &key("cpu", 0)).await.is_some());
 }

@@ -155,6 +155,21 @@ async fn a_delete_is_remembered_while_old_data_comes() {
     assert_eq!(read(&store, &key("gone", 0)).await, None);
 }
 
+/// A delete at the lowest stamp is remembered for ever: who has data of that stamp, and has missed it, has no
+/// lower stamp to say so with.
+#[tokio::test]
+async fn a_delete_at_the_lowest_stamp_is_never_forgotten() {
+    for synced in [0, 500] {
+        let [missed, ahead] = [created().await, created().await];
+        write(&missed, "gone", 0).await.unwrap();
+        ahead.delete(&shard(), &key("gone", 0), Stamp(0)).await.unwrap();
+        ahead.mark_synced(&shard(), Stamp(synced)).await.unwrap();
+        assert_eq!(ahead.purge(&shard(), Stamp(1_000)).await.unwrap(), 0, "{synced}");
+        bring_up(&ahead, &[&missed]).await.unwrap();
+        assert_eq!(read(&ahead, &key("gone", 0)).await, None, "{synced}");
+    }
+}
+
 /// A shard that is emptied ends the recovery into it: what that has merged is gone, and with it what was
 /// known of its sources.
 #[tokio::test]

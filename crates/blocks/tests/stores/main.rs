@@ -6,6 +6,7 @@ mod common;
 mod conformance;
 mod crash;
 mod deletes;
+mod emptied;
 #[cfg(feature = "fjall")]
 mod fjall;
 mod histories;

@@ -4,13 +4,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use peerstream_blocks::limits::SERIES_ID_LEN_MAX;
-use peerstream_blocks::{BlockKey, BlockOptions, BlockStore, Point, SeriesUnion, Stamp, Tags};
+use peerstream_blocks::limits::{BLOCK_LEN_MAX, SERIES_ID_LEN_MAX};
+use peerstream_blocks::{
+    BlockError, BlockKey, BlockOptions, BlockStore, MergeError, Point, SeriesUnion, Stamp, Tags,
+};
 use peerstream_snapshot::disk::crash::{CrashDisk, Survival};
 use peerstream_snapshot::{Fence, Sink};
 use peerstream_types::Selector;
 
-use crate::common::{Offer, key, points, read, shard};
+use crate::common::{Offer, all_of, bring_up, key, points, read, shard};
 
 /// Five of these in one record of a log are more than is read back of one.
 const LONG: usize = 14 << 20;
@@ -25,7 +27,12 @@ fn open(disk: &CrashDisk) -> BlockStore {
 
 /// A payload of one point.
 fn long(stamp: u64) -> Bytes {
-    let point = Point { at_ms: 1, stamp: Stamp(stamp), value: vec![7; LONG].into() };
+    one_point(stamp, LONG)
+}
+
+/// A payload of one point with a value of so many bytes.
+fn one_point(stamp: u64, len: usize) -> Bytes {
+    let point = Point { at_ms: 1, stamp: Stamp(stamp), value: vec![7; len].into() };
     SeriesUnion::encode(&[point]).unwrap()
 }
 
@@ -85,6 +92,28 @@ async fn a_recovery_into_long_blocks_is_read_back() {
     for start in 0..5 {
         assert_eq!(read(&store, &key("cpu", start)).await.unwrap().len(), 2, "block {start}");
     }
+}
+
+/// A delete that a block survives has room in the longest block that is taken, from the host or from a peer.
+#[tokio::test]
+async fn a_delete_has_room_in_the_longest_block() {
+    let around = one_point(300, 0).len();
+    let longest = |room: usize| one_point(300, BLOCK_LEN_MAX - around - room);
+    let (store, source) = (BlockStore::in_memory(options()), BlockStore::in_memory(options()));
+    store.create(&shard()).await.unwrap();
+    for room in 2..10 {
+        let refused = store.write(&shard(), &key("cpu", 0), &longest(room)).await;
+        assert!(matches!(refused, Err(BlockError::Merge(MergeError::TooLong(_)))), "{room}: {refused:?}");
+    }
+    store.write(&shard(), &key("cpu", 0), &longest(10)).await.unwrap();
+    bring_up(&source, &[&store]).await.unwrap();
+    for store in [&store, &source] {
+        store.delete(&shard(), &key("cpu", 0), Stamp(200)).await.unwrap();
+        let block = store.read(&shard(), &key("cpu", 0)).await.unwrap().unwrap();
+        assert_eq!((block.deleted, block.payload), (Some(Stamp(200)), Some(longest(10))));
+    }
+    bring_up(&source, &[&store]).await.unwrap();
+    assert_eq!(all_of(&source).await, all_of(&store).await);
 }
 
 /// A log is written anew because most of it does not count, and not because tags are long.

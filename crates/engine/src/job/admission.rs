@@ -18,6 +18,48 @@ pub(super) enum NotAdmitted {
     Failed(SinkError),
 }
 
+/// How a staging began with one manifest before the others.
+struct Beginning {
+    first: usize,
+    /// How many sources have what it took.
+    taken: usize,
+    /// By their places, and why.
+    refused: Vec<(usize, String)>,
+    /// Those of the refused that have forgotten deletes which what was taken before, or what is here, may
+    /// have missed.
+    ahead: Vec<(usize, SinkError)>,
+}
+
+impl Beginning {
+    /// The staging took one, refused it, or failed.
+    fn take(&mut self, place: usize, sources: usize, taken: Result<(), SinkError>) -> Result<(), SinkError> {
+        match taken {
+            Ok(()) => self.taken += sources,
+            Err(SinkError::BeyondHorizon { shard, synced, purged }) => {
+                let why = format!(
+                    "it has forgotten deletes up to {purged}, and others know those up to {synced} only"
+                );
+                self.refused.push((place, why));
+                self.ahead.push((place, SinkError::BeyondHorizon { shard, synced, purged }));
+            }
+            Err(error @ (SinkError::SourceBeyondHorizon { .. } | SinkError::BadManifest(_))) => {
+                self.refused.push((place, error.to_string()));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn is_behind(&self, place: usize) -> bool {
+        self.ahead.iter().any(|(ahead, _)| *ahead == place)
+    }
+
+    /// The first one, if what is here may have missed what it has forgotten.
+    fn ahead_of_here(&self) -> Option<(usize, SinkError)> {
+        self.ahead.first().filter(|_| self.taken == 0).cloned()
+    }
+}
+
 impl Running {
     /// Begins the staging over, with one manifest or with several that are joined.
     pub(super) async fn begin(&mut self, header: &ManifestHeader, joined: &[ManifestHeader]) {
@@ -41,48 +83,55 @@ impl Running {
         }
     }
 
-    /// Has the staging begin; says which manifests it does not take, by their places, and why. One that has
-    /// forgotten a delete which another may have missed goes first: it is the other that is too old then.
+    /// Has the staging begin; says which manifests it does not take, by their places, and why.
+    ///
+    /// Which of them go together depends on their order: one that has forgotten a delete which another may
+    /// have missed excludes that one if it comes before, and is excluded if it comes after. As many sources
+    /// as possible are taken; where two orders take as many, no forgotten delete is missed. So what one
+    /// source says costs only itself, true or not, where two others contradict it.
     async fn begin_staging(
         &self,
         header: &ManifestHeader,
         joined: &[ManifestHeader],
     ) -> Result<Vec<(usize, String)>, SinkError> {
         let of_base = |other: &ManifestHeader| other.state == header.state;
-        let mut first = joined.iter().position(of_base).unwrap_or(0);
-        let mut turns = joined.len();
-        loop {
-            match self.begin_from(header, joined, first).await {
-                Err((place, SinkError::BeyondHorizon { .. })) if place != first && turns > 0 => first = place,
-                result => return result.map_err(|(_, error)| error),
+        let first = joined.iter().position(of_base).unwrap_or(0);
+        let mut best = self.begin_from(header, joined, first).await?;
+        if best.ahead.is_empty() {
+            return Ok(best.refused);
+        }
+        let mut ahead_of_here: Vec<_> = best.ahead_of_here().into_iter().collect();
+        for place in (0..joined.len()).filter(|place| *place != first) {
+            let next = self.begin_from(header, joined, place).await?;
+            ahead_of_here.extend(next.ahead_of_here());
+            if (next.taken, best.is_behind(place)) > (best.taken, false) {
+                best = next;
             }
-            turns -= 1;
+        }
+        let sources: usize = ahead_of_here.iter().map(|(place, _)| self.recovery.backers(*place)).sum();
+        match ahead_of_here.pop() {
+            // More have forgotten what may be missed here than have not: this replica has to begin anew.
+            Some((_, error)) if sources > best.taken => Err(error),
+            _ => Ok(self.begin_from(header, joined, best.first).await?.refused),
         }
     }
 
-    /// The same, with one of them before the others; an error has the place at which it came.
+    /// The same, with one of them before the others.
     async fn begin_from(
         &self,
         header: &ManifestHeader,
         joined: &[ManifestHeader],
         first: usize,
-    ) -> Result<Vec<(usize, String)>, (usize, SinkError)> {
+    ) -> Result<Beginning, SinkError> {
         let state = joined.get(first).map_or(&header.state, |first| &first.state).clone();
-        let mut refused = Vec::new();
-        let mut take = |place: usize, taken: Result<(), SinkError>| match taken {
-            Err(error @ (SinkError::SourceBeyondHorizon { .. } | SinkError::BadManifest(_))) => {
-                refused.push((place, error.to_string()));
-                Ok(())
-            }
-            taken => taken.map_err(|error| (place, error)),
-        };
+        let mut beginning = Beginning { first, taken: 0, refused: Vec::new(), ahead: Vec::new() };
         let begun = self.staging.begin(&ManifestHeader { state, ..header.clone() }).await;
-        let is_begun = begun.is_ok();
-        take(first, begun)?;
+        beginning.take(first, self.recovery.backers(first), begun)?;
+        let is_begun = beginning.taken > 0;
         for (place, header) in joined.iter().enumerate().filter(|(place, _)| is_begun && *place != first) {
-            take(place, self.staging.contribute(header).await)?;
+            beginning.take(place, self.recovery.backers(place), self.staging.contribute(header).await)?;
         }
-        Ok(refused)
+        Ok(beginning)
     }
 
     pub(super) fn store_failed(&mut self, error: &SinkError) {
