@@ -18,10 +18,10 @@ pub(crate) use outline::{VerifiedPart, Wanted, fetch_outline};
 pub(crate) use records::{Fetch, FetchEvent};
 pub(crate) use tree::{Offering, compare};
 
-use peerstream_wire::{Code, StreamKind};
+use peerstream_wire::{Code, Framed, StreamKind};
 
 use crate::io::{IoError, StreamReader};
-use crate::session::{Answer, Request};
+use crate::session::{Answer, Ask, Request, SessionHandle};
 
 /// Why a request brought nothing usable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,4 +48,21 @@ async fn stream_of(request: &mut Request, kind: StreamKind) -> Result<StreamRead
         Ok(Answer::Failed { code, reason, .. }) => Err(ReceiveError::Refused { code, reason }),
         Err(_) => Err(ReceiveError::SessionEnded),
     }
+}
+
+/// The first frame of the stream that answers a request. Dropped before, it gives the request up.
+async fn one_frame<T: Framed>(
+    session: &SessionHandle,
+    ask: Ask,
+    kind: StreamKind,
+    lacking: &str,
+) -> Result<T, ReceiveError> {
+    let mut request = session.ask(ask).await.map_err(ReceiveError::NotAsked)?;
+    let frame = async {
+        let mut reader = stream_of(&mut request, kind).await?;
+        reader.frame::<T>().await?.ok_or_else(|| ReceiveError::Wrong(lacking.to_owned()))
+    };
+    let frame = frame.await;
+    request.done().await;
+    frame
 }

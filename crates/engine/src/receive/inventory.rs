@@ -6,9 +6,9 @@ use peerstream_snapshot::ManifestCheck;
 use peerstream_types::{Entry, ManifestHeader, Ordinal, PageToken};
 use peerstream_wire::inventory::InventoryPageV1;
 use peerstream_wire::message::OfferV1;
-use peerstream_wire::{Framed, InventoryPage, InventoryRun, StreamKind};
+use peerstream_wire::{InventoryPage, InventoryRun, StreamKind};
 
-use super::{ReceiveError, stream_of};
+use super::{ReceiveError, one_frame};
 use crate::session::{Ask, SessionHandle};
 
 /// A listing under way: whether what came so far is the manifest that was offered.
@@ -52,7 +52,8 @@ pub(crate) async fn next_page(
     mut listing: Listing,
     token: PageToken,
 ) -> Result<(Listing, CheckedPage), ReceiveError> {
-    let page = one_frame(session, Ask::List { offer: offer.offer, token }, "an answer without a page");
+    let ask = Ask::List { offer: offer.offer, token };
+    let page = one_frame(session, ask, StreamKind::Inventory, "an answer without a page");
     let InventoryPage::V1(page) = page.await?;
     let checked = listing.check(page)?;
     Ok((listing, checked))
@@ -65,23 +66,12 @@ pub(crate) async fn next_run(
     first: Ordinal,
     count: u32,
 ) -> Result<Vec<Entry>, ReceiveError> {
-    let run = one_frame(session, Ask::Run { offer: offer.offer, first, count }, "an answer without entries");
+    let ask = Ask::Run { offer: offer.offer, first, count };
+    let run = one_frame(session, ask, StreamKind::Inventory, "an answer without entries");
     let InventoryRun::V1(run) = run.await?;
     let entries = run.entries.into_vec();
     if entries.len() as u64 > u64::from(count) {
         return Err(ReceiveError::Wrong("more entries came than were asked for".to_owned()));
     }
     Ok(entries)
-}
-
-/// The first frame of the inventory stream that answers a request.
-async fn one_frame<T: Framed>(session: &SessionHandle, ask: Ask, lacking: &str) -> Result<T, ReceiveError> {
-    let mut request = session.ask(ask).await.map_err(ReceiveError::NotAsked)?;
-    let frame = async {
-        let mut reader = stream_of(&mut request, StreamKind::Inventory).await?;
-        reader.frame::<T>().await?.ok_or_else(|| ReceiveError::Wrong(lacking.to_owned()))
-    };
-    let frame = frame.await;
-    request.done().await;
-    frame
 }

@@ -10,7 +10,7 @@ use peerstream_wire::tree::{TreeNodeV1, TreeNodesV1};
 use peerstream_wire::{StreamKind, TreeNodes};
 use tokio::time::{Instant, timeout_at};
 
-use super::{ReceiveError, stream_of};
+use super::{ReceiveError, one_frame};
 use crate::session::{Ask, SessionHandle};
 
 /// Most questions to each of the two. What is not known by then to be equal is listed: two replicas
@@ -67,15 +67,7 @@ async fn nodes(
     let offer: OfferId = of.offer.offer;
     let ask = Ask::Tree { offer, level, range: range.clone() };
     let late = |_| ReceiveError::NotAsked("the trees were not there in time".to_owned());
-    let asked = timeout_at(until, of.session.ask(ask)).await.map_err(late)?;
-    let mut request = asked.map_err(ReceiveError::NotAsked)?;
-    let nodes = async {
-        let mut reader = stream_of(&mut request, StreamKind::Tree).await?;
-        let nodes = reader.frame::<TreeNodes>().await?;
-        nodes.ok_or_else(|| ReceiveError::Wrong("an answer without nodes".to_owned()))
-    };
-    let nodes = timeout_at(until, nodes).await;
-    request.done().await;
-    let TreeNodes::V1(nodes) = nodes.map_err(late)??;
+    let nodes = one_frame(&of.session, ask, StreamKind::Tree, "an answer without nodes");
+    let TreeNodes::V1(nodes) = timeout_at(until, nodes).await.map_err(late)??;
     Ok(nodes)
 }
