@@ -406,23 +406,33 @@ fn waiting(plan: &PlanHandle) -> String {
     plan.state().shards[0].waiting.clone().unwrap_or_default()
 }
 
-/// F-15, F-21: a replica that is initializing counts for the level that asks for all, though it is not dialled:
-/// the recovery waits for it, says so, and asks it once it is available.
-#[tokio::test(start_paused = true)]
-async fn all_waits_for_a_replica_that_is_initializing() {
+/// The replicas of a shard that comes here: of two others, one is in this state.
+fn one_other(state: ShardState) -> StaticPlacement {
     use ShardState::{Available, Initializing};
-    let others = |state| states(&[("replica", Initializing), ("donor", Available), ("other", state)]);
-    let placement = Arc::new(ReplaceablePlacement::new(others(Initializing)));
-    let mut world = World::at(Level::All, placement.clone());
+    states(&[("replica", Initializing), ("donor", Available), ("other", state)])
+}
+
+/// A recovery at level all that has waited for a minute for the other one, which is initializing.
+async fn waits_for_the_other(placement: Arc<dyn Placement>) -> (World, PlanHandle) {
+    let mut world = World::at(Level::All, placement);
     world.donor("donor", None);
     world.donor("other", None);
     let plan = world.bring_up();
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(plan.state().result, None);
+    (world, plan)
+}
+
+/// F-15, F-21: a replica that is initializing counts for the level that asks for all, though it is not dialled:
+/// the recovery waits for it, says so, and asks it once it is available.
+#[tokio::test(start_paused = true)]
+async fn all_waits_for_a_replica_that_is_initializing() {
+    let placement = Arc::new(ReplaceablePlacement::new(one_other(ShardState::Initializing)));
+    let (world, plan) = waits_for_the_other(placement.clone()).await;
     let said = waiting(&plan);
     assert!(said.contains("1 of 2 replicas, 1 cannot be asked: initializing"), "{said}");
     assert_eq!(world.dials("other"), 0);
-    placement.replace(others(Available));
+    placement.replace(one_other(ShardState::Available));
     let outcome = within(plan).await;
     assert!(outcome.is_completed(), "{outcome:?}");
 }
@@ -430,16 +440,9 @@ async fn all_waits_for_a_replica_that_is_initializing() {
 /// F-75: so it does where the placement does not say that it has changed.
 #[tokio::test(start_paused = true)]
 async fn a_silent_placement_is_looked_at_while_a_level_waits() {
-    use ShardState::{Available, Initializing};
-    let others = |state| states(&[("replica", Initializing), ("donor", Available), ("other", state)]);
-    let placement = Arc::new(Silent(Mutex::new(others(Initializing))));
-    let mut world = World::at(Level::All, placement.clone());
-    world.donor("donor", None);
-    world.donor("other", None);
-    let plan = world.bring_up();
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    assert_eq!(plan.state().result, None);
-    *placement.0.lock().unwrap() = others(Available);
+    let placement = Arc::new(Silent(Mutex::new(one_other(ShardState::Initializing))));
+    let (_world, plan) = waits_for_the_other(placement.clone()).await;
+    *placement.0.lock().unwrap() = one_other(ShardState::Available);
     let outcome = within(plan).await;
     assert!(outcome.is_completed(), "{outcome:?}");
 }

@@ -35,10 +35,10 @@ use crate::{
 /// never runs backwards; an earlier `now` counts as the latest one seen.
 ///
 /// **It ends.** Whatever the peers do, the job reaches [`Action::Done`], unless a level that is not met
-/// demands to go on, which the status says: at every moment it has ended,
-/// or has a timeout, or waits for the local store, which always answers [`Action::Seal`] and
-/// [`Action::Publish`], or for replicas that only [`Recovery::handle_candidates`] can bring. **Bounded.** What it keeps is the unfinished entries of the pages in flight
-/// and the window, whatever the size of the shard.
+/// demands to go on, which the status says: at every moment it has ended, or has a timeout, or waits for the
+/// local store, which always answers [`Action::Seal`] and [`Action::Publish`], or for replicas that only
+/// [`Recovery::handle_candidates`] can bring. **Bounded.** What it keeps is the unfinished entries of the
+/// pages in flight and the window, whatever the size of the shard.
 ///
 /// **Several sources.** While enough is left of the shard, further candidates are asked to join. They
 /// give chunks of the same entries at once; one with nothing left to do takes work from the slowest, before
