@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
-use peerstream_types::{ChainingValue, ChunkRange, Entry, ManifestHeader, Ordinal, PageToken, WallClock};
+use peerstream_types::{ChainingValue, ChunkRange, Ordinal, PageToken, WallClock};
 
-use crate::{BoxFuture, Content, Page, Snapshot, SourceError};
+use crate::{BoxFuture, Content, Overlay, Page, Snapshot, SourceError};
 
 /// A checkpoint that is whole. Its shelf has one reference; every other one is a lease.
 #[derive(Debug)]
@@ -78,17 +78,13 @@ impl LeasedSnapshot {
     }
 }
 
-impl Snapshot for LeasedSnapshot {
-    fn header(&self) -> ManifestHeader {
-        self.inner.header()
+impl Overlay for LeasedSnapshot {
+    fn under(&self) -> &dyn Snapshot {
+        &*self.inner
     }
 
     fn page<'a>(&'a self, token: &'a PageToken, limit: usize) -> BoxFuture<'a, Result<Page, SourceError>> {
         Box::pin(async move { self.note(self.inner.page(token, limit).await) })
-    }
-
-    fn entries(&self, first: Ordinal, count: u32) -> BoxFuture<'_, Result<Vec<Entry>, SourceError>> {
-        self.inner.entries(first, count)
     }
 
     fn outline(
